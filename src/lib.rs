@@ -1,0 +1,4 @@
+//! Deputy: a proxy-wasm filter that makes any MCP server an OAuth 2.0 resource server.
+
+pub mod mcp;
+pub mod token;

@@ -1,0 +1,1 @@
+//! JSON-RPC body in, MCP operation out.

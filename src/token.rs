@@ -1,0 +1,1 @@
+//! JWT in, verified claims out.
