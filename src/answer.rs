@@ -1,0 +1,227 @@
+//! What a refused client is answered: one table for all stages.
+//!
+//! Error texts are constant, so that no answer tells an attacker which check failed.
+
+use serde_json::json;
+
+use crate::challenge::Challenge;
+use crate::config::Config;
+use crate::exchange::reply::ExchangeError;
+use crate::mcp::{BodyError, HeaderError, Id, MediaError};
+use crate::policy::Denial;
+use crate::request::RequestError;
+use crate::token::{ScopeSet, TokenError};
+
+/// An answer that does not come from upstream.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LocalReply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body; empty for none.
+    pub body: Vec<u8>,
+}
+
+/// Why a transaction is refused: the error of the stage that refused it.
+#[derive(Debug)]
+pub enum Refusal {
+    /// By its headers.
+    Request(RequestError),
+    /// By its token.
+    Token(TokenError),
+    /// By the kind of its body.
+    Media(MediaError),
+    /// The body is over the limit.
+    TooLarge,
+    /// By its body.
+    Body(BodyError),
+    /// The headers that mirror the body say something else.
+    Header(HeaderError),
+    /// By policy.
+    Denied(Denial),
+    /// There is no delegation token.
+    Exchange(ExchangeError),
+    /// The MCP server does not accept the delegation token.
+    DelegationRejected,
+    /// No decision in time; the text says what it waited for.
+    Undecided(&'static str),
+    /// An event that the state does not expect, or a host that fails.
+    Failed,
+}
+
+/// JSON-RPC 2.0 section 5.1: the code for a failure that is not the request's.
+const INTERNAL_ERROR: i64 = -32603;
+
+impl Refusal {
+    /// One word for the audit record.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Request(error) => error.reason(),
+            Self::Token(error) => error.reason(),
+            Self::Media(error) => error.reason(),
+            Self::TooLarge => "body_too_large",
+            Self::Body(error) => error.reason(),
+            Self::Header(error) => error.reason(),
+            Self::Denied(Denial::InsufficientScope { .. }) => "insufficient_scope",
+            Self::Denied(Denial::Forbidden { .. }) => "no_rule",
+            Self::Exchange(error) => error.reason(),
+            Self::DelegationRejected => "delegation_rejected",
+            Self::Undecided(_) => "undecided",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// More words for the audit record.
+    #[must_use]
+    pub fn detail(&self) -> Option<&'static str> {
+        match self {
+            Self::Exchange(error) => error.detail(),
+            Self::Undecided(waited_for) => Some(waited_for),
+            _ => None,
+        }
+    }
+
+    /// Whether policy or the authorization server said no, and not the request or the system.
+    #[must_use]
+    pub fn is_denial(&self) -> bool {
+        let not_delegated = [ExchangeError::Denied, ExchangeError::MayNotAct];
+        match self {
+            Self::Denied(_) => true,
+            Self::Exchange(error) => not_delegated.contains(error),
+            _ => false,
+        }
+    }
+}
+
+/// What an answer refers to.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct About<'a> {
+    /// The request's id, where it is known.
+    pub id: Option<&'a Id>,
+    /// The scopes that the endpoint requires, for a 401 challenge.
+    pub required_scopes: Option<&'a ScopeSet>,
+}
+
+/// The answer to a refused request.
+#[must_use]
+pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
+    let error = |status: u16, code: i64, message: &str| error(status, code, message, about.id);
+    let plain = |status: u16, message: &str| error(status, i64::from(status), message);
+    let challenge = |reply: LocalReply, challenge, scopes: Option<&ScopeSet>| {
+        let none = ScopeSet::default();
+        let scopes = scopes.unwrap_or(&none);
+        let value = config.challenges.header(challenge, scopes, &config.scopes);
+        with_header(reply, "www-authenticate", value)
+    };
+    let unauthorized = |kind, message| challenge(plain(401, message), kind, about.required_scopes);
+    let forbidden = |message: &str| match about.id {
+        // A status other than 200 tears some clients' sessions down; a JSON-RPC error reaches the
+        // model.
+        Some(_) => error(200, 403, message),
+        None => LocalReply { status: 403, headers: Vec::new(), body: Vec::new() },
+    };
+    let unavailable = |message| {
+        with_header(error(503, INTERNAL_ERROR, message), "retry-after", "1".to_owned())
+    };
+    match refusal {
+        Refusal::Request(RequestError::NoToken) => {
+            unauthorized(Challenge::Missing, "Authentication required.")
+        }
+        Refusal::Token(_) | Refusal::Exchange(ExchangeError::SubjectRejected) => {
+            unauthorized(Challenge::InvalidToken, "The access token is not accepted.")
+        }
+        Refusal::Request(RequestError::RepeatedHeader | RequestError::TokenInQuery) => {
+            let message = "Send one access token, in one Authorization header.";
+            challenge(plain(400, message), Challenge::InvalidRequest, about.required_scopes)
+        }
+        Refusal::Request(RequestError::UnknownPath) => plain(404, "Not found."),
+        Refusal::Request(RequestError::MethodNotAllowed) => {
+            let allow = "GET, HEAD, POST, DELETE, OPTIONS".to_owned();
+            with_header(plain(405, "HTTP method not allowed."), "allow", allow)
+        }
+        Refusal::Request(RequestError::OriginNotAllowed) => plain(403, "Origin not allowed."),
+        Refusal::Request(RequestError::UnexpectedBody) => {
+            plain(400, "A request of this HTTP method has no body.")
+        }
+        Refusal::Media(_) => {
+            plain(415, "Send application/json, in UTF-8 and without content encoding.")
+        }
+        Refusal::TooLarge => plain(413, "The request body is too large."),
+        Refusal::Body(cause) => error(cause.http_status(), cause.code(), &cause.to_string()),
+        Refusal::Header(cause) => error(400, cause.code(), &cause.to_string()),
+        Refusal::Denied(Denial::InsufficientScope { scopes, message, .. }) => {
+            challenge(plain(403, message), Challenge::InsufficientScope, Some(scopes))
+        }
+        Refusal::Denied(Denial::Forbidden { message }) => forbidden(message),
+        Refusal::Exchange(ExchangeError::Denied | ExchangeError::MayNotAct) => {
+            forbidden("Access denied: the authorization server does not delegate this operation.")
+        }
+        Refusal::Exchange(
+            ExchangeError::Unreachable | ExchangeError::NoAnswer | ExchangeError::Unavailable,
+        ) => unavailable("The authorization server does not answer; retry later."),
+        Refusal::Exchange(_) => {
+            error(502, INTERNAL_ERROR, "The authorization server gave no usable delegation token.")
+        }
+        Refusal::DelegationRejected => {
+            error(502, INTERNAL_ERROR, "The MCP server does not accept the delegation token.")
+        }
+        Refusal::Undecided(_) => unavailable("No decision in time; retry later."),
+        Refusal::Failed => error(500, INTERNAL_ERROR, "Internal error."),
+    }
+}
+
+/// The RFC 9728 document.
+#[must_use]
+pub fn metadata(config: &Config) -> LocalReply {
+    let headers = vec![
+        ("content-type", "application/json".to_owned()),
+        ("cache-control", "max-age=300".to_owned()),
+        // Public by its nature: any page may read it.
+        ("access-control-allow-origin", "*".to_owned()),
+        ("access-control-allow-methods", "GET, HEAD, OPTIONS".to_owned()),
+    ];
+    LocalReply { status: 200, headers, body: config.challenges.document().as_bytes().to_vec() }
+}
+
+/// The answer to a CORS preflight. `origin` is an endpoint's allowed one; the metadata document,
+/// which has none, is open to all.
+#[must_use]
+pub fn preflight(origin: Option<&str>) -> LocalReply {
+    let requested = "authorization, content-type, accept, last-event-id, mcp-protocol-version, \
+                     mcp-session-id, mcp-method, mcp-name";
+    let headers = vec![
+        ("access-control-allow-origin", origin.unwrap_or("*").to_owned()),
+        ("access-control-allow-methods", "GET, HEAD, POST, DELETE, OPTIONS".to_owned()),
+        ("access-control-allow-headers", requested.to_owned()),
+        ("access-control-max-age", "600".to_owned()),
+        ("vary", "origin".to_owned()),
+    ];
+    LocalReply { status: 204, headers, body: Vec::new() }
+}
+
+/// What lets a page of an allowed origin read an answer (Fetch standard, CORS protocol).
+#[must_use]
+pub fn cors(origin: &str) -> [(&'static str, String); 3] {
+    [
+        ("access-control-allow-origin", origin.to_owned()),
+        ("access-control-expose-headers", "WWW-Authenticate, Mcp-Session-Id".to_owned()),
+        ("vary", "origin".to_owned()),
+    ]
+}
+
+fn error(status: u16, code: i64, message: &str, id: Option<&Id>) -> LocalReply {
+    let body = json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}});
+    let headers = vec![
+        ("content-type", "application/json".to_owned()),
+        ("cache-control", "no-store".to_owned()),
+        ("x-content-type-options", "nosniff".to_owned()),
+    ];
+    LocalReply { status, headers, body: body.to_string().into_bytes() }
+}
+
+fn with_header(mut reply: LocalReply, name: &'static str, value: String) -> LocalReply {
+    reply.headers.push((name, value));
+    reply
+}

@@ -1,0 +1,201 @@
+//! One record per transaction: who, through which client, did what, under which rule and token.
+//!
+//! No token and no secret is in it: tokens appear by `jti`, or a prefix of their SHA-256.
+
+use std::fmt::Write;
+
+use chrono::{DateTime, SecondsFormat};
+use serde::Serialize;
+
+use crate::answer::Refusal;
+use crate::clock::Now;
+use crate::exchange::{Delegated, Target};
+use crate::mcp::{Object, Operation};
+use crate::policy::Permit;
+use crate::token::Caller;
+
+/// What became of a transaction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// A rule allowed it.
+    Allow,
+    /// No rule allowed it, or the authorization server did not delegate it.
+    Deny,
+    /// The request was not fit to be judged, or the system failed.
+    #[default]
+    Refuse,
+    /// It asked for what is public: metadata, preflight.
+    Serve,
+}
+
+/// How a delegation token was come by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Asked for and made for this request, or for one that asked the same at the same time.
+    Exchanged,
+    /// Made for an earlier request.
+    Cached,
+}
+
+/// The audit record of one transaction.
+#[derive(Debug, Default, Serialize)]
+pub struct Record {
+    time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    http_method: String,
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<String>,
+    /// Who acted before this gateway, by the inbound token, outermost first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    prior_actors: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool: Option<String>,
+    decision: Decision,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<String>,
+    policy_hash: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delegation: Option<Delegation>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_status: Option<u16>,
+    status: u16,
+    duration_ms: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Delegation {
+    token_id: String,
+    scope: String,
+    audience: String,
+    lifetime_s: u64,
+    actors: Vec<String>,
+    source: Source,
+}
+
+/// The longest text from outside that a record holds, in characters.
+const LONGEST_TEXT: usize = 256;
+
+fn text(input: &str) -> String {
+    input.chars().take(LONGEST_TEXT).collect()
+}
+
+fn texts(input: &[Box<str>]) -> Vec<String> {
+    input.iter().map(|item| text(item)).collect()
+}
+
+impl Record {
+    /// What came in.
+    pub fn request(&mut self, id: Option<&str>, http_method: &str, path: &str, policy_hash: &str) {
+        self.request_id = id.map(text);
+        self.http_method = text(http_method);
+        // The query may hold a token.
+        self.path = text(path.split('?').next().unwrap_or_default());
+        policy_hash.clone_into(&mut self.policy_hash);
+    }
+
+    /// Who asks.
+    pub fn caller(&mut self, caller: &Caller) {
+        let claims = &caller.claims;
+        self.issuer = Some(text(&claims.issuer));
+        self.subject = Some(text(&claims.subject));
+        self.client = claims.client.as_deref().map(text);
+        self.prior_actors = texts(&claims.actors);
+        let id = claims.id.clone().unwrap_or_else(|| caller.token.fingerprint());
+        self.token_id = Some(text(&id));
+    }
+
+    /// For what.
+    pub fn operation(&mut self, operation: &Operation) {
+        self.method = Some(operation.method.as_str());
+        if let Some(Object::Tool(name)) = &operation.object {
+            self.tool = Some(text(name));
+        }
+    }
+
+    /// A rule allowed it.
+    pub fn allowed(&mut self, permit: &Permit) {
+        self.decision = Decision::Allow;
+        self.rule = Some(permit.rule().to_string());
+    }
+
+    /// It goes up under this token.
+    pub fn delegated(&mut self, target: &Target, delegated: &Delegated, source: Source) {
+        self.delegation = Some(Delegation {
+            token_id: text(&delegated.id),
+            scope: target.scope.to_string(),
+            audience: target.audience.to_string(),
+            lifetime_s: delegated.lifetime,
+            actors: texts(&delegated.actors),
+            source,
+        });
+    }
+
+    /// It is refused.
+    pub fn refused(&mut self, refusal: &Refusal) {
+        self.decision = if refusal.is_denial() { Decision::Deny } else { Decision::Refuse };
+        self.reason = Some(refusal.reason());
+        self.detail = refusal.detail();
+        if let Refusal::Denied(crate::policy::Denial::InsufficientScope { rule, .. }) = refusal {
+            self.rule = Some(rule.to_string());
+        }
+    }
+
+    /// It asked for what is public.
+    pub fn served(&mut self) {
+        self.decision = Decision::Serve;
+    }
+
+    /// The MCP server answered.
+    pub fn answered(&mut self, status: Option<u16>) {
+        self.upstream_status = status;
+    }
+
+    /// The record as one line of JSON, printable ASCII where it could mislead a terminal or a log
+    /// reader. `status` is what the client got, 0 if it was gone.
+    #[must_use]
+    pub fn line(mut self, status: u16, started: Now, now: Now) -> String {
+        self.status = status;
+        let micros = now.monotonic.saturating_sub(started.monotonic).as_micros();
+        self.duration_ms = f64::from(u32::try_from(micros).unwrap_or(u32::MAX)) / 1_000.0;
+        let millis = i64::try_from(started.unix.as_millis()).unwrap_or_default();
+        self.time = DateTime::from_timestamp_millis(millis)
+            .unwrap_or_default()
+            .to_rfc3339_opts(SecondsFormat::Millis, true);
+        escape(&serde_json::to_string(&self).unwrap_or_default())
+    }
+}
+
+/// Escapes what serde leaves and a terminal or a log reader might obey: DEL, C1, line and paragraph
+/// separators, changes of direction. In JSON these stand in strings alone.
+fn escape(json: &str) -> String {
+    let mut line = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\u{7f}'..='\u{9f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{feff}' => {
+                let _ = write!(line, "\\u{:04x}", u32::from(c));
+            }
+            _ => line.push(c),
+        }
+    }
+    line
+}

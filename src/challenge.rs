@@ -1,0 +1,99 @@
+//! What tells a client how to get in: the RFC 9728 metadata document and the `WWW-Authenticate`
+//! challenges (RFC 6750 section 3) that point to it.
+
+use serde_json::json;
+
+use crate::config::pushed::ProtectedResource;
+use crate::config::{Endpoint, HttpUrl};
+use crate::token::{ScopeSet, ScopeTable};
+
+/// Where RFC 9728 section 3 puts the document.
+const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
+
+/// The metadata document and the challenges, all constant for one configuration: the same refusal
+/// is always the same bytes, since one client loops for ever on a challenge that varies.
+#[derive(Debug)]
+pub struct Challenges {
+    document: Box<str>,
+    document_url: Box<str>,
+    document_paths: Vec<Box<str>>,
+}
+
+/// Which error a challenge names (RFC 6750 section 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Challenge {
+    /// No credentials were sent: no error code.
+    Missing,
+    /// Credentials were sent in a way that cannot be read.
+    InvalidRequest,
+    /// A token was sent and is not accepted; why is for the audit record alone.
+    InvalidToken,
+    /// The token lacks scopes.
+    InsufficientScope,
+}
+
+impl Challenges {
+    /// Prepares the document for a protected resource and the endpoints that are part of it.
+    #[must_use]
+    pub fn new(raw: &ProtectedResource, resource: &HttpUrl, endpoints: &[Endpoint]) -> Self {
+        let mut document = json!({
+            "resource": raw.resource,
+            "authorization_servers": raw.authorization_servers,
+            "scopes_supported": raw.scopes_supported,
+            "bearer_methods_supported": ["header"],
+        });
+        for (name, value) in [
+            ("resource_name", &raw.resource_name),
+            ("resource_documentation", &raw.resource_documentation),
+        ] {
+            if let (Some(value), Some(members)) = (value, document.as_object_mut()) {
+                members.insert(name.to_owned(), value.as_str().into());
+            }
+        }
+        let inserted = |path: &str| format!("{WELL_KNOWN}{}", path.trim_end_matches('/'));
+        let own = inserted(resource.path());
+        let mut document_paths = vec![WELL_KNOWN.into(), own.as_str().into()];
+        document_paths.extend(endpoints.iter().map(|endpoint| inserted(&endpoint.path).into()));
+        Self {
+            document: document.to_string().into(),
+            document_url: format!("{}{own}", resource.origin()).into(),
+            document_paths,
+        }
+    }
+
+    /// The metadata document, JSON.
+    #[must_use]
+    pub fn document(&self) -> &str {
+        &self.document
+    }
+
+    /// Whether the document is served at this exact path: the root location, the one with the
+    /// resource's path inserted, and the one with an endpoint's path inserted.
+    #[must_use]
+    pub fn is_document_path(&self, path: &str) -> bool {
+        self.document_paths.iter().any(|known| **known == *path)
+    }
+
+    /// The value of `WWW-Authenticate`.
+    ///
+    /// `scopes` is what to ask for. Values never need escaping: scopes and URLs are checked at push.
+    #[must_use]
+    pub fn header(&self, challenge: Challenge, scopes: &ScopeSet, table: &ScopeTable) -> String {
+        let mut header = String::from("Bearer ");
+        match challenge {
+            Challenge::Missing => {}
+            Challenge::InvalidRequest => header.push_str("error=\"invalid_request\", "),
+            Challenge::InvalidToken => header.push_str("error=\"invalid_token\", "),
+            Challenge::InsufficientScope => header.push_str("error=\"insufficient_scope\", "),
+        }
+        if !scopes.is_empty() {
+            header.push_str("scope=\"");
+            header.push_str(&table.names(scopes).join(" "));
+            header.push_str("\", ");
+        }
+        header.push_str("resource_metadata=\"");
+        header.push_str(&self.document_url);
+        header.push('"');
+        header
+    }
+}

@@ -1,0 +1,378 @@
+//! The pushed configuration: JSON in, a [`Config`] without invalid states out, or every error at
+//! once.
+
+mod duration;
+mod error;
+pub mod pushed;
+mod read;
+mod url;
+
+use std::collections::BTreeSet;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+pub use duration::Duration;
+pub use error::{ConfigError, ConfigErrors, Problems, did_you_mean};
+pub use read::value;
+pub use url::HttpUrl;
+
+use crate::challenge::Challenges;
+use crate::exchange;
+use crate::policy::Policy;
+use crate::policy::compile::{Surroundings, known_scopes};
+use crate::request::{Ignore, fold_path};
+use crate::token::{self, Expectations, KeySet, ScopeTable, TrustedIssuer, is_scope_token};
+use crate::upstream::StrippedHeaders;
+use pushed::Pushed;
+
+/// Everything that one push says, compiled.
+#[derive(Debug)]
+pub struct Config {
+    /// The endpoints by path; few, so they are walked.
+    pub endpoints: Vec<Endpoint>,
+    /// Whose tokens are believed.
+    pub issuers: Vec<TrustedIssuer>,
+    /// The scopes that callers can obtain.
+    pub scopes: ScopeTable,
+    /// The RFC 9728 document and the challenges that point to it.
+    pub challenges: Challenges,
+    /// Origins that may call, in lower case.
+    pub allowed_origins: Vec<Box<str>>,
+    /// What is left alone.
+    pub ignore: Vec<Ignore>,
+    /// What is removed from every request.
+    pub strip_request_headers: StrippedHeaders,
+    /// The token exchange.
+    pub exchange: exchange::Settings,
+    /// Bounds on what one request may cost.
+    pub limits: pushed::Limits,
+    /// The first 16 hexadecimal digits of the SHA-256 of the policies: which rules decided.
+    pub policy_hash: Box<str>,
+    /// What is odd but does not stop the push: keys that were skipped, policies that nothing uses.
+    pub warnings: Vec<ConfigError>,
+}
+
+/// An MCP endpoint and the rules for it.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// The exact path.
+    pub path: Box<str>,
+    /// The path folded, to recognise what nearly names it.
+    pub folded: Box<str>,
+    /// The rules.
+    pub policy: Policy,
+    /// The scopes that the 401 challenge names.
+    pub required_scopes: token::ScopeSet,
+}
+
+/// The largest `limits.body_bytes`: Envoy holds this much for each request that is undecided.
+const LARGEST_BODY: usize = 16 * 1_048_576;
+
+impl Config {
+    /// Reads and compiles a pushed configuration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with its path; nothing of it is used then.
+    pub fn parse(text: &[u8]) -> Result<Self, ConfigErrors> {
+        Self::from_value(read::value(text)?)
+    }
+
+    /// Compiles a configuration that is already a JSON value.
+    ///
+    /// # Errors
+    /// As [`Config::parse`].
+    pub fn from_value(value: Value) -> Result<Self, ConfigErrors> {
+        let policy_hash = hash(value.get("policies"));
+        Self::compile(&typed(value)?, policy_hash)
+    }
+
+    fn compile(pushed: &Pushed, policy_hash: Box<str>) -> Result<Self, ConfigErrors> {
+        let mut problems = Problems::default();
+        let mut warnings = Vec::new();
+        let scopes = scopes(&pushed.protected_resource.scopes_supported, &mut problems);
+        let resource = resource(&pushed.protected_resource, &mut problems);
+        let issuers = issuers(pushed, &mut problems, &mut warnings);
+        let endpoints = endpoints(pushed, resource.as_ref(), &scopes, &mut problems);
+        for name in pushed.policies.keys() {
+            if !pushed.endpoints.iter().any(|endpoint| endpoint.policy == *name) {
+                warnings.push(ConfigError {
+                    path: format!("policies.{name}"),
+                    message: "no endpoint uses this policy".to_owned(),
+                    help: None,
+                });
+            }
+        }
+        let exchange = exchange::Settings::compile(&pushed.exchange, &issuers, &mut problems);
+        limits(pushed, &mut problems);
+        let allowed_origins = origins(pushed, resource.as_ref(), &mut problems);
+        let ignore = Ignore::compile(&pushed.ignore, &endpoints, &mut problems);
+        let strip_request_headers =
+            StrippedHeaders::compile(&pushed.strip_request_headers, &mut problems);
+        let config = resource.zip(exchange).map(|(resource, exchange)| Self {
+            challenges: Challenges::new(&pushed.protected_resource, &resource, &endpoints),
+            endpoints,
+            issuers,
+            scopes,
+            allowed_origins,
+            ignore,
+            strip_request_headers,
+            exchange,
+            limits: pushed::Limits { ..pushed.limits },
+            policy_hash,
+            warnings,
+        });
+        problems.into_result(config)
+    }
+}
+
+/// Reads a JSON value into a raw type.
+///
+/// # Errors
+/// Every unknown field, missing field and wrong type, each with its path.
+pub fn typed<T: DeserializeOwned>(value: Value) -> Result<T, ConfigErrors> {
+    read::typed(value)
+}
+
+fn hash(policies: Option<&Value>) -> Box<str> {
+    let text = policies.map(Value::to_string).unwrap_or_default();
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>().into()
+}
+
+fn scopes(supported: &[String], problems: &mut Problems) -> ScopeTable {
+    let mut table = ScopeTable::default();
+    for (index, scope) in supported.iter().enumerate() {
+        let path = format!("protected_resource.scopes_supported[{index}]");
+        if !is_scope_token(scope) {
+            let help = "a scope has printable ASCII characters except space, `\"` and `\\`";
+            problems.add_with_help(path, format!("`{scope}` is not a scope"), help);
+        } else if table.contains(scope) {
+            problems.add(path, format!("scope `{scope}` is listed twice"));
+        } else {
+            table.intern(scope);
+        }
+    }
+    table
+}
+
+fn resource(raw: &pushed::ProtectedResource, problems: &mut Problems) -> Option<HttpUrl> {
+    let servers = &raw.authorization_servers;
+    if servers.is_empty() {
+        problems.add("protected_resource.authorization_servers", "at least one is needed");
+    }
+    for (index, server) in servers.iter().enumerate() {
+        let path = format!("protected_resource.authorization_servers[{index}]");
+        http_url(server, path, problems);
+    }
+    http_url(&raw.resource, "protected_resource.resource", problems)
+}
+
+fn http_url(text: &str, path: impl std::fmt::Display, problems: &mut Problems) -> Option<HttpUrl> {
+    let url = HttpUrl::parse(text);
+    if url.is_none() {
+        problems.add_with_help(
+            path,
+            format!("`{text}` is not an http or https URL without query and fragment"),
+            "write it like `https://gateway.example.com/mcp`, scheme and host in lower case",
+        );
+    }
+    url
+}
+
+fn issuers(
+    pushed: &Pushed,
+    problems: &mut Problems,
+    warnings: &mut Vec<ConfigError>,
+) -> Vec<TrustedIssuer> {
+    if pushed.issuers.is_empty() {
+        problems.add("issuers", "at least one is needed");
+    }
+    let mut seen = BTreeSet::new();
+    let mut trusted = Vec::new();
+    for (index, raw) in pushed.issuers.iter().enumerate() {
+        let path = format!("issuers[{index}]");
+        http_url(&raw.issuer, format!("{path}.issuer"), problems);
+        if !seen.insert(&raw.issuer) {
+            problems.add(format!("{path}.issuer"), format!("issuer `{}` is listed twice", raw.issuer));
+        }
+        for (name, list_is_empty) in [
+            ("algorithms", raw.algorithms.is_empty()),
+            ("token_types", raw.token_types.is_empty()),
+            ("audiences", raw.audiences.as_ref().is_some_and(Vec::is_empty)),
+        ] {
+            if list_is_empty {
+                problems.add(format!("{path}.{name}"), "an empty list accepts no token");
+            }
+        }
+        let keys = keys(&raw.jwks, &format!("{path}.jwks"), problems, warnings);
+        trusted.push(TrustedIssuer {
+            issuer: token::Issuer {
+                issuer: raw.issuer.as_str().into(),
+                keys: keys.unwrap_or_default(),
+                algorithms: raw.algorithms.clone(),
+            },
+            expectations: Expectations {
+                audiences: boxed(raw.audiences.as_deref().unwrap_or(std::slice::from_ref(
+                    &pushed.protected_resource.resource,
+                ))),
+                exact_audience: false,
+                token_types: boxed(&raw.token_types),
+                scope_claims: boxed(&raw.scope_claims),
+                client_claims: boxed(&raw.client_claims),
+                max_lifetime: raw.max_lifetime.as_seconds(),
+                leeway: raw.leeway.as_seconds(),
+            },
+        });
+    }
+    trusted
+}
+
+fn keys(
+    jwks: &Value,
+    path: &str,
+    problems: &mut Problems,
+    warnings: &mut Vec<ConfigError>,
+) -> Option<KeySet> {
+    match KeySet::parse(jwks) {
+        Err(error) => {
+            problems.add(path, error.to_string());
+            None
+        }
+        Ok((keys, skipped)) => {
+            if keys.is_empty() {
+                let reasons: Vec<String> = skipped.iter().map(ToString::to_string).collect();
+                problems.add_with_help(
+                    path,
+                    format!("no key of this set can verify a token: {}", reasons.join("; ")),
+                    "push the authorization server's public keys, as its `jwks_uri` serves them",
+                );
+            }
+            warnings.extend(skipped.iter().map(|key| ConfigError {
+                path: format!("{path}.keys[{}]", key.index),
+                message: format!("key skipped: {key}"),
+                help: None,
+            }));
+            Some(keys)
+        }
+    }
+}
+
+pub(crate) fn boxed(texts: &[String]) -> Vec<Box<str>> {
+    texts.iter().map(|text| text.as_str().into()).collect()
+}
+
+fn endpoints(
+    pushed: &Pushed,
+    resource: Option<&HttpUrl>,
+    scopes: &ScopeTable,
+    problems: &mut Problems,
+) -> Vec<Endpoint> {
+    if pushed.endpoints.is_empty() {
+        problems.add("endpoints", "at least one is needed");
+    }
+    let mut seen = BTreeSet::new();
+    let mut compiled = BTreeSet::new();
+    let mut endpoints = Vec::new();
+    for (index, raw) in pushed.endpoints.iter().enumerate() {
+        let path = format!("endpoints[{index}]");
+        endpoint_path(&raw.path, &format!("{path}.path"), resource, problems);
+        if !seen.insert(fold_path(&raw.path)) {
+            problems.add(
+                format!("{path}.path"),
+                format!("`{}` is too like the path of another endpoint", raw.path),
+            );
+        }
+        let required_path = format!("{path}.required_scopes");
+        let required_scopes = known_scopes(&raw.required_scopes, scopes, &required_path, problems);
+        let Some(source) = pushed.policies.get(&raw.policy) else {
+            problems.add_unknown(
+                format!("{path}.policy"),
+                format!("unknown policy `{}`", raw.policy),
+                &raw.policy,
+                pushed.policies.keys().map(String::as_str),
+            );
+            continue;
+        };
+        let around = Surroundings { name: &raw.policy, scopes, required: &required_scopes };
+        // A policy that two endpoints share is compiled for each, but reported once.
+        let mut again = Problems::default();
+        let first = compiled.insert(&raw.policy);
+        let policy =
+            Policy::compile(source, &around, if first { &mut *problems } else { &mut again });
+        endpoints.push(Endpoint {
+            path: raw.path.as_str().into(),
+            folded: fold_path(&raw.path).into(),
+            policy,
+            required_scopes,
+        });
+    }
+    endpoints
+}
+
+fn endpoint_path(text: &str, path: &str, resource: Option<&HttpUrl>, problems: &mut Problems) {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
+    if !text.starts_with('/')
+        || !text.chars().all(plain)
+        || text.split('/').skip(1).any(|segment| ["", ".", ".."].contains(&segment))
+    {
+        return problems.add_with_help(
+            path,
+            format!("`{text}` is not a plain path"),
+            "write it like `/mcp`: letters, digits, `-`, `_`, `.`, `~`, no empty segment",
+        );
+    }
+    if text.starts_with("/.well-known/") {
+        problems.add(path, format!("`{text}` is where metadata documents live"));
+    }
+    let Some(resource) = resource else { return };
+    let below = text.strip_prefix(resource.path().trim_end_matches('/'));
+    if !below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+        problems.add_with_help(
+            path,
+            format!("`{text}` is outside the protected resource"),
+            format!("clients expect it at or below `{}`", resource.path()),
+        );
+    }
+}
+
+fn origins(pushed: &Pushed, resource: Option<&HttpUrl>, problems: &mut Problems) -> Vec<Box<str>> {
+    let mut origins: Vec<Box<str>> = resource.iter().map(|url| url.origin().into()).collect();
+    for (index, origin) in pushed.allowed_origins.iter().enumerate() {
+        match HttpUrl::parse(origin) {
+            Some(url) if url.origin() == origin => origins.push(url.origin().into()),
+            _ => problems.add_with_help(
+                format!("allowed_origins[{index}]"),
+                format!("`{origin}` is not an origin"),
+                "write scheme, host and port alone, like `https://app.example.com`",
+            ),
+        }
+    }
+    origins
+}
+
+fn limits(pushed: &Pushed, problems: &mut Problems) {
+    let limits = &pushed.limits;
+    if !(1..=LARGEST_BODY).contains(&limits.body_bytes) {
+        problems.add(
+            "limits.body_bytes",
+            format!("`{}` is not between 1 and {LARGEST_BODY}", limits.body_bytes),
+        );
+    }
+    if limits.decision_time <= pushed.exchange.timeout {
+        problems.add_with_help(
+            "limits.decision_time",
+            format!("`{}` leaves no time for an exchange", limits.decision_time),
+            format!("make it longer than `exchange.timeout`, which is `{}`", pushed.exchange.timeout),
+        );
+    }
+    for (name, entries) in [
+        ("cached_tokens", limits.cached_tokens),
+        ("cached_delegations", limits.cached_delegations),
+    ] {
+        if !(1..=1_000_000).contains(&entries) {
+            problems.add(format!("limits.{name}"), format!("`{entries}` is not between 1 and 1000000"));
+        }
+    }
+}

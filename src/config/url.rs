@@ -1,0 +1,73 @@
+//! The few URLs that the configuration names.
+
+/// An absolute `http` or `https` URL without user, query and fragment, in its canonical case
+/// (RFC 3986 section 6.2.2.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpUrl {
+    text: Box<str>,
+    origin_length: usize,
+}
+
+impl HttpUrl {
+    /// Reads a URL; none if it is not of this kind.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let in_host = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.:[]_".contains(c);
+        let in_path = |c: char| c.is_ascii_alphanumeric() || "/-._~!$&'()*+,;=:@%".contains(c);
+        let sound = !host.is_empty() && host.chars().all(in_host) && path.chars().all(in_path);
+        let origin_length = text.len().saturating_sub(path.len());
+        sound.then(|| Self { text: text.into(), origin_length })
+    }
+
+    /// Scheme, host and port.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        self.text.get(..self.origin_length).unwrap_or_default()
+    }
+
+    /// The path, `/` if the URL has none.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self.text.get(self.origin_length..) {
+            None | Some("") => "/",
+            Some(path) => path,
+        }
+    }
+
+    /// The URL as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_parts_into_origin_and_path() {
+        for (text, origin, path) in [
+            ("https://a.example", "https://a.example", "/"),
+            ("https://a.example/", "https://a.example", "/"),
+            ("http://127.0.0.1:10000/mcp", "http://127.0.0.1:10000", "/mcp"),
+            ("http://[::1]:8080/a/b", "http://[::1]:8080", "/a/b"),
+        ] {
+            let url = HttpUrl::parse(text).unwrap();
+            assert_eq!((url.origin(), url.path(), url.as_str()), (origin, path, text));
+        }
+    }
+
+    #[test]
+    fn what_clients_could_read_differently_is_refused() {
+        for text in [
+            "", "mcp", "/mcp", "ftp://a.example/", "https://", "https:///x", "https://A.example/",
+            "https://u@a.example/", "https://a.example/?q", "https://a.example/#f", "https://a b/",
+            "https://a.example/\"", "HTTPS://a.example/",
+        ] {
+            assert_eq!(HttpUrl::parse(text), None, "{text}");
+        }
+    }
+}

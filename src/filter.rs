@@ -1,0 +1,341 @@
+//! The adapter: Envoy's callbacks in, [`Event`]s to the [`Transaction`]s, their [`Step`]s out as
+//! host calls. It alone names `proxy_wasm`, and it decides nothing.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType};
+
+use crate::answer::LocalReply;
+use crate::clock::Now;
+use crate::config::Config;
+use crate::exchange::reply::{CalloutReply, ExchangeError};
+use crate::exchange::{Callout, Key};
+use crate::request::Headers;
+use crate::transaction::{Engine, Event, Step, Transaction};
+use crate::upstream::Edits;
+
+// The macro exports `_initialize`, which the proxy-wasm ABI calls once in each VM.
+#[allow(unsafe_code, missing_docs)]
+mod start {
+    proxy_wasm::main! {{
+        proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
+        proxy_wasm::set_root_context(|_| Box::new(super::Root::default()));
+    }}
+}
+
+/// How often waiting transactions are looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+/// More than any buffer holds: all of it.
+const ALL: usize = i32::MAX as usize;
+
+/// One configuration at work in one worker thread.
+struct Worker {
+    started: Instant,
+    engine: Engine,
+    transactions: HashMap<u32, Transaction>,
+    callouts: HashMap<u32, Key>,
+}
+
+type Shared = Rc<RefCell<Worker>>;
+
+impl Worker {
+    fn now(&self) -> Now {
+        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Now { unix, monotonic: self.started.elapsed() }
+    }
+
+    fn deliver(&mut self, stream: u32, event: Event) -> Step {
+        let now = self.now();
+        match self.transactions.get_mut(&stream) {
+            Some(transaction) => transaction.handle(event, &mut self.engine, now),
+            None => Step::Pause,
+        }
+    }
+
+    fn fail(&mut self, stream: u32) -> Step {
+        match self.transactions.get_mut(&stream) {
+            Some(transaction) => transaction.fail(&self.engine.config),
+            None => Step::Pause,
+        }
+    }
+
+    /// Sends a callout from the current context. When that fails at once, gives the steps of those
+    /// who wait for it.
+    fn call(&mut self, callout: &Callout) -> Vec<(u32, Step)> {
+        let headers = callout.headers.iter().map(|(name, value)| (*name, &**value)).collect();
+        let body = Some(callout.body.as_slice());
+        let sent =
+            hostcalls::dispatch_http_call(&callout.cluster, headers, body, vec![], callout.timeout);
+        match sent {
+            Ok(token) => {
+                self.callouts.insert(token, callout.key.clone());
+                Vec::new()
+            }
+            Err(status) => {
+                log::error!("token exchange: cluster `{}`: {status:?}", callout.cluster);
+                self.settle(&callout.key, Err(ExchangeError::Unreachable))
+            }
+        }
+    }
+
+    fn settle(
+        &mut self,
+        key: &Key,
+        reply: Result<CalloutReply, ExchangeError>,
+    ) -> Vec<(u32, Step)> {
+        let now = self.now();
+        let Engine { config, exchanges, .. } = &mut self.engine;
+        let Some(settled) = exchanges.settle(&config.exchange, key, reply, now) else {
+            return Vec::new();
+        };
+        if let Err(error) = &settled.result
+            && error.needs_operator()
+        {
+            let detail = error.detail().unwrap_or_default();
+            log::error!("token exchange: {} {detail}", error.reason());
+        }
+        let waiting = settled.waiting.into_iter();
+        let result = &settled.result;
+        waiting.map(|id| (id, self.deliver(id, Event::Exchanged(result.as_ref())))).collect()
+    }
+}
+
+/// One configuration push.
+#[derive(Default)]
+struct Root {
+    worker: Option<Shared>,
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, token: u32, _: usize, _: usize, _: usize) {
+        if let Some(worker) = &self.worker {
+            on_callout_reply(worker, token);
+        }
+    }
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, _: usize) -> bool {
+        let text = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, ALL);
+        let text = text.ok().flatten().unwrap_or_default();
+        let config = match Config::parse(&text) {
+            Ok(config) => config,
+            Err(errors) => {
+                for error in &errors.0 {
+                    log::error!("configuration refused: {error}");
+                }
+                return false;
+            }
+        };
+        for warning in &config.warnings {
+            log::warn!("configuration: {warning}");
+        }
+        log::info!("configuration accepted, policy hash {}", config.policy_hash);
+        self.worker = Some(Rc::new(RefCell::new(Worker {
+            started: Instant::now(),
+            engine: Engine::new(config),
+            transactions: HashMap::new(),
+            callouts: HashMap::new(),
+        })));
+        hostcalls::set_tick_period(TICK).is_ok()
+    }
+
+    fn on_tick(&mut self) {
+        let Some(shared) = &self.worker else { return };
+        let steps = {
+            let worker = &mut *shared.borrow_mut();
+            let now = worker.now();
+            let Engine { config, exchanges, .. } = &mut worker.engine;
+            let orphans = exchanges.orphans(&config.exchange, now);
+            let mut steps: Vec<_> = orphans.iter().flat_map(|orphan| worker.call(orphan)).collect();
+            let undecided = worker.transactions.iter().filter(|(_, one)| one.is_undecided());
+            let undecided: Vec<u32> = undecided.map(|(stream, _)| *stream).collect();
+            steps.extend(undecided.into_iter().map(|id| (id, worker.deliver(id, Event::Tick))));
+            steps
+        };
+        steps.into_iter().for_each(|(stream, step)| carry_out(stream, step));
+    }
+
+    fn create_http_context(&self, stream: u32) -> Option<Box<dyn HttpContext>> {
+        if let Some(worker) = &self.worker {
+            let worker = &mut *worker.borrow_mut();
+            let transaction = Transaction::new(stream, worker.now());
+            worker.transactions.insert(stream, transaction);
+        }
+        Some(Box::new(Stream { id: stream, worker: self.worker.clone() }))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+/// One HTTP stream.
+struct Stream {
+    id: u32,
+    worker: Option<Shared>,
+}
+
+impl Stream {
+    fn deliver(&self, event: Event) -> Step {
+        match &self.worker {
+            Some(worker) => worker.borrow_mut().deliver(self.id, event),
+            // No configuration was ever accepted: nothing is decided, so nothing passes.
+            None => Step::Reply(LocalReply { status: 503, headers: vec![], body: vec![] }),
+        }
+    }
+
+    /// Carries out a step inside a callback of its own stream.
+    fn carry_out(&self, step: Step, map: MapType) -> Action {
+        match step {
+            Step::Continue(edits) => {
+                if edit(map, &edits) {
+                    return Action::Continue;
+                }
+                let failed = self.worker.as_ref().map(|worker| worker.borrow_mut().fail(self.id));
+                failed.map_or(Action::Pause, |step| self.carry_out(step, map))
+            }
+            Step::Pause => Action::Pause,
+            Step::Reply(reply) => {
+                send(&reply);
+                Action::Pause
+            }
+            Step::Call(callout) => {
+                let steps = self.worker.as_ref().map(|worker| worker.borrow_mut().call(&callout));
+                let mut action = Action::Pause;
+                for (stream, step) in steps.into_iter().flatten() {
+                    if stream == self.id {
+                        action = self.carry_out(step, map);
+                    } else {
+                        carry_out(stream, step);
+                        let _ = hostcalls::set_effective_context(self.id);
+                    }
+                }
+                action
+            }
+        }
+    }
+
+    fn on_body(&self, length: usize, end: bool) -> Action {
+        let whole = if end { buffer(BufferType::HttpRequestBody) } else { Vec::new() };
+        let length = length.max(whole.len());
+        let step = self.deliver(Event::RequestBody { length, whole: end.then_some(&whole) });
+        self.carry_out(step, MapType::HttpRequestHeaders)
+    }
+}
+
+impl Context for Stream {
+    fn on_http_call_response(&mut self, token: u32, _: usize, _: usize, _: usize) {
+        if let Some(worker) = &self.worker {
+            on_callout_reply(worker, token);
+        }
+    }
+}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
+        let headers = headers(MapType::HttpRequestHeaders);
+        let headers = Headers(&headers);
+        let step = self.deliver(Event::RequestHeaders { headers, end_of_stream });
+        self.carry_out(step, MapType::HttpRequestHeaders)
+    }
+
+    fn on_http_request_body(&mut self, length: usize, end_of_stream: bool) -> Action {
+        self.on_body(length, end_of_stream)
+    }
+
+    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        // No trailer has a meaning here, and one could be taken for identity upstream.
+        let _ = hostcalls::set_map_bytes(MapType::HttpRequestTrailers, vec![]);
+        self.on_body(0, true)
+    }
+
+    fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
+        let headers = headers(MapType::HttpResponseHeaders);
+        let step = self.deliver(Event::ResponseHeaders(Headers(&headers)));
+        self.carry_out(step, MapType::HttpResponseHeaders)
+    }
+
+    fn on_log(&mut self) {
+        let Some(worker) = &self.worker else { return };
+        let worker = &mut *worker.borrow_mut();
+        let now = worker.now();
+        let Some(transaction) = worker.transactions.remove(&self.id) else { return };
+        if let Some(line) = transaction.close(response_code(), &mut worker.engine, now) {
+            let _ = hostcalls::log(LogLevel::Info, &format!("deputy.audit {line}"));
+            // For access logs: %FILTER_STATE(wasm.deputy.audit:PLAIN)%.
+            let _ = hostcalls::set_property(vec!["deputy.audit"], Some(line.as_bytes()));
+        }
+    }
+}
+
+fn on_callout_reply(shared: &Shared, token: u32) {
+    let steps = {
+        let worker = &mut *shared.borrow_mut();
+        let Some(key) = worker.callouts.remove(&token) else { return };
+        let reply = callout_reply();
+        worker.settle(&key, Ok(reply))
+    };
+    steps.into_iter().for_each(|(stream, step)| carry_out(stream, step));
+}
+
+fn callout_reply() -> CalloutReply {
+    let headers = headers(MapType::HttpCallResponseHeaders);
+    let headers = Headers(&headers);
+    CalloutReply {
+        status: crate::response::status(headers),
+        // Envoy adds this to what a server answered, and to nothing that it answers itself.
+        from_server: headers.first("x-envoy-upstream-service-time").is_some(),
+        body: buffer(BufferType::HttpCallResponseBody),
+    }
+}
+
+/// Carries out a step for a stream that waits, from outside its callbacks.
+fn carry_out(stream: u32, step: Step) {
+    // A stream that has gone meanwhile is no context any more.
+    if hostcalls::set_effective_context(stream).is_err() {
+        return;
+    }
+    match step {
+        Step::Continue(edits) => {
+            if edit(MapType::HttpRequestHeaders, &edits) {
+                let _ = hostcalls::resume_http_request();
+            }
+        }
+        Step::Reply(reply) => send(&reply),
+        // Nobody who waits is told to call.
+        Step::Pause | Step::Call(_) => {}
+    }
+}
+
+fn edit(map: MapType, edits: &Edits) -> bool {
+    edits.remove.iter().all(|name| hostcalls::remove_map_value(map, name).is_ok())
+        && edits.set.iter().all(|(name, value)| {
+            hostcalls::set_map_value_bytes(map, name, Some(value.as_bytes())).is_ok()
+        })
+}
+
+fn send(reply: &LocalReply) {
+    let headers = reply.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let _ = hostcalls::send_http_response(u32::from(reply.status), headers, Some(&reply.body));
+}
+
+fn headers(map: MapType) -> Vec<(String, Vec<u8>)> {
+    hostcalls::get_map_bytes(map).unwrap_or_default()
+}
+
+fn buffer(kind: BufferType) -> Vec<u8> {
+    hostcalls::get_buffer(kind, 0, ALL).ok().flatten().unwrap_or_default()
+}
+
+fn response_code() -> u16 {
+    let code = hostcalls::get_property(vec!["response", "code"]).ok().flatten();
+    let code = code.and_then(|bytes| bytes.try_into().ok()).map(i64::from_le_bytes);
+    code.and_then(|code| u16::try_from(code).ok()).unwrap_or_default()
+}

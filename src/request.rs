@@ -1,0 +1,264 @@
+//! Intake: what a request is to this filter, read from its headers alone.
+
+use percent_encoding::percent_decode_str;
+
+use crate::config::{Config, Endpoint, Problems, pushed};
+
+/// Request headers as the host hands them over: every value, in order, as bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Headers<'a>(pub &'a [(String, Vec<u8>)]);
+
+impl<'a> Headers<'a> {
+    /// All values of a header; `name` is lower case, as Envoy has them.
+    pub fn all(self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_slice())
+    }
+
+    /// The first value of a header, if it is UTF-8.
+    #[must_use]
+    pub fn first(self, name: &str) -> Option<&'a str> {
+        self.all(name).next().and_then(|value| std::str::from_utf8(value).ok())
+    }
+}
+
+/// What a request is to this filter.
+#[derive(Debug)]
+pub enum Intake<'c> {
+    /// None of its business.
+    Ignored,
+    /// The RFC 9728 metadata document is asked for.
+    Metadata,
+    /// A browser asks before it sends (Fetch standard, CORS preflight).
+    Preflight,
+    /// A request to an MCP endpoint; who asks is not known yet.
+    Endpoint(&'c Endpoint),
+}
+
+/// Why a request is refused for its headers alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestError {
+    /// No endpoint has this path.
+    UnknownPath,
+    /// The HTTP method has no meaning here.
+    MethodNotAllowed,
+    /// A browser page of a foreign origin asks (MCP transport, DNS rebinding).
+    OriginNotAllowed,
+    /// The token stands in the query (RFC 6750 section 2.3, forbidden by MCP).
+    TokenInQuery,
+    /// More than one value of a header that decides must be one.
+    RepeatedHeader,
+    /// No bearer token.
+    NoToken,
+    /// A GET or DELETE that carries a body.
+    UnexpectedBody,
+}
+
+impl RequestError {
+    /// One word for the audit record.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::UnknownPath => "unknown_path",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::OriginNotAllowed => "origin_not_allowed",
+            Self::TokenInQuery => "token_in_query",
+            Self::RepeatedHeader => "repeated_header",
+            Self::NoToken => "no_token",
+            Self::UnexpectedBody => "unexpected_body",
+        }
+    }
+}
+
+/// What a request to an MCP endpoint wants, by its HTTP method (MCP Streamable HTTP transport).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// POST: one JSON-RPC message.
+    Message,
+    /// GET: open a stream of server messages.
+    OpenStream,
+    /// DELETE: end a session.
+    EndSession,
+}
+
+/// Finds out what a request is, byte for byte by its path.
+///
+/// # Errors
+/// A path that is no endpoint's, however near it comes; a foreign origin; a wrong HTTP method on
+/// the metadata document.
+pub fn classify<'c>(config: &'c Config, headers: Headers) -> Result<Intake<'c>, RequestError> {
+    let target = headers.first(":path").ok_or(RequestError::UnknownPath)?;
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let method = headers.first(":method").unwrap_or_default();
+    if config.challenges.is_document_path(path) {
+        return match method {
+            "GET" | "HEAD" => Ok(Intake::Metadata),
+            "OPTIONS" => Ok(Intake::Preflight),
+            _ => Err(RequestError::MethodNotAllowed),
+        };
+    }
+    if let Some(endpoint) = config.endpoints.iter().find(|endpoint| *endpoint.path == *path) {
+        if config.ignore.iter().any(|ignore| ignore.covers_host(headers.first(":authority"))) {
+            return Ok(Intake::Ignored);
+        }
+        check_origin(config, headers)?;
+        if has_access_token(query) {
+            return Err(RequestError::TokenInQuery);
+        }
+        let preflight = method == "OPTIONS";
+        return Ok(if preflight { Intake::Preflight } else { Intake::Endpoint(endpoint) });
+    }
+    let folded = fold_path(path);
+    let near = config.endpoints.iter().any(|endpoint| *endpoint.folded == *folded);
+    let host = headers.first(":authority");
+    match config.ignore.iter().any(|ignore| ignore.covers(host, path, near)) {
+        true => Ok(Intake::Ignored),
+        false => Err(RequestError::UnknownPath),
+    }
+}
+
+/// The bearer token of a request (RFC 6750 section 2.1).
+///
+/// # Errors
+/// No token, or more than one.
+pub fn bearer(headers: Headers<'_>) -> Result<&str, RequestError> {
+    let mut values = headers.all("authorization");
+    let Some(value) = values.next() else { return Err(RequestError::NoToken) };
+    // Envoy joins repeated values with a comma, which no bearer token has.
+    if values.next().is_some() || value.contains(&b',') {
+        return Err(RequestError::RepeatedHeader);
+    }
+    let Some((scheme, rest)) = value.split_at_checked(b"Bearer ".len()) else {
+        return Err(RequestError::NoToken);
+    };
+    if !scheme.eq_ignore_ascii_case(b"Bearer ") {
+        return Err(RequestError::NoToken);
+    }
+    match std::str::from_utf8(rest).map(|token| token.trim_matches(' ')) {
+        Ok("") => Err(RequestError::NoToken),
+        Ok(token) => Ok(token),
+        // Not text, so not a token that could ever verify.
+        Err(_) => Ok("\u{fffd}"),
+    }
+}
+
+/// What the HTTP method of a request to an MCP endpoint means.
+///
+/// # Errors
+/// A method that the transport does not have.
+pub fn verb(headers: Headers) -> Result<Verb, RequestError> {
+    match headers.first(":method") {
+        Some("POST") => Ok(Verb::Message),
+        Some("GET") => Ok(Verb::OpenStream),
+        Some("DELETE") => Ok(Verb::EndSession),
+        _ => Err(RequestError::MethodNotAllowed),
+    }
+}
+
+/// The origin of a browser page, if the request has one and it may call.
+#[must_use]
+pub fn allowed_origin<'a>(config: &Config, headers: Headers<'a>) -> Option<&'a str> {
+    let origin = headers.first("origin")?;
+    let known = config.allowed_origins.iter().any(|allowed| origin.eq_ignore_ascii_case(allowed));
+    known.then_some(origin)
+}
+
+fn check_origin(config: &Config, headers: Headers) -> Result<(), RequestError> {
+    match headers.all("origin").count() {
+        0 => Ok(()),
+        1 if allowed_origin(config, headers).is_some() => Ok(()),
+        _ => Err(RequestError::OriginNotAllowed),
+    }
+}
+
+fn has_access_token(query: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes())
+        .any(|(name, _)| name.trim().eq_ignore_ascii_case("access_token"))
+}
+
+/// A path as a lenient server might read it: unescaped, in lower case, without parameters, dot
+/// segments, doubled and trailing slashes. Two paths that fold alike are too near to tell apart.
+#[must_use]
+pub fn fold_path(path: &str) -> String {
+    let mut text = path.to_owned();
+    // Twice, for what is escaped twice.
+    for _ in 0..2 {
+        text = percent_decode_str(&text).decode_utf8_lossy().into_owned();
+    }
+    let text = text.to_lowercase().replace('\\', "/");
+    let text = text.split(['?', '#', '\0']).next().unwrap_or_default();
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in text.split('/') {
+        match segment.split(';').next().unwrap_or_default().trim() {
+            "" | "." => {}
+            ".." => {
+                segments.pop();
+            }
+            name => segments.push(name),
+        }
+    }
+    format!("/{}", segments.join("/"))
+}
+
+/// A host, a path prefix or both, that the filter leaves alone.
+#[derive(Debug)]
+pub struct Ignore {
+    host: Option<Box<str>>,
+    path_prefix: Option<Box<str>>,
+}
+
+impl Ignore {
+    /// Compiles the list; an entry that would cover an endpoint is a problem.
+    pub fn compile(
+        raw: &[pushed::Ignore],
+        endpoints: &[Endpoint],
+        problems: &mut Problems,
+    ) -> Vec<Self> {
+        let mut compiled = Vec::new();
+        for (index, entry) in raw.iter().enumerate() {
+            let path = format!("ignore[{index}]");
+            let ignore = Self {
+                host: entry.host.as_deref().map(Into::into),
+                path_prefix: entry.path_prefix.as_deref().map(|p| p.trim_end_matches('/').into()),
+            };
+            if ignore.host.is_none() && ignore.path_prefix.is_none() {
+                problems.add(&path, "names neither a host nor a path prefix");
+            }
+            if entry.path_prefix.as_ref().is_some_and(|prefix| !prefix.starts_with('/')) {
+                problems.add(format!("{path}.path_prefix"), "does not begin with `/`");
+            }
+            let covered = endpoints.iter().find(|endpoint| ignore.has_prefix_of(&endpoint.path));
+            if let (None, Some(endpoint)) = (&ignore.host, covered) {
+                let message = format!("covers the endpoint `{}`", endpoint.path);
+                problems.add_with_help(&path, message, "name the host, or a longer prefix");
+            }
+            compiled.push(ignore);
+        }
+        compiled
+    }
+
+    /// Whether it covers a path that is no endpoint's. Where `near` an endpoint's, only a host that
+    /// is ignored as a whole covers it.
+    fn covers(&self, host: Option<&str>, path: &str, near: bool) -> bool {
+        if near {
+            return self.covers_host(host);
+        }
+        self.is_host(host).unwrap_or(true) && (self.path_prefix.is_none() || self.has_prefix_of(path))
+    }
+
+    /// Whether it covers all of this host.
+    fn covers_host(&self, host: Option<&str>) -> bool {
+        self.path_prefix.is_none() && self.is_host(host) == Some(true)
+    }
+
+    fn is_host(&self, host: Option<&str>) -> Option<bool> {
+        let name = self.host.as_deref()?;
+        Some(host.is_some_and(|host| host.eq_ignore_ascii_case(name)))
+    }
+
+    fn has_prefix_of(&self, path: &str) -> bool {
+        let Some(prefix) = &self.path_prefix else { return false };
+        // A path that a server could read as leading elsewhere is not below any prefix.
+        let plain = fold_path(path) == path.trim_end_matches('/').to_lowercase() || path == "/";
+        plain && path.strip_prefix(&**prefix).is_some_and(|r| r.is_empty() || r.starts_with('/'))
+    }
+}

@@ -1,0 +1,103 @@
+//! The way up: the client's token out, the delegation token in, nothing else that a server could
+//! take for identity.
+
+use crate::config::Problems;
+use crate::exchange::Delegated;
+use crate::policy::Permit;
+use crate::request::Headers;
+
+/// Changes to the headers of a request or a response, in order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Edits {
+    /// Names to remove, every value of them.
+    pub remove: Vec<String>,
+    /// Names and values to set in place of what was there.
+    pub set: Vec<(&'static str, String)>,
+}
+
+/// The credential under which a request goes up.
+#[derive(Debug)]
+pub enum Credential<'a> {
+    /// A delegation token.
+    Delegation(&'a Delegated),
+    /// None: the rule says so by name.
+    WithoutToken,
+}
+
+/// What is removed from every request: names, and prefixes of names.
+#[derive(Debug)]
+pub struct StrippedHeaders {
+    names: Vec<Box<str>>,
+    prefixes: Vec<Box<str>>,
+}
+
+/// Headers by which servers have been told who asks, or that change how a request is read.
+const NAMES: [&str; 14] = [
+    "cookie",
+    "proxy-authorization",
+    "x-forwarded-client-cert",
+    "x-forwarded-user",
+    "x-forwarded-email",
+    "x-forwarded-preferred-username",
+    "x-forwarded-groups",
+    "x-forwarded-access-token",
+    "x-remote-user",
+    "x-user-sub",
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "router-key",
+];
+const PREFIXES: [&str; 5] = ["x-mcp-", "x-jwt-", "x-auth-request-", "x-envoy-", "mcp-init-"];
+
+/// Without these no request is one; and `authorization` has its own rule.
+const KEPT: [&str; 4] = ["authorization", "content-type", "content-length", "host"];
+
+impl StrippedHeaders {
+    /// The built-in names and those of the configuration.
+    pub fn compile(raw: &[String], problems: &mut Problems) -> Self {
+        let mut names: Vec<Box<str>> = NAMES.map(Into::into).into();
+        let mut prefixes: Vec<Box<str>> = PREFIXES.map(Into::into).into();
+        for (index, entry) in raw.iter().enumerate() {
+            let prefix = entry.strip_suffix('*');
+            let name = prefix.unwrap_or(entry);
+            let in_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+            if name.is_empty() || !name.chars().all(in_name) || KEPT.contains(&name) {
+                problems.add_with_help(
+                    format!("strip_request_headers[{index}]"),
+                    format!("`{entry}` cannot be stripped"),
+                    "write a header name in lower case, with `*` at its end for a prefix",
+                );
+            }
+            if prefix.is_some() { &mut prefixes } else { &mut names }.push(name.into());
+        }
+        Self { names, prefixes }
+    }
+
+    /// The names of a request's headers that must not go up.
+    #[must_use]
+    pub fn found(&self, headers: Headers) -> Vec<String> {
+        let stripped = |name: &str| {
+            self.names.iter().any(|known| **known == *name)
+                || self.prefixes.iter().any(|prefix| name.starts_with(&**prefix))
+        };
+        headers.0.iter().map(|(name, _)| name).filter(|name| stripped(name)).cloned().collect()
+    }
+}
+
+/// The header changes with which a permitted request goes up. Takes the permit: it is good for one
+/// request.
+///
+/// `stripped` is what [`StrippedHeaders::found`] found when the request came in.
+#[must_use]
+pub fn forward(permit: Permit, credential: &Credential, stripped: Vec<String>) -> Edits {
+    drop(permit);
+    let mut edits = Edits { remove: stripped, set: Vec::new() };
+    match credential {
+        Credential::Delegation(delegated) => {
+            edits.set.push(("authorization", format!("Bearer {}", delegated.token.reveal())));
+        }
+        Credential::WithoutToken => edits.remove.push("authorization".to_owned()),
+    }
+    edits
+}
