@@ -1,0 +1,58 @@
+//! The names of the signature algorithms.
+
+use std::{error::Error, fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// The signature algorithms that are supported (RFC 7518 section 3.1, RFC 8037 section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Algorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    RS256,
+    /// RSASSA-PSS with SHA-256, MGF1 with SHA-256 and a salt of 32 bytes.
+    PS256,
+    /// ECDSA on P-256 with SHA-256.
+    ES256,
+    /// Ed25519. Other curves of `EdDSA` are not supported.
+    EdDSA,
+}
+
+impl Algorithm {
+    /// The `alg` value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RS256 => "RS256",
+            Self::PS256 => "PS256",
+            Self::ES256 => "ES256",
+            Self::EdDSA => "EdDSA",
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = UnsupportedAlgorithm;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let all = [Self::RS256, Self::PS256, Self::ES256, Self::EdDSA];
+        all.into_iter().find(|algorithm| algorithm.as_str() == name).ok_or(UnsupportedAlgorithm)
+    }
+}
+
+/// An `alg` value that is none of [`Algorithm`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnsupportedAlgorithm;
+
+impl fmt::Display for UnsupportedAlgorithm {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("not one of `RS256`, `PS256`, `ES256`, `EdDSA`")
+    }
+}
+
+impl Error for UnsupportedAlgorithm {}
