@@ -1,0 +1,246 @@
+//! The members of a message that matter, as the walk over the body finds them.
+
+use super::json::{JsonError, Observer, Token, folds_equal};
+use super::message::Id;
+use super::method::Method;
+
+/// The longest string that is kept, in bytes: a URI's limit.
+const TEXT_BYTES: usize = 2048;
+
+/// A member of a protocol object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Member<T> {
+    #[default]
+    Absent,
+    /// There, but not what it must be.
+    Wrong,
+    Present(T),
+}
+
+impl<T> Member<T> {
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    pub(super) fn is_wrong(&self) -> bool {
+        matches!(self, Self::Wrong)
+    }
+
+    pub(super) fn present(self) -> Option<T> {
+        match self {
+            Self::Present(value) => Some(value),
+            Self::Absent | Self::Wrong => None,
+        }
+    }
+}
+
+impl<T> From<Option<T>> for Member<T> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Wrong, Self::Present)
+    }
+}
+
+/// What a body's outermost value is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Outermost {
+    Object,
+    Array,
+    #[default]
+    Scalar,
+}
+
+/// A message's members, each read but none yet judged against the others.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) outermost: Outermost,
+    pub(super) jsonrpc: Member<()>,
+    pub(super) id: Member<Id>,
+    /// `Present(None)` is a method that is not in the table.
+    pub(super) method: Member<Option<Method>>,
+    pub(super) result: Member<()>,
+    pub(super) error: Member<()>,
+    pub(super) params: Member<()>,
+    pub(super) name: Member<Box<str>>,
+    pub(super) uri: Member<Box<str>>,
+    pub(super) task_id: Member<Box<str>>,
+    pub(super) cursor: Member<()>,
+    pub(super) arguments: Member<()>,
+    pub(super) meta: Member<()>,
+    pub(super) protocol_version: Member<Box<str>>,
+    pub(super) reference: Member<()>,
+    pub(super) reference_type: Member<Box<str>>,
+    pub(super) reference_name: Member<Box<str>>,
+    pub(super) reference_uri: Member<Box<str>>,
+    pub(super) notifications: Member<()>,
+    pub(super) resource_subscriptions: Member<()>,
+    pub(super) subscribed_uris: Vec<Member<Box<str>>>,
+    pub(super) task_ids: Member<()>,
+    pub(super) subscribed_tasks: Vec<Member<Box<str>>>,
+}
+
+/// Where in a message the walk stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Message,
+    JsonRpc,
+    Id,
+    Method,
+    Result,
+    Error,
+    Params,
+    Name,
+    Uri,
+    TaskId,
+    Cursor,
+    Arguments,
+    Meta,
+    ProtocolVersion,
+    Reference,
+    ReferenceType,
+    ReferenceName,
+    ReferenceUri,
+    Notifications,
+    ResourceSubscriptions,
+    SubscribedUri,
+    TaskIds,
+    SubscribedTask,
+    /// Where nothing has a meaning in the protocol, such as inside `arguments`.
+    Elsewhere,
+}
+
+/// The significant members of one protocol object. Those at `Elsewhere` are not read, but no
+/// other member may pass for them.
+type Significant = &'static [(&'static str, Place)];
+
+const MESSAGE: Significant = &[
+    ("jsonrpc", Place::JsonRpc),
+    ("id", Place::Id),
+    ("method", Place::Method),
+    ("params", Place::Params),
+    ("result", Place::Result),
+    ("error", Place::Error),
+];
+
+const PARAMS: Significant = &[
+    ("name", Place::Name),
+    ("arguments", Place::Arguments),
+    ("_meta", Place::Meta),
+    ("uri", Place::Uri),
+    ("cursor", Place::Cursor),
+    ("ref", Place::Reference),
+    ("taskId", Place::TaskId),
+    ("notifications", Place::Notifications),
+    ("task", Place::Elsewhere),
+    ("inputResponses", Place::Elsewhere),
+    ("requestState", Place::Elsewhere),
+    ("protocolVersion", Place::Elsewhere),
+];
+
+const META: Significant = &[("io.modelcontextprotocol/protocolVersion", Place::ProtocolVersion)];
+
+const REFERENCE: Significant =
+    &[("type", Place::ReferenceType), ("name", Place::ReferenceName), ("uri", Place::ReferenceUri)];
+
+const NOTIFICATIONS: Significant =
+    &[("resourceSubscriptions", Place::ResourceSubscriptions), ("taskIds", Place::TaskIds)];
+
+impl Observer for Draft {
+    type Place = Place;
+
+    fn member(&mut self, place: Place, name: &str) -> Result<Place, JsonError> {
+        let significant = match place {
+            Place::Message => MESSAGE,
+            Place::Params => PARAMS,
+            Place::Meta => META,
+            Place::Reference => REFERENCE,
+            Place::Notifications => NOTIFICATIONS,
+            _ => return Ok(Place::Elsewhere),
+        };
+        if let Some((_, member)) = significant.iter().find(|(exact, _)| *exact == name) {
+            return Ok(*member);
+        }
+        if significant.iter().any(|(exact, _)| folds_equal(exact, name)) {
+            return Err(JsonError::CaseVariant);
+        }
+        if matches!(name, "__proto__" | "constructor") {
+            return Err(JsonError::PrototypeMember);
+        }
+        Ok(Place::Elsewhere)
+    }
+
+    fn element(&mut self, place: Place) -> Place {
+        match place {
+            Place::ResourceSubscriptions => Place::SubscribedUri,
+            Place::TaskIds => Place::SubscribedTask,
+            _ => Place::Elsewhere,
+        }
+    }
+
+    fn value(&mut self, place: Place, token: Token<'_>) {
+        match place {
+            Place::Message => {
+                self.outermost = match token {
+                    Token::Object => Outermost::Object,
+                    Token::Array => Outermost::Array,
+                    _ => Outermost::Scalar,
+                }
+            }
+            Place::JsonRpc => self.jsonrpc = must(matches!(token, Token::String("2.0"))),
+            Place::Id => self.id = Id::from_token(token).into(),
+            Place::Method => {
+                self.method = match token {
+                    Token::String(name) => Member::Present(Method::from_name(name)),
+                    _ => Member::Wrong,
+                }
+            }
+            Place::Result => self.result = Member::Present(()),
+            Place::Error => self.error = Member::Present(()),
+            Place::Params => self.params = object(token),
+            Place::Name => self.name = text(token),
+            Place::Uri => self.uri = text(token),
+            Place::TaskId => self.task_id = text(token),
+            Place::Cursor => {
+                let clean = |cursor: &str| !cursor.chars().any(char::is_control);
+                self.cursor = must(matches!(token, Token::String(cursor) if clean(cursor)));
+            }
+            // `null` stands for no arguments.
+            Place::Arguments => {
+                self.arguments = must(matches!(token, Token::Object | Token::Null));
+            }
+            Place::Meta => self.meta = object(token),
+            Place::ProtocolVersion => self.protocol_version = text(token),
+            Place::Reference => self.reference = object(token),
+            Place::ReferenceType => self.reference_type = text(token),
+            Place::ReferenceName => self.reference_name = text(token),
+            Place::ReferenceUri => self.reference_uri = text(token),
+            Place::Notifications => self.notifications = object(token),
+            Place::ResourceSubscriptions => self.resource_subscriptions = array(token),
+            Place::SubscribedUri => self.subscribed_uris.push(text(token)),
+            Place::TaskIds => self.task_ids = array(token),
+            Place::SubscribedTask => self.subscribed_tasks.push(text(token)),
+            Place::Elsewhere => {}
+        }
+    }
+}
+
+fn must(valid: bool) -> Member<()> {
+    valid.then_some(()).into()
+}
+
+fn object(token: Token<'_>) -> Member<()> {
+    must(matches!(token, Token::Object))
+}
+
+fn array(token: Token<'_>) -> Member<()> {
+    must(matches!(token, Token::Array))
+}
+
+/// A string of bounded length without control characters.
+fn text(token: Token<'_>) -> Member<Box<str>> {
+    match token {
+        Token::String(text) if text.len() <= TEXT_BYTES && !text.chars().any(char::is_control) => {
+            Member::Present(text.into())
+        }
+        _ => Member::Wrong,
+    }
+}

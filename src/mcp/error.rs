@@ -1,0 +1,134 @@
+//! Why a body is not an operation, and what to answer.
+
+use std::fmt;
+
+use super::json::JsonError;
+use super::message::Id;
+
+/// Why a body is not an operation.
+///
+/// The errors that carry an id are those of a well-formed request: the answer repeats it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// The body is not JSON that every parser reads alike.
+    Json(JsonError),
+    /// The body is empty, or JSON but neither an object nor an array.
+    NotAnObject,
+    /// The body is an array: a JSON-RPC batch, which MCP dropped in 2025-06-18.
+    Batch,
+    /// The body is a response. A client sends one to answer a server's request, which MCP
+    /// dropped in 2026-07-28.
+    ResponseNotAllowed,
+    /// The body is not exactly one of request and notification (JSON-RPC 2.0 section 4).
+    InvalidRequest {
+        /// The request's id, where it has a valid one.
+        id: Option<Id>,
+        /// The member that is missing, not valid or too many.
+        member: &'static str,
+    },
+    /// No revision has this method, or not from client to server.
+    UnknownMethod {
+        /// The request's id; none for a notification.
+        id: Option<Id>,
+    },
+    /// The parameters are not what the method needs.
+    InvalidParams {
+        /// The request's id; none for a notification.
+        id: Option<Id>,
+        /// The member that is missing or not valid.
+        member: &'static str,
+    },
+    /// The tool's or prompt's name has other characters than rules can name.
+    InvalidName {
+        /// The request's id.
+        id: Option<Id>,
+    },
+}
+
+impl BodyError {
+    /// The status of the answer.
+    #[must_use]
+    pub fn http_status(&self) -> u16 {
+        match self {
+            Self::UnknownMethod { .. } => 404,
+            Self::InvalidName { .. } => 403,
+            _ => 400,
+        }
+    }
+
+    /// The JSON-RPC error code (JSON-RPC 2.0 section 5.1).
+    #[must_use]
+    pub fn code(&self) -> i64 {
+        match self {
+            Self::Json(_) => -32700,
+            Self::NotAnObject
+            | Self::Batch
+            | Self::ResponseNotAllowed
+            | Self::InvalidRequest { .. } => -32600,
+            Self::UnknownMethod { .. } => -32601,
+            Self::InvalidParams { .. } | Self::InvalidName { .. } => -32602,
+        }
+    }
+
+    /// The id to repeat in the answer, where there is one.
+    #[must_use]
+    pub fn id(&self) -> Option<&Id> {
+        match self {
+            Self::Json(_) | Self::NotAnObject | Self::Batch | Self::ResponseNotAllowed => None,
+            Self::InvalidRequest { id, .. }
+            | Self::UnknownMethod { id }
+            | Self::InvalidParams { id, .. }
+            | Self::InvalidName { id } => id.as_ref(),
+        }
+    }
+
+    /// The constant word for the audit record.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Json(error) => error.reason(),
+            Self::NotAnObject => "not_an_object",
+            Self::Batch => "batch",
+            Self::ResponseNotAllowed => "response_not_allowed",
+            Self::InvalidRequest { .. } => "invalid_request",
+            Self::UnknownMethod { .. } => "unknown_method",
+            Self::InvalidParams { .. } => "invalid_params",
+            Self::InvalidName { .. } => "invalid_name",
+        }
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json(error) => error.fmt(f),
+            Self::NotAnObject => f.write_str("the body is not a JSON object"),
+            Self::Batch => f.write_str("batches are not allowed"),
+            Self::ResponseNotAllowed => f.write_str("responses are not allowed"),
+            Self::InvalidRequest { member, .. } => {
+                write!(f, "not a JSON-RPC 2.0 request or notification: see `{member}`")
+            }
+            Self::UnknownMethod { .. } => f.write_str("unknown method"),
+            Self::InvalidParams { member, .. } => write!(f, "`{member}` is missing or not valid"),
+            Self::InvalidName { .. } => {
+                f.write_str("`name` must be 1 to 128 of the characters `A-Z a-z 0-9 _ . -`")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BodyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Json(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<JsonError> for BodyError {
+    fn from(error: JsonError) -> Self {
+        Self::Json(error)
+    }
+}

@@ -1,0 +1,339 @@
+//! A strict JSON reader: what two parsers could read differently is refused.
+//!
+//! `serde_json` does the lexing (RFC 8259 grammar, paired surrogates, numbers in range, nothing
+//! after the value). This module walks the value once, borrowing from the text, and adds what
+//! RFC 8259 section 4 and RFC 7493 (I-JSON) leave to the receiver: member names are unique, also
+//! to a parser that ignores case, and depth and counts are bounded.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+/// Bounds on one JSON text. The number of bytes is the caller's to bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How deep objects and arrays may nest; the outermost counts as one.
+    pub depth: usize,
+    /// How many members all objects may have together.
+    pub members: usize,
+    /// How many values there may be, the outermost and all nested ones together.
+    pub values: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { depth: 64, members: 10_000, values: 100_000 }
+    }
+}
+
+/// Why a text is not JSON that every parser reads alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JsonError {
+    /// The text is not UTF-8 (RFC 8259 section 8.1).
+    NotUtf8,
+    /// The text begins with a byte order mark (RFC 8259 section 8.1).
+    ByteOrderMark,
+    /// The text does not follow the grammar, or a number is out of range.
+    Syntax,
+    /// Objects and arrays nest deeper than [`Limits::depth`].
+    TooDeep,
+    /// There are more members than [`Limits::members`].
+    TooManyMembers,
+    /// There are more values than [`Limits::values`].
+    TooManyValues,
+    /// An object has the same member twice.
+    DuplicateMember,
+    /// A member name differs only by case from another one, or from one of the protocol's.
+    CaseVariant,
+    /// A member name contains a control character.
+    ControlCharacter,
+    /// A protocol object has a member that JavaScript would take for its prototype.
+    PrototypeMember,
+}
+
+impl JsonError {
+    /// The constant word for the audit record.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NotUtf8 => "not_utf8",
+            Self::ByteOrderMark => "byte_order_mark",
+            Self::Syntax => "json_syntax",
+            Self::TooDeep => "json_too_deep",
+            Self::TooManyMembers => "json_too_many_members",
+            Self::TooManyValues => "json_too_many_values",
+            Self::DuplicateMember => "json_duplicate_member",
+            Self::CaseVariant => "json_case_variant",
+            Self::ControlCharacter => "json_control_character",
+            Self::PrototypeMember => "json_prototype_member",
+        }
+    }
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotUtf8 => "the text is not UTF-8",
+            Self::ByteOrderMark => "the text begins with a byte order mark",
+            Self::Syntax => "the text is not valid JSON",
+            Self::TooDeep => "the JSON nests too deep",
+            Self::TooManyMembers => "the JSON has too many members",
+            Self::TooManyValues => "the JSON has too many values",
+            Self::DuplicateMember => "an object has the same member twice",
+            Self::CaseVariant => "a member name differs from another one only by case",
+            Self::ControlCharacter => "a member name contains a control character",
+            Self::PrototypeMember => "`__proto__` and `constructor` cannot be member names here",
+        })
+    }
+}
+
+impl std::error::Error for JsonError {}
+
+/// Checks that every parser reads `text` alike.
+///
+/// # Errors
+///
+/// The first [`JsonError`] found; where there are several, which one is not specified.
+pub fn check(text: &[u8], limits: &Limits) -> Result<(), JsonError> {
+    struct Nobody;
+    impl Observer for Nobody {
+        type Place = ();
+        fn member(&mut self, (): (), _: &str) -> Result<(), JsonError> {
+            Ok(())
+        }
+        fn element(&mut self, (): ()) {}
+        fn value(&mut self, (): (), _: Token<'_>) {}
+    }
+    walk(text, limits, Nobody, ()).map(|_| ())
+}
+
+/// Is shown a JSON value, part by part and in order, and says which place each part has.
+///
+/// Nothing it was shown may be relied on before the whole walk has succeeded.
+pub(super) trait Observer {
+    /// Where in the value the walk stands.
+    type Place: Copy;
+
+    /// Gives the place of the member `name` of the object at `place`, or refuses that name.
+    fn member(&mut self, place: Self::Place, name: &str) -> Result<Self::Place, JsonError>;
+
+    /// Gives the place of the next element of the array at `place`.
+    fn element(&mut self, place: Self::Place) -> Self::Place;
+
+    /// Takes the value at `place`. What an object or array holds is shown after it.
+    fn value(&mut self, place: Self::Place, token: Token<'_>);
+}
+
+/// A scalar, or the beginning of an object or array.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Token<'a> {
+    Null,
+    Bool,
+    /// Written without fraction or exponent, and in range of `i64`.
+    Integer(i64),
+    /// Any other number.
+    Number,
+    /// Unescaped.
+    String(&'a str),
+    Array,
+    Object,
+}
+
+/// Checks `text`, shows its value at `place` to `observer`, and gives the observer back.
+pub(super) fn walk<O: Observer>(
+    text: &[u8],
+    limits: &Limits,
+    observer: O,
+    place: O::Place,
+) -> Result<O, JsonError> {
+    let text = std::str::from_utf8(text).map_err(|_| JsonError::NotUtf8)?;
+    if text.starts_with('\u{feff}') {
+        return Err(JsonError::ByteOrderMark);
+    }
+    let mut walk = Walk { observer, left: *limits, names: Vec::new(), refusal: None };
+    let mut source = serde_json::Deserializer::from_str(text);
+    let outcome = Seed { walk: &mut walk, place }.deserialize(&mut source);
+    match (outcome.and_then(|()| source.end()), walk.refusal) {
+        (Ok(()), None) => Ok(walk.observer),
+        (_, Some(refusal)) => Err(refusal),
+        (Err(_), None) => Err(JsonError::Syntax),
+    }
+}
+
+/// Whether a parser that ignores case takes `left` and `right` for the same name.
+pub(super) fn folds_equal(left: &str, right: &str) -> bool {
+    folded(left).eq(folded(right))
+}
+
+/// Go's `encoding/json` folds these two beside ASCII: the long s and the Kelvin sign.
+fn folded(name: &str) -> impl Iterator<Item = char> {
+    name.chars().map(|character| match character {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        _ => character.to_ascii_lowercase(),
+    })
+}
+
+struct Walk<'de, O> {
+    observer: O,
+    /// What is left of each limit.
+    left: Limits,
+    /// The member names of the objects being read, the innermost object's last.
+    names: Vec<Cow<'de, str>>,
+    /// Why the walk stopped, if it was not for the grammar: `serde_json` errors carry only text.
+    refusal: Option<JsonError>,
+}
+
+impl<'de, O: Observer> Walk<'de, O> {
+    fn refuse<E: de::Error>(&mut self, refusal: JsonError) -> E {
+        self.refusal = Some(refusal);
+        E::custom(refusal)
+    }
+
+    fn scalar<E: de::Error>(&mut self, place: O::Place, token: Token<'_>) -> Result<(), E> {
+        let values = self.left.values.checked_sub(1);
+        self.left.values = values.ok_or_else(|| self.refuse(JsonError::TooManyValues))?;
+        self.observer.value(place, token);
+        Ok(())
+    }
+
+    fn enter<E: de::Error>(&mut self, place: O::Place, token: Token<'_>) -> Result<(), E> {
+        let depth = self.left.depth.checked_sub(1);
+        self.left.depth = depth.ok_or_else(|| self.refuse(JsonError::TooDeep))?;
+        self.scalar(place, token)
+    }
+
+    fn leave(&mut self) {
+        self.left.depth = self.left.depth.saturating_add(1);
+    }
+
+    fn member<E: de::Error>(
+        &mut self,
+        place: O::Place,
+        name: Cow<'de, str>,
+    ) -> Result<O::Place, E> {
+        let members = self.left.members.checked_sub(1);
+        self.left.members = members.ok_or_else(|| self.refuse(JsonError::TooManyMembers))?;
+        if name.chars().any(char::is_control) {
+            return Err(self.refuse(JsonError::ControlCharacter));
+        }
+        let member = self.observer.member(place, &name).map_err(|refusal| self.refuse(refusal))?;
+        self.names.push(name);
+        Ok(member)
+    }
+
+    /// Forgets the names from `first` on, those of the object that ends here, if all differ.
+    fn end_object<E: de::Error>(&mut self, first: usize) -> Result<(), E> {
+        let names = self.names.get_mut(first..).unwrap_or_default();
+        names.sort_unstable_by(|left, right| folded(left).cmp(folded(right)));
+        let refusal = names.windows(2).find_map(|pair| match pair {
+            [left, right] if left == right => Some(JsonError::DuplicateMember),
+            [left, right] if folds_equal(left, right) => Some(JsonError::CaseVariant),
+            _ => None,
+        });
+        self.names.truncate(first);
+        refusal.map_or(Ok(()), |refusal| Err(self.refuse(refusal)))
+    }
+}
+
+/// Reads one value, the one at `place`.
+struct Seed<'w, 'de, O: Observer> {
+    walk: &'w mut Walk<'de, O>,
+    place: O::Place,
+}
+
+impl<'de, O: Observer> DeserializeSeed<'de> for Seed<'_, 'de, O> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<(), D::Error> {
+        source.deserialize_any(self)
+    }
+}
+
+impl<'de, O: Observer> Visitor<'de> for Seed<'_, 'de, O> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        self.walk.scalar(self.place, Token::Null)
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
+        self.walk.scalar(self.place, Token::Bool)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<(), E> {
+        self.walk.scalar(self.place, Token::Integer(number))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<(), E> {
+        let token = i64::try_from(number).map_or(Token::Number, Token::Integer);
+        self.walk.scalar(self.place, token)
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
+        self.walk.scalar(self.place, Token::Number)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
+        self.walk.scalar(self.place, Token::String(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        let Self { walk, place } = self;
+        walk.enter(place, Token::Array)?;
+        loop {
+            let place = walk.observer.element(place);
+            if elements.next_element_seed(Seed { walk: &mut *walk, place })?.is_none() {
+                break;
+            }
+        }
+        walk.leave();
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let Self { walk, place } = self;
+        walk.enter(place, Token::Object)?;
+        let first = walk.names.len();
+        while let Some(name) = members.next_key_seed(Name)? {
+            let place = walk.member(place, name)?;
+            members.next_value_seed(Seed { walk: &mut *walk, place })?;
+        }
+        walk.end_object(first)?;
+        walk.leave();
+        Ok(())
+    }
+}
+
+/// Reads a member name, borrowed unless it is written with escapes.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<Self::Value, D::Error> {
+        source.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a member name")
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(name))
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(name.to_owned()))
+    }
+}
