@@ -122,9 +122,8 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
         Some(_) => error(200, 403, message),
         None => LocalReply { status: 403, headers: Vec::new(), body: Vec::new() },
     };
-    let unavailable = |message| {
-        with_header(error(503, INTERNAL_ERROR, message), "retry-after", "1".to_owned())
-    };
+    let unavailable =
+        |message| with_header(error(503, INTERNAL_ERROR, message), "retry-after", "1".to_owned());
     match refusal {
         Refusal::Request(RequestError::NoToken) => {
             unauthorized(Challenge::Missing, "Authentication required.")

@@ -104,7 +104,10 @@ mod tests {
         for key in 0..1_000_u32 {
             cache.insert(key, key, &key.to_string().into());
         }
-        assert_eq!((cache.entries.len(), cache.by_age.len(), cache.by_owner.len()), (100, 100, 100));
+        assert_eq!(
+            (cache.entries.len(), cache.by_age.len(), cache.by_owner.len()),
+            (100, 100, 100)
+        );
         assert_eq!((cache.get(&999), cache.get(&899)), (Some(&999), None));
     }
 

@@ -8,6 +8,7 @@ mod read;
 mod url;
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -195,7 +196,8 @@ fn issuers(
         let path = format!("issuers[{index}]");
         http_url(&raw.issuer, format!("{path}.issuer"), problems);
         if !seen.insert(&raw.issuer) {
-            problems.add(format!("{path}.issuer"), format!("issuer `{}` is listed twice", raw.issuer));
+            problems
+                .add(format!("{path}.issuer"), format!("issuer `{}` is listed twice", raw.issuer));
         }
         for (name, list_is_empty) in [
             ("algorithms", raw.algorithms.is_empty()),
@@ -208,15 +210,17 @@ fn issuers(
         }
         let keys = keys(&raw.jwks, &format!("{path}.jwks"), problems, warnings);
         trusted.push(TrustedIssuer {
-            issuer: token::Issuer {
+            issuer: Rc::new(token::Issuer {
                 issuer: raw.issuer.as_str().into(),
                 keys: keys.unwrap_or_default(),
                 algorithms: raw.algorithms.clone(),
-            },
+            }),
             expectations: Expectations {
-                audiences: boxed(raw.audiences.as_deref().unwrap_or(std::slice::from_ref(
-                    &pushed.protected_resource.resource,
-                ))),
+                audiences: boxed(
+                    raw.audiences
+                        .as_deref()
+                        .unwrap_or(std::slice::from_ref(&pushed.protected_resource.resource)),
+                ),
                 exact_audience: false,
                 token_types: boxed(&raw.token_types),
                 scope_claims: boxed(&raw.scope_claims),
@@ -364,15 +368,18 @@ fn limits(pushed: &Pushed, problems: &mut Problems) {
         problems.add_with_help(
             "limits.decision_time",
             format!("`{}` leaves no time for an exchange", limits.decision_time),
-            format!("make it longer than `exchange.timeout`, which is `{}`", pushed.exchange.timeout),
+            format!(
+                "make it longer than `exchange.timeout`, which is `{}`",
+                pushed.exchange.timeout
+            ),
         );
     }
-    for (name, entries) in [
-        ("cached_tokens", limits.cached_tokens),
-        ("cached_delegations", limits.cached_delegations),
-    ] {
+    for (name, entries) in
+        [("cached_tokens", limits.cached_tokens), ("cached_delegations", limits.cached_delegations)]
+    {
         if !(1..=1_000_000).contains(&entries) {
-            problems.add(format!("limits.{name}"), format!("`{entries}` is not between 1 and 1000000"));
+            problems
+                .add(format!("limits.{name}"), format!("`{entries}` is not between 1 and 1000000"));
         }
     }
 }

@@ -64,7 +64,8 @@ impl Settings {
             [("cluster", &raw.cluster), ("authority", &raw.authority), ("actor", &raw.actor)]
         {
             if !visible(text) {
-                problems.add(format!("exchange.{name}"), format!("`{text}` is empty or has spaces"));
+                problems
+                    .add(format!("exchange.{name}"), format!("`{text}` is empty or has spaces"));
             }
         }
         if !raw.path.starts_with('/') || !visible(&raw.path) {
@@ -226,8 +227,7 @@ impl Exchanges {
         now: Now,
     ) -> Answer {
         // RFC 8693 section 4.4: who may act is the subject token's to say.
-        let actor = &settings.actor;
-        if caller.claims.may_act.as_ref().is_some_and(|may_act| *may_act.subject != **actor) {
+        if !caller.may_be_acted_for_by(&settings.actor) {
             return Answer::Refused(ExchangeError::MayNotAct);
         }
         let key = Key { subject_token: caller.token.clone(), target: Rc::clone(target) };

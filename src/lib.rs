@@ -1,4 +1,45 @@
 //! Deputy: a proxy-wasm filter that makes any MCP server an OAuth 2.0 resource server.
+//!
+//! Every request to an MCP endpoint goes one way, and the modules stand in its order:
+//!
+//! ```text
+//! config push ─► config ─► policy::compile ─┐                     (once per push)
+//!                                           ▼
+//! headers ─► request ─► token ─► mcp ─► policy ─► exchange ─► upstream ─► response ─► audit
+//!            which      who      what   may       act for     client's    what of     one
+//!            endpoint   asks     for    they?     them        token out   it passes   record
+//! ```
+//!
+//! No stage does I/O. [`transaction`] runs them: an [`Event`](transaction::Event) goes in, a
+//! [`Step`](transaction::Step) comes out. `filter`, which exists in the wasm build alone, turns
+//! Envoy's callbacks into events and steps into host calls. What the host must do:
+//!
+//! - give every event of a stream to its [`Transaction`](transaction::Transaction), and carry out
+//!   every step, before the next event;
+//! - hold the stream on [`Step::Pause`](transaction::Step::Pause) and
+//!   [`Step::Call`](transaction::Step::Call), headers, body and trailers alike;
+//! - give ticks, so that nothing waits for ever;
+//! - close the transaction once, and keep the record that comes out.
 
-pub mod mcp;
+#[cfg(target_arch = "wasm32")]
+mod filter;
+
+pub mod transaction;
+
+pub mod config;
+
+pub mod request;
 pub mod token;
+pub mod mcp;
+pub mod policy;
+pub mod exchange;
+pub mod upstream;
+pub mod response;
+pub mod audit;
+
+pub mod answer;
+pub mod challenge;
+
+pub mod cache;
+pub mod clock;
+pub mod json;

@@ -6,14 +6,15 @@
 
 mod draft;
 mod error;
-pub mod json;
-pub mod media;
+mod header;
+mod media;
 mod message;
 mod method;
 #[cfg(test)]
 mod tests;
 
 pub use error::BodyError;
-pub use json::Limits;
-pub use message::{Id, Object, Operation, parse};
+pub use header::{HeaderError, MirroredHeaders};
+pub use media::{MediaError, check_content_encoding, check_content_type};
+pub use message::{Id, Object, Operation, is_name, parse};
 pub use method::{Class, Method};

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::exchange::Target;
-use crate::mcp::{Class, Object, Operation};
+use crate::mcp::{Class, Method, Object, Operation};
 use crate::token::{Caller, ScopeSet};
 
 /// The rules for one endpoint, as look-up tables.
@@ -76,7 +76,10 @@ impl Policy {
     /// The denial, if no rule names the operation or the caller lacks what the rule requires.
     pub fn decide(&self, caller: &Caller, operation: &Operation) -> Result<Permit, Denial> {
         match (operation.method.class(), &operation.object) {
-            (Class::Baseline, None) => self.decide_baseline(caller),
+            // A list of tasks shows other callers' too, until tasks are bound to theirs.
+            (Class::Baseline, None) if operation.method != Method::TasksList => {
+                self.decide_baseline(caller)
+            }
             (Class::Tool, Some(Object::Tool(name))) => match self.tools.get(name) {
                 Some(rule) => rule.decide(caller),
                 None => Err(Denial::Forbidden {
@@ -84,10 +87,7 @@ impl Policy {
                 }),
             },
             _ => Err(Denial::Forbidden {
-                message: format!(
-                    "Access denied: no rule allows {}.",
-                    operation.method.as_str()
-                ),
+                message: format!("Access denied: no rule allows {}.", operation.method.as_str()),
             }),
         }
     }

@@ -242,7 +242,8 @@ impl Ignore {
         if near {
             return self.covers_host(host);
         }
-        self.is_host(host).unwrap_or(true) && (self.path_prefix.is_none() || self.has_prefix_of(path))
+        self.is_host(host).unwrap_or(true)
+            && (self.path_prefix.is_none() || self.has_prefix_of(path))
     }
 
     /// Whether it covers all of this host.

@@ -10,14 +10,14 @@
 //! [`Claims`] come from [`Unverified::verify`] alone.
 //!
 //! The signatures themselves are checked by `jwt-compact`. All that RFC 8725 asks for beyond
-//! them is here: the key is chosen by issuer and `kid` and bound to its algorithm ([`keys`]),
+//! them is here: the key is chosen by issuer and `kid` and bound to its algorithm,
 //! header members that would change the rules are refused, and so are tokens of other types.
 
 mod algorithm;
+mod caller;
 mod claims;
 mod compact;
 mod error;
-mod json;
 mod keys;
 mod scope;
 
@@ -25,17 +25,12 @@ use std::fmt;
 
 pub use self::{
     algorithm::{Algorithm, UnsupportedAlgorithm},
+    caller::{BearerToken, Caller, Callers, TrustedIssuer},
     error::TokenError,
     keys::{Key, KeyProblem, KeyReason, KeySet, KeySetError},
     scope::{ScopeSet, ScopeTable, is_scope_token},
 };
 use self::{claims::RawClaims, compact::Compact};
-use self::{claims::RawClaims, compact::Compact};
-pub use self::{
-    error::TokenError,
-    keys::{Algorithm, Key, KeyProblem, KeyReason, KeySet, KeySetError, UnsupportedAlgorithm},
-    scope::{ScopeSet, ScopeTable, is_scope_token},
-};
 
 /// An authorization server, as far as its tokens are concerned.
 #[derive(Clone, Debug)]

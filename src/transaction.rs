@@ -12,6 +12,7 @@ use crate::clock::Now;
 use crate::config::{Config, Endpoint};
 use crate::exchange::reply::ExchangeError;
 use crate::exchange::{Answer, Callout, Delegated, Exchanges, Key};
+use crate::json::Limits;
 use crate::mcp::{self, BodyError, Id, MirroredHeaders};
 use crate::policy::{Denial, Permit};
 use crate::request::{self, Headers, Intake, RequestError, Verb};
@@ -145,7 +146,9 @@ impl Transaction {
             (State::AwaitExchange(waiting), Event::Exchanged(result)) => {
                 self.on_exchanged(*waiting, result, &engine.config)
             }
-            (State::AwaitBody(question), Event::Tick) => self.on_tick_for_body(question, engine, now),
+            (State::AwaitBody(question), Event::Tick) => {
+                self.on_tick_for_body(question, engine, now)
+            }
             (State::AwaitExchange(waiting), Event::Tick) => {
                 self.on_tick_for_exchange(waiting, engine, now)
             }
@@ -312,7 +315,7 @@ impl Transaction {
         if question.verb != Verb::Message {
             return endpoint.policy.decide_baseline(caller).map_err(Refusal::Denied);
         }
-        let operation = mcp::parse(body, &mcp::json::Limits::default()).map_err(|error| {
+        let operation = mcp::parse(body, &Limits::default()).map_err(|error| {
             *id = error.id().cloned();
             match error {
                 BodyError::InvalidName { .. } => Refusal::Denied(Denial::Forbidden {
@@ -341,7 +344,8 @@ impl Transaction {
             return self.forward(permit, &Credential::WithoutToken, stripped, origin);
         };
         let Engine { config, exchanges, .. } = engine;
-        let (key, step) = match exchanges.ask(&config.exchange, &caller, &target, self.stream, now) {
+        let (key, step) = match exchanges.ask(&config.exchange, &caller, &target, self.stream, now)
+        {
             Answer::Delegated(delegated) => {
                 self.record.delegated(&target, &delegated, Source::Cached);
                 return self.forward(permit, &Credential::Delegation(&delegated), stripped, origin);

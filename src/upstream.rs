@@ -61,7 +61,8 @@ impl StrippedHeaders {
         for (index, entry) in raw.iter().enumerate() {
             let prefix = entry.strip_suffix('*');
             let name = prefix.unwrap_or(entry);
-            let in_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+            let in_name =
+                |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
             if name.is_empty() || !name.chars().all(in_name) || KEPT.contains(&name) {
                 problems.add_with_help(
                     format!("strip_request_headers[{index}]"),

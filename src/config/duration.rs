@@ -89,15 +89,22 @@ mod tests {
 
     #[test]
     fn a_duration_reads_as_people_write_it_and_prints_the_same() {
-        for (text, milliseconds) in [("500ms", 500), ("5s", 5_000), ("10m", 600_000), ("24h", 86_400_000)] {
+        for (text, milliseconds) in
+            [("500ms", 500), ("5s", 5_000), ("10m", 600_000), ("24h", 86_400_000)]
+        {
             let duration = Duration::parse(text).unwrap();
-            assert_eq!((duration.milliseconds, duration.to_string().as_str()), (milliseconds, text));
+            assert_eq!(
+                (duration.milliseconds, duration.to_string().as_str()),
+                (milliseconds, text)
+            );
         }
     }
 
     #[test]
     fn what_is_not_a_duration_is_refused() {
-        for text in ["", "5", "s", "-5s", "5 s", "5S", "5d", "25h", "1.5s", "99999999999999999999s", "é5s"] {
+        for text in
+            ["", "5", "s", "-5s", "5 s", "5S", "5d", "25h", "1.5s", "99999999999999999999s", "é5s"]
+        {
             assert_eq!(Duration::parse(text), None, "{text}");
         }
     }

@@ -10,11 +10,11 @@ use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
 use super::error::{ConfigErrors, Problems, did_you_mean};
-use crate::mcp::json;
+use crate::json;
 
 /// Limits for configuration, which comes from an operator and not from the network: deep enough for
 /// any policy, large enough for 100 000 rules.
-const LIMITS: json::Limits = json::Limits { depth: 64, values: 10_000_000 };
+const LIMITS: json::Limits = json::Limits { depth: 64, members: 10_000_000, values: 10_000_000 };
 
 /// Reads JSON text into a value, by the same strict rules as a request body.
 ///
@@ -68,7 +68,11 @@ fn note(problems: &mut Problems, place: &str, message: &str) {
             Some(near) => problems.add_with_help(place, message, format!("did you mean `{near}`?")),
             None if known.is_empty() => problems.add(place, message),
             None => {
-                problems.add_with_help(place, message, format!("known are `{}`", known.join("`, `")));
+                problems.add_with_help(
+                    place,
+                    message,
+                    format!("known are `{}`", known.join("`, `")),
+                );
             }
         };
     }
@@ -137,9 +141,10 @@ impl Cuts {
             Segment::Unknown => None,
         });
         let gone = match (last, inner) {
-            (Segment::Map { key } | Segment::Enum { variant: key }, Some(Value::Object(members))) => {
-                members.remove(key).is_some()
-            }
+            (
+                Segment::Map { key } | Segment::Enum { variant: key },
+                Some(Value::Object(members)),
+            ) => members.remove(key).is_some(),
             (Segment::Seq { index }, Some(Value::Array(elements))) if *index < elements.len() => {
                 elements.remove(*index);
                 let list = place.rsplit_once('[').map_or("", |(list, _)| list).to_owned();
@@ -185,12 +190,12 @@ mod tests {
         let text = r#"{"nam":"x","items":[{"sise":1},{"size":"1"},7,{"size":1,"label":2}]}"#;
         assert_eq!(
             errors(text),
-            "nam: unknown field `nam`; help: did you mean `name`?\n\
-             items[0].sise: unknown field `sise`; help: did you mean `size`?\n\
+            "items[0].sise: unknown field `sise`; help: did you mean `size`?\n\
              items[0]: missing field `size`\n\
              items[1].size: invalid type: string \"1\", expected a whole number\n\
              items[2]: invalid type: integer `7`, expected an object\n\
              items[3].label: invalid type: integer `2`, expected a string\n\
+             nam: unknown field `nam`; help: did you mean `name`?\n\
              missing field `name`"
         );
     }

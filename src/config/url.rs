@@ -14,7 +14,8 @@ impl HttpUrl {
     pub fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
         let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let in_host = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.:[]_".contains(c);
+        let in_host =
+            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.:[]_".contains(c);
         let in_path = |c: char| c.is_ascii_alphanumeric() || "/-._~!$&'()*+,;=:@%".contains(c);
         let sound = !host.is_empty() && host.chars().all(in_host) && path.chars().all(in_path);
         let origin_length = text.len().saturating_sub(path.len());
@@ -63,9 +64,19 @@ mod tests {
     #[test]
     fn what_clients_could_read_differently_is_refused() {
         for text in [
-            "", "mcp", "/mcp", "ftp://a.example/", "https://", "https:///x", "https://A.example/",
-            "https://u@a.example/", "https://a.example/?q", "https://a.example/#f", "https://a b/",
-            "https://a.example/\"", "HTTPS://a.example/",
+            "",
+            "mcp",
+            "/mcp",
+            "ftp://a.example/",
+            "https://",
+            "https:///x",
+            "https://A.example/",
+            "https://u@a.example/",
+            "https://a.example/?q",
+            "https://a.example/#f",
+            "https://a b/",
+            "https://a.example/\"",
+            "HTTPS://a.example/",
         ] {
             assert_eq!(HttpUrl::parse(text), None, "{text}");
         }

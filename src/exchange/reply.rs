@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::{ACCESS_TOKEN, Delegated, Key, Settings};
 use crate::clock::Now;
-use crate::mcp::json;
+use crate::json;
 use crate::token::{BearerToken, Caller, TokenError, Unverified};
 
 /// What the host heard.
@@ -67,6 +67,15 @@ impl ExchangeError {
             Self::BadToken(error) => Some(error.reason()),
             _ => None,
         }
+    }
+
+    /// Whether only an operator can mend it.
+    #[must_use]
+    pub fn needs_operator(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable | Self::ClientRejected | Self::BadReply(_) | Self::BadToken(_)
+        )
     }
 
     /// Whether it is the server's considered word on this token and target, worth remembering.

@@ -1,8 +1,8 @@
 //! The members of a message that matter, as the walk over the body finds them.
 
-use super::json::{JsonError, Observer, Token, folds_equal};
 use super::message::Id;
 use super::method::Method;
+use crate::json::{JsonError, Observer, Token, fold};
 
 /// The longest string that is kept, in bytes: a URI's limit.
 const TEXT_BYTES: usize = 2048;
@@ -159,8 +159,8 @@ impl Observer for Draft {
         if let Some((_, member)) = significant.iter().find(|(exact, _)| *exact == name) {
             return Ok(*member);
         }
-        if significant.iter().any(|(exact, _)| folds_equal(exact, name)) {
-            return Err(JsonError::CaseVariant);
+        if significant.iter().any(|(exact, _)| passes_for(name, exact)) {
+            return Err(JsonError::NameVariant);
         }
         if matches!(name, "__proto__" | "constructor") {
             return Err(JsonError::PrototypeMember);
@@ -221,6 +221,15 @@ impl Observer for Draft {
             Place::Elsewhere => {}
         }
     }
+}
+
+/// Whether some server reads the member `name` as `significant`: one that ignores case, or one
+/// that also takes its own field names, such as `task_id` and `meta` in Python.
+fn passes_for(name: &str, significant: &str) -> bool {
+    fn plain(name: &str) -> impl Iterator<Item = char> {
+        name.chars().filter(|character| !matches!(character, '_' | '-')).map(fold)
+    }
+    plain(name).eq(plain(significant))
 }
 
 fn must(valid: bool) -> Member<()> {

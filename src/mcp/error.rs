@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::json::JsonError;
 use super::message::Id;
+use crate::json::JsonError;
 
 /// Why a body is not an operation.
 ///

@@ -4,8 +4,8 @@ use serde::{Serialize, Serializer};
 
 use super::draft::{Draft, Member, Outermost, Place};
 use super::error::BodyError;
-use super::json::{Limits, Token, walk};
 use super::method::Method;
+use crate::json::{Limits, Token, walk};
 
 /// The greatest integer that every parser reads exactly (RFC 7493 section 2.2).
 const SAFE_INTEGER: i64 = 9_007_199_254_740_991;
@@ -233,13 +233,16 @@ fn subscription(draft: Draft) -> Result<Object, Fault> {
 
 fn name(member: Member<Box<str>>, place: &'static str) -> Result<Box<str>, Fault> {
     let name = member.present().ok_or(Fault::Member(place))?;
+    if is_name(&name) { Ok(name) } else { Err(Fault::Name) }
+}
+
+/// Whether `text` may name a tool or a prompt (MCP 2025-11-25, tools): compared byte for byte, so
+/// nothing that could look like another name.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
     let is_name_byte =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-    if (1..=NAME_BYTES).contains(&name.len()) && name.bytes().all(is_name_byte) {
-        Ok(name)
-    } else {
-        Err(Fault::Name)
-    }
+    (1..=NAME_BYTES).contains(&text.len()) && text.bytes().all(is_name_byte)
 }
 
 fn uri(member: Member<Box<str>>, place: &'static str) -> Result<Box<str>, Fault> {

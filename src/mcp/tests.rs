@@ -1,1 +1,186 @@
+//! What the reader refuses and accepts. The ids in names and messages (J01, R03, ...) are rows of
+//! the list of known attacks.
 
+mod corpus;
+mod json;
+mod jsonrpc;
+
+use super::*;
+use crate::json::{JsonError, Limits};
+
+fn read(body: impl AsRef<[u8]>) -> Result<Operation, BodyError> {
+    parse(body.as_ref(), &Limits::default())
+}
+
+/// A request with these members beside `jsonrpc` and `id`.
+fn request(members: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":1,{members}}}"#)
+}
+
+/// A `tools/call` with these params.
+fn call(params: &str) -> String {
+    request(&format!(r#""method":"tools/call","params":{params}"#))
+}
+
+#[track_caller]
+fn refused(row: &str, body: impl AsRef<[u8]>, status: u16, code: i64) -> BodyError {
+    let body = body.as_ref();
+    let shown = String::from_utf8_lossy(body.get(..200).unwrap_or(body)).into_owned();
+    match parse(body, &Limits::default()) {
+        Ok(operation) => panic!("{row}: {shown:?} was read as {operation:?}"),
+        Err(error) => {
+            let answer = (error.http_status(), error.code());
+            assert_eq!(answer, (status, code), "{row}: {shown:?}: {error:?}");
+            error
+        }
+    }
+}
+
+#[track_caller]
+fn not_json(row: &str, body: impl AsRef<[u8]>, expected: JsonError) {
+    assert_eq!(refused(row, body, 400, -32700), BodyError::Json(expected), "{row}");
+}
+
+#[track_caller]
+fn tool(row: &str, body: impl AsRef<[u8]>) -> String {
+    match read(body) {
+        Ok(Operation { object: Some(Object::Tool(name)), .. }) => name.into(),
+        other => panic!("{row}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_tool_call_is_read() {
+    let body = call(
+        r#"{"name":"greet","arguments":{"name":"x","nested":[{"id":null}]},"_meta":
+            {"io.modelcontextprotocol/protocolVersion":"2026-07-28","progressToken":7}}"#,
+    );
+    assert_eq!(
+        read(body),
+        Ok(Operation {
+            id: Some(Id::Number(1)),
+            method: Method::ToolsCall,
+            object: Some(Object::Tool("greet".into())),
+            protocol_version: Some("2026-07-28".into()),
+        })
+    );
+}
+
+#[test]
+fn a_notification_is_read() {
+    let operation = read(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).unwrap();
+    assert_eq!(operation.id, None);
+    assert_eq!(operation.method, Method::Initialized);
+    assert_eq!(operation.object, None);
+}
+
+#[test]
+fn every_method_is_read_with_its_object() {
+    let tool = Object::Tool("t".into());
+    let prompt = Object::Prompt("p".into());
+    let resource = Object::Resource("file:///a".into());
+    let template = Object::ResourceTemplate("file:///{a}".into());
+    let task = Object::Task("k-1".into());
+    let listened = Object::Subscription {
+        resources: ["file:///a".into(), "file:///b".into()].into(),
+        tasks: ["k-1".into()].into(),
+    };
+    let all = Object::Subscription { resources: [].into(), tasks: [].into() };
+    let complete = Method::CompletionComplete;
+    let listen = Method::SubscriptionsListen;
+    for (method, params, object) in [
+        (Method::ToolsCall, r#"{"name":"t"}"#, &tool),
+        (Method::PromptsGet, r#"{"name":"p"}"#, &prompt),
+        (Method::ResourcesRead, r#"{"uri":"file:///a"}"#, &resource),
+        (Method::ResourcesSubscribe, r#"{"uri":"file:///a"}"#, &resource),
+        (Method::ResourcesUnsubscribe, r#"{"uri":"file:///a"}"#, &resource),
+        (complete, r#"{"ref":{"type":"ref/prompt","name":"p"},"argument":{}}"#, &prompt),
+        (complete, r#"{"ref":{"type":"ref/resource","uri":"file:///{a}"}}"#, &template),
+        (
+            listen,
+            r#"{"notifications":{"resourceSubscriptions":["file:///a","file:///b"],
+                "taskIds":["k-1"],"toolsListChanged":true}}"#,
+            &listened,
+        ),
+        (listen, r#"{"notifications":{"toolsListChanged":true}}"#, &all),
+        (Method::TasksGet, r#"{"taskId":"k-1"}"#, &task),
+        (Method::TasksResult, r#"{"taskId":"k-1"}"#, &task),
+        (Method::TasksUpdate, r#"{"taskId":"k-1","inputResponses":{}}"#, &task),
+        (Method::TasksCancel, r#"{"taskId":"k-1"}"#, &task),
+    ] {
+        let name = method.as_str();
+        let body = request(&format!(r#""method":"{name}","params":{params}"#));
+        let operation = read(body).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        assert_eq!(operation.object.as_ref(), Some(object), "{name}");
+        // ... and nothing less will do.
+        for params in ["", r#","params":{}"#, r#","params":{"name":1,"uri":[],"taskId":{}}"#] {
+            let body = request(&format!(r#""method":"{name}"{params}"#));
+            let error = refused(name, body, 400, -32602);
+            assert_eq!(error.id(), Some(&Id::Number(1)), "{name}");
+        }
+    }
+    for &method in Method::ALL.iter().filter(|method| method.class() == Class::Baseline) {
+        let name = method.as_str();
+        let id = if method.is_notification() { "" } else { r#""id":"a","# };
+        let operation = read(format!(r#"{{"jsonrpc":"2.0",{id}"method":"{name}"}}"#)).unwrap();
+        assert_eq!((operation.method, operation.object), (method, None), "{name}");
+    }
+}
+
+#[test]
+fn params_that_a_method_cannot_use_are_refused() {
+    for (method, params, member) in [
+        ("completion/complete", r#"{"ref":"p"}"#, "params.ref.type"),
+        ("completion/complete", r#"{"ref":{"type":"ref/tool","name":"p"}}"#, "params.ref"),
+        (
+            "completion/complete",
+            r#"{"ref":{"type":"ref/prompt","name":"p","uri":"file:///a"}}"#,
+            "params.ref",
+        ),
+        (
+            "completion/complete",
+            r#"{"ref":{"type":"ref/resource","name":"p","uri":"file:///a"}}"#,
+            "params.ref",
+        ),
+        ("subscriptions/listen", r#"{"notifications":[]}"#, "params.notifications"),
+        (
+            "subscriptions/listen",
+            r#"{"notifications":{"resourceSubscriptions":"file:///a"}}"#,
+            "params.notifications.resourceSubscriptions",
+        ),
+        (
+            "subscriptions/listen",
+            r#"{"notifications":{"resourceSubscriptions":["file:///a",["file:///b"]]}}"#,
+            "params.notifications.resourceSubscriptions",
+        ),
+        (
+            "subscriptions/listen",
+            r#"{"notifications":{"taskIds":{"0":"k"}}}"#,
+            "params.notifications.taskIds",
+        ),
+        (
+            "subscriptions/listen",
+            r#"{"notifications":{"taskIds":["k",null]}}"#,
+            "params.notifications.taskIds",
+        ),
+        ("resources/read", r#"{"uri":""}"#, "params.uri"),
+        ("resources/read", r#"{"uri":"file:///é"}"#, "params.uri"),
+        ("tasks/get", r#"{"taskId":""}"#, "params.taskId"),
+        ("tools/list", r#"{"_meta":[]}"#, "params._meta"),
+        ("tools/list", r#"{"cursor":1}"#, "params.cursor"),
+        (
+            "tools/list",
+            r#"{"_meta":{"io.modelcontextprotocol/protocolVersion":1}}"#,
+            "params._meta.io.modelcontextprotocol/protocolVersion",
+        ),
+    ] {
+        let body = request(&format!(r#""method":"{method}","params":{params}"#));
+        let expected = BodyError::InvalidParams { id: Some(Id::Number(1)), member };
+        assert_eq!(read(body), Err(expected), "{method} {params}");
+    }
+    for (method, member) in [("resources/read", "uri"), ("tasks/get", "taskId")] {
+        let long = "a".repeat(2049);
+        let body = request(&format!(r#""method":"{method}","params":{{"{member}":"{long}"}}"#));
+        refused(method, body, 400, -32602);
+    }
+}

@@ -54,13 +54,21 @@ impl Policy {
             let required = required(rule, around, &path, problems);
             let message = message(rule, tool, &required, around, &path, problems);
             let target = defaults.target(&rule.delegation, &format!("{path}.delegation"), problems);
-            tools.insert(tool.as_str().into(), Rule { name, required, message, target: Some(target) });
+            tools.insert(
+                tool.as_str().into(),
+                Rule { name, required, message, target: Some(target) },
+            );
         }
         Self { baseline, tools }
     }
 }
 
-fn required(rule: &RuleSource, around: &Surroundings, path: &str, problems: &mut Problems) -> ScopeSet {
+fn required(
+    rule: &RuleSource,
+    around: &Surroundings,
+    path: &str,
+    problems: &mut Problems,
+) -> ScopeSet {
     let scopes = &rule.require.scopes;
     let path = format!("{path}.require.scopes");
     around.required.union(&known_scopes(scopes, around.scopes, &path, problems))
@@ -93,7 +101,8 @@ fn message(
     let Some(message) = &rule.message else {
         return scope_message(tool, required, around.scopes);
     };
-    if message.is_empty() || message.len() > MESSAGE_BYTES || message.chars().any(char::is_control) {
+    if message.is_empty() || message.len() > MESSAGE_BYTES || message.chars().any(char::is_control)
+    {
         problems.add_with_help(
             format!("{path}.message"),
             "the message is empty, too long or has control characters",

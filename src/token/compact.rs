@@ -3,7 +3,8 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
-use super::{Algorithm, TokenError, json, keys::MAX_KEY_ID_BYTES};
+use super::{Algorithm, TokenError, keys::MAX_KEY_ID_BYTES};
+use crate::json::{self, Limits};
 
 /// The longest token that is read.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -47,7 +48,8 @@ impl<'a> Compact<'a> {
         let [header, payload, signature] = [decode(header)?, decode(payload)?, decode(signature)?];
         Ok(Self {
             header: Header::parse(&header)?,
-            payload: json::object(&payload).map_err(|_| TokenError::MalformedClaims)?,
+            payload: json::object(&payload, &Limits::default())
+                .map_err(|_| TokenError::MalformedClaims)?,
             signing_input,
             signature,
         })
@@ -56,7 +58,8 @@ impl<'a> Compact<'a> {
 
 impl Header {
     fn parse(json: &[u8]) -> Result<Self, TokenError> {
-        let members = json::object(json).map_err(|_| TokenError::MalformedHeader)?;
+        let members =
+            json::object(json, &Limits::default()).map_err(|_| TokenError::MalformedHeader)?;
         if let Some(name) = FORBIDDEN.into_iter().find(|name| members.contains_key(*name)) {
             return Err(TokenError::ForbiddenHeaderMember(name));
         }

@@ -11,7 +11,8 @@ use jwt_compact::{
 use serde_json::{Map, Value};
 
 pub use self::problem::{KeyProblem, KeyReason, KeySetError};
-use super::{Algorithm, json};
+use super::Algorithm;
+use crate::json::{self, Limits};
 
 /// The longest `kid`.
 pub(super) const MAX_KEY_ID_BYTES: usize = 256;
@@ -39,7 +40,8 @@ impl KeySet {
         if json.len() > MAX_SET_BYTES {
             return Err(KeySetError::TooLong);
         }
-        let members = json::object(json).map_err(|_| KeySetError::NotAKeySet)?;
+        let members =
+            json::object(json, &Limits::default()).map_err(|_| KeySetError::NotAKeySet)?;
         Self::read(&members)
     }
 

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
 
 /// Bounds on one JSON text. The number of bytes is the caller's to bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,10 +44,10 @@ pub enum JsonError {
     TooManyMembers,
     /// There are more values than [`Limits::values`].
     TooManyValues,
-    /// An object has the same member twice.
+    /// An object has a member twice, for a parser that ignores case.
     DuplicateMember,
-    /// A member name differs only by case from another one, or from one of the protocol's.
-    CaseVariant,
+    /// A member of a protocol object has a name that could pass for a significant one.
+    NameVariant,
     /// A member name contains a control character.
     ControlCharacter,
     /// A protocol object has a member that JavaScript would take for its prototype.
@@ -65,7 +66,7 @@ impl JsonError {
             Self::TooManyMembers => "json_too_many_members",
             Self::TooManyValues => "json_too_many_values",
             Self::DuplicateMember => "json_duplicate_member",
-            Self::CaseVariant => "json_case_variant",
+            Self::NameVariant => "json_name_variant",
             Self::ControlCharacter => "json_control_character",
             Self::PrototypeMember => "json_prototype_member",
         }
@@ -81,8 +82,8 @@ impl fmt::Display for JsonError {
             Self::TooDeep => "the JSON nests too deep",
             Self::TooManyMembers => "the JSON has too many members",
             Self::TooManyValues => "the JSON has too many values",
-            Self::DuplicateMember => "an object has the same member twice",
-            Self::CaseVariant => "a member name differs from another one only by case",
+            Self::DuplicateMember => "an object has a member twice, case aside",
+            Self::NameVariant => "a member name could pass for one of the protocol's",
             Self::ControlCharacter => "a member name contains a control character",
             Self::PrototypeMember => "`__proto__` and `constructor` cannot be member names here",
         })
@@ -107,6 +108,16 @@ pub fn check(text: &[u8], limits: &Limits) -> Result<(), JsonError> {
         fn value(&mut self, (): (), _: Token<'_>) {}
     }
     walk(text, limits, Nobody, ()).map(|_| ())
+}
+
+/// Reads `text` as one JSON object that every parser reads alike.
+///
+/// # Errors
+///
+/// As [`check`]; and [`JsonError::Syntax`] for what is not an object.
+pub fn object(text: &[u8], limits: &Limits) -> Result<Map<String, Value>, JsonError> {
+    check(text, limits)?;
+    serde_json::from_slice(text).map_err(|_| JsonError::Syntax)
 }
 
 /// Is shown a JSON value, part by part and in order, and says which place each part has.
@@ -162,25 +173,31 @@ pub(super) fn walk<O: Observer>(
     }
 }
 
-/// Whether a parser that ignores case takes `left` and `right` for the same name.
-pub(super) fn folds_equal(left: &str, right: &str) -> bool {
-    folded(left).eq(folded(right))
-}
-
-/// Go's `encoding/json` folds these two beside ASCII: the long s and the Kelvin sign.
-fn folded(name: &str) -> impl Iterator<Item = char> {
-    name.chars().map(|character| match character {
+/// The character as a parser that ignores case reads it in a name.
+///
+/// Go's `encoding/json` folds two more than ASCII: the long s and the Kelvin sign.
+pub(super) fn fold(character: char) -> char {
+    match character {
         '\u{17f}' => 's',
         '\u{212a}' => 'k',
         _ => character.to_ascii_lowercase(),
-    })
+    }
+}
+
+/// `name` with every character folded; not copied where that changes nothing.
+fn folded(name: Cow<'_, str>) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii()) {
+        Cow::Owned(name.chars().map(fold).collect())
+    } else {
+        name
+    }
 }
 
 struct Walk<'de, O> {
     observer: O,
     /// What is left of each limit.
     left: Limits,
-    /// The member names of the objects being read, the innermost object's last.
+    /// The folded member names of the objects being read, the innermost object's last.
     names: Vec<Cow<'de, str>>,
     /// Why the walk stopped, if it was not for the grammar: `serde_json` errors carry only text.
     refusal: Option<JsonError>,
@@ -192,7 +209,7 @@ impl<'de, O: Observer> Walk<'de, O> {
         E::custom(refusal)
     }
 
-    fn scalar<E: de::Error>(&mut self, place: O::Place, token: Token<'_>) -> Result<(), E> {
+    fn value<E: de::Error>(&mut self, place: O::Place, token: Token<'_>) -> Result<(), E> {
         let values = self.left.values.checked_sub(1);
         self.left.values = values.ok_or_else(|| self.refuse(JsonError::TooManyValues))?;
         self.observer.value(place, token);
@@ -202,7 +219,7 @@ impl<'de, O: Observer> Walk<'de, O> {
     fn enter<E: de::Error>(&mut self, place: O::Place, token: Token<'_>) -> Result<(), E> {
         let depth = self.left.depth.checked_sub(1);
         self.left.depth = depth.ok_or_else(|| self.refuse(JsonError::TooDeep))?;
-        self.scalar(place, token)
+        self.value(place, token)
     }
 
     fn leave(&mut self) {
@@ -220,21 +237,17 @@ impl<'de, O: Observer> Walk<'de, O> {
             return Err(self.refuse(JsonError::ControlCharacter));
         }
         let member = self.observer.member(place, &name).map_err(|refusal| self.refuse(refusal))?;
-        self.names.push(name);
+        self.names.push(folded(name));
         Ok(member)
     }
 
     /// Forgets the names from `first` on, those of the object that ends here, if all differ.
     fn end_object<E: de::Error>(&mut self, first: usize) -> Result<(), E> {
         let names = self.names.get_mut(first..).unwrap_or_default();
-        names.sort_unstable_by(|left, right| folded(left).cmp(folded(right)));
-        let refusal = names.windows(2).find_map(|pair| match pair {
-            [left, right] if left == right => Some(JsonError::DuplicateMember),
-            [left, right] if folds_equal(left, right) => Some(JsonError::CaseVariant),
-            _ => None,
-        });
+        names.sort_unstable();
+        let duplicate = names.windows(2).any(|pair| matches!(pair, [left, right] if left == right));
         self.names.truncate(first);
-        refusal.map_or(Ok(()), |refusal| Err(self.refuse(refusal)))
+        if duplicate { Err(self.refuse(JsonError::DuplicateMember)) } else { Ok(()) }
     }
 }
 
@@ -260,28 +273,28 @@ impl<'de, O: Observer> Visitor<'de> for Seed<'_, 'de, O> {
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<(), E> {
-        self.walk.scalar(self.place, Token::Null)
+        self.walk.value(self.place, Token::Null)
     }
 
     fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
-        self.walk.scalar(self.place, Token::Bool)
+        self.walk.value(self.place, Token::Bool)
     }
 
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<(), E> {
-        self.walk.scalar(self.place, Token::Integer(number))
+        self.walk.value(self.place, Token::Integer(number))
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<(), E> {
         let token = i64::try_from(number).map_or(Token::Number, Token::Integer);
-        self.walk.scalar(self.place, token)
+        self.walk.value(self.place, token)
     }
 
     fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
-        self.walk.scalar(self.place, Token::Number)
+        self.walk.value(self.place, Token::Number)
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
-        self.walk.scalar(self.place, Token::String(text))
+        self.walk.value(self.place, Token::String(text))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {

@@ -1,0 +1,147 @@
+//! Who asks: a verified token, and the store of those that were verified before.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::rc::Rc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::{Claims, Expectations, Issuer, ScopeSet, ScopeTable, TokenError, Unverified};
+use crate::cache::Cache;
+use crate::clock::Now;
+
+/// A bearer token. Prints as its fingerprint, so that no log can hold it by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BearerToken(Rc<str>);
+
+impl BearerToken {
+    /// Keeps a token's text.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for a header or a form that needs it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// The first 16 hexadecimal digits of its SHA-256: tells tokens apart, gives nothing away.
+    #[must_use]
+    pub fn fingerprint(&self) -> Box<str> {
+        let digest = Sha256::digest(self.0.as_bytes());
+        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>().into()
+    }
+}
+
+impl fmt::Debug for BearerToken {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "sha256:{}", self.fingerprint())
+    }
+}
+
+/// The end of a token is its signature, which no two share: enough to find it by. Equality is still
+/// that of the whole.
+impl Hash for BearerToken {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let bytes = self.0.as_bytes();
+        let tail = bytes.len().saturating_sub(32);
+        state.write(bytes.get(tail..).unwrap_or_default());
+    }
+}
+
+/// A verified inbound token.
+#[derive(Debug)]
+pub struct Caller {
+    /// What it says.
+    pub claims: Claims,
+    /// Those of its scopes that the configuration knows.
+    pub scopes: ScopeSet,
+    /// The token itself, to be exchanged.
+    pub token: BearerToken,
+    /// Whose share of the caches it counts against: issuer, subject and client.
+    pub owner: Rc<str>,
+    leeway: u64,
+}
+
+impl Caller {
+    /// How long the token is still good for.
+    #[must_use]
+    pub fn remaining(&self, now: Now) -> Duration {
+        Duration::from_secs(self.claims.expires_at).saturating_sub(now.unix)
+    }
+
+    /// Whether the token lets `actor` act for its subject (RFC 8693 section 4.4): it says nothing,
+    /// or nothing else.
+    #[must_use]
+    pub fn may_be_acted_for_by(&self, actor: &str) -> bool {
+        self.claims.may_act.as_ref().is_none_or(|may_act| {
+            let names = [&may_act.subject, &may_act.client];
+            names.into_iter().flatten().all(|name| **name == *actor)
+        })
+    }
+
+    fn is_current(&self, now: Now) -> bool {
+        now.unix_seconds() < self.claims.expires_at.saturating_add(self.leeway)
+    }
+}
+
+/// An issuer and what its inbound tokens must be.
+#[derive(Debug)]
+pub struct TrustedIssuer {
+    /// The issuer and its keys.
+    pub issuer: Rc<Issuer>,
+    /// What its tokens must be.
+    pub expectations: Expectations,
+}
+
+/// The callers that were verified before, by their whole tokens.
+#[derive(Debug)]
+pub struct Callers(Cache<BearerToken, Rc<Caller>>);
+
+impl Callers {
+    /// Nobody yet.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self(Cache::new(capacity))
+    }
+
+    /// The caller that a bearer token names.
+    ///
+    /// # Errors
+    /// Why the token is not accepted. Only tokens that verify are remembered.
+    pub fn verify(
+        &mut self,
+        text: &str,
+        issuers: &[TrustedIssuer],
+        scopes: &ScopeTable,
+        now: Now,
+    ) -> Result<Rc<Caller>, TokenError> {
+        let token = BearerToken::new(text);
+        if let Some(caller) = self.0.get(&token) {
+            if caller.is_current(now) {
+                return Ok(Rc::clone(caller));
+            }
+            self.0.remove(&token);
+        }
+        let unverified = Unverified::parse(text)?;
+        let trusted = issuers
+            .iter()
+            .find(|trusted| *trusted.issuer.issuer == *unverified.issuer())
+            .ok_or(TokenError::WrongIssuer)?;
+        let expected = &trusted.expectations;
+        let claims = unverified.verify(&trusted.issuer, expected, now.unix_seconds())?;
+        let client = claims.client.as_deref().unwrap_or_default();
+        let caller = Rc::new(Caller {
+            scopes: scopes.set(claims.scopes.iter().map(|scope| &**scope)),
+            owner: format!("{}\n{}\n{client}", claims.issuer, claims.subject).into(),
+            token: token.clone(),
+            leeway: expected.leeway,
+            claims,
+        });
+        self.0.insert(token, Rc::clone(&caller), &caller.owner);
+        Ok(caller)
+    }
+}
