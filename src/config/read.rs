@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
-use super::error::{ConfigErrors, Problems, did_you_mean};
+use super::error::{ConfigErrors, Problems};
 use crate::json;
 
 /// Limits for configuration, which comes from an operator and not from the network: deep enough for
@@ -61,20 +61,11 @@ pub fn typed<T: DeserializeOwned>(mut value: Value) -> Result<T, ConfigErrors> {
 }
 
 fn note(problems: &mut Problems, place: &str, message: &str) {
-    if let Some(field) = quoted(message, "unknown field ") {
-        let known: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
-        let message = format!("unknown field `{field}`");
-        return match did_you_mean(field, known.iter().copied()) {
-            Some(near) => problems.add_with_help(place, message, format!("did you mean `{near}`?")),
-            None if known.is_empty() => problems.add(place, message),
-            None => {
-                problems.add_with_help(
-                    place,
-                    message,
-                    format!("known are `{}`", known.join("`, `")),
-                );
-            }
-        };
+    for (before, what) in [("unknown field ", "field"), ("unknown variant ", "value")] {
+        if let Some(name) = quoted(message, before) {
+            let known = message.split('`').skip(3).step_by(2);
+            return problems.add_unknown(place, format!("unknown {what} `{name}`"), name, known);
+        }
     }
     match message.split_once("; help: ") {
         Some((message, help)) => problems.add_with_help(place, plain(message), help),
@@ -82,10 +73,15 @@ fn note(problems: &mut Problems, place: &str, message: &str) {
     }
 }
 
-/// serde's words for what it wanted, without the names of Rust types.
+/// serde's words for what it found and wanted, without the names of Rust types.
 fn plain(message: &str) -> String {
     let Some((found, expected)) = message.rsplit_once(", expected ") else {
         return message.to_owned();
+    };
+    let found = match found {
+        "invalid type: sequence" => "invalid type: list",
+        "invalid type: map" => "invalid type: object",
+        found => found,
     };
     let expected = match expected {
         "u64" | "u32" | "u16" | "usize" => "a whole number",

@@ -9,6 +9,14 @@ use anstyle::{AnsiColor, Style};
 use mcp_deputy::config::ConfigError;
 use serde_json::{Value, json};
 
+/// What every command says of its end.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0  done, and nothing is wrong
+  1  wrong usage, or a file that cannot be read or written
+  2  the configuration has errors
+  3  `render --check`: a rendered file is not what the configuration says";
+
 /// Why a command did not do what it was asked.
 pub enum Failure {
     /// Wrong usage, or a file that cannot be read or written.

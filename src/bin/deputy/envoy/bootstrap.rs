@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{Address, Envoy, GENERATED, directory, exchange_cluster};
-use crate::source::Source;
+use mcp_deputy::config::pushed::Pushed;
+
+use super::{Address, Envoy, GENERATED, directory};
 use crate::yaml::{indented, scalar};
 
 /// What Envoy may buffer beyond a body of the largest size, so that the filter is the one to refuse
@@ -11,8 +12,8 @@ use crate::yaml::{indented, scalar};
 const SLACK: usize = 65_536;
 
 /// Renders the file.
-pub fn render(envoy: &Envoy, source: &Source) -> String {
-    let buffer = source.config.limits.body_bytes.saturating_add(SLACK);
+pub fn render(envoy: &Envoy, pushed: &Pushed) -> String {
+    let buffer = pushed.limits.body_bytes.saturating_add(SLACK);
     let admin = envoy
         .admin
         .as_ref()
@@ -21,7 +22,7 @@ pub fn render(envoy: &Envoy, source: &Source) -> String {
     let filter = scalar(&envoy.filter);
     let filter_directory = scalar(directory(&envoy.filter));
     let routes = indented(&routes(envoy), 18);
-    let clusters = indented(&clusters(envoy, exchange_cluster(&source.pushed)), 4);
+    let clusters = indented(&clusters(envoy, &pushed.exchange.cluster), 4);
     format!(
         r#"{GENERATED}# Secrets and extensions that are watched want a name for who asks.
 node: {{id: gateway, cluster: gateway}}
