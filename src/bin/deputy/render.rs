@@ -66,9 +66,9 @@ impl Render {
                 Err(Failure::Stale(stale.into_iter().map(|(path, _)| path).collect()))
             };
         }
-        fs::create_dir_all(&self.out).map_err(|error| Failure::file(&self.out, error))?;
+        fs::create_dir_all(&self.out).map_err(|error| Failure::file(&self.out, &error))?;
         for (path, text) in stale {
-            replace(&path, &text).map_err(|error| Failure::file(&path, error))?;
+            replace(&path, &text).map_err(|error| Failure::file(&path, &error))?;
             eprintln!("{}: written", path.display());
         }
         Ok(())

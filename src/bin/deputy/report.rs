@@ -1,6 +1,6 @@
 //! What went wrong, for people and for programs.
 
-use std::fmt::Display;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -31,8 +31,8 @@ pub enum Failure {
 
 impl Failure {
     /// A file that cannot be used, and why.
-    pub fn file(path: &Path, error: impl Display) -> Self {
-        Self::Usage(format!("`{}`: {error}", path.display()))
+    pub fn file(path: &Path, error: &io::Error) -> Self {
+        Self::Usage(format!("`{}`: {}", path.display(), reason(error)))
     }
 
     /// Tells what is wrong.
@@ -56,6 +56,15 @@ impl Failure {
                 ExitCode::from(3)
             }
         }
+    }
+}
+
+/// Why a file cannot be used, in the words of the other messages.
+pub fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
     }
 }
 

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::envoy::Envoy;
-use crate::report::{Diagnostic, Failure};
+use crate::report::{Diagnostic, Failure, reason};
 use crate::set::Set;
 use crate::yaml;
 
@@ -40,7 +40,7 @@ impl Source {
     /// The file cannot be read, or everything that is wrong with it: first with its shape, and when
     /// that is right, with what it says.
     pub fn read(path: &Path, overrides: Vec<Set>) -> Result<Self, Failure> {
-        let text = fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
+        let text = fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
         let mut files = Files::new(path);
         let mut problems = Problems::default();
         let mut document = match yaml::value(&text) {
@@ -153,7 +153,10 @@ impl Files {
                 }
             }
             Err(error) => {
-                problems.add("policies", format!("cannot read `{}`: {error}", directory.display()));
+                problems.add(
+                    "policies",
+                    format!("cannot read `{}`: {}", directory.display(), reason(&error)),
+                );
             }
         }
         document.insert("policies".to_owned(), Value::Object(policies));
@@ -202,13 +205,15 @@ fn policy_files(directory: &Path) -> std::io::Result<BTreeMap<String, PathBuf>> 
 }
 
 fn read_yaml(file: &Path) -> Result<Value, String> {
-    let text = fs::read_to_string(file).map_err(|error| format!("cannot read it: {error}"))?;
+    let text =
+        fs::read_to_string(file).map_err(|error| format!("cannot read it: {}", reason(&error)))?;
     yaml::value(&text).map_err(|message| format!("{}:{message}", file.display()))
 }
 
 fn read_keys(file: &Path) -> Result<Value, String> {
     let name = file.display();
-    let text = fs::read(file).map_err(|error| format!("cannot read `{name}`: {error}"))?;
+    let text =
+        fs::read(file).map_err(|error| format!("cannot read `{name}`: {}", reason(&error)))?;
     let keys = serde_json::from_slice(&text).map_err(|error| format!("`{name}`: {error}"))?;
     KeySet::from_slice(&text).map_err(|error| format!("`{name}`: {error}"))?;
     Ok(keys)
