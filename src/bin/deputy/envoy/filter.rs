@@ -34,6 +34,7 @@ pub fn render(envoy: &Envoy, pushed: &Value) -> String {
 {configuration}"#
     );
     let digest = Sha256::digest(resources.as_bytes());
-    let version: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let version =
+        digest.iter().take(8).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     format!("{GENERATED}version_info: \"{version}\"\n{resources}")
 }
