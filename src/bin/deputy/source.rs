@@ -197,7 +197,10 @@ fn policy_files(directory: &Path) -> std::io::Result<BTreeMap<String, PathBuf>> 
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str());
         let Some(stem) = name.and_then(|name| name.strip_suffix(".yaml")) else { continue };
-        if !stem.starts_with('.') && !stem.ends_with("_bad") && !stem.ends_with(".test") {
+        if !stem.starts_with('.')
+            && !stem.ends_with("_bad")
+            && Path::new(stem).extension().is_none_or(|kind| kind != "test")
+        {
             files.insert(stem.to_owned(), path);
         }
     }

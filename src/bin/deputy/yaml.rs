@@ -1,5 +1,7 @@
 //! YAML text to a JSON value.
 
+use std::fmt::Write;
+
 use serde_json::Value;
 
 /// Reads one YAML document.
@@ -20,10 +22,10 @@ pub fn value(text: &str) -> Result<Value, String> {
 /// Writes a text as a YAML scalar: plain where that is safe, else between double quotes.
 pub fn scalar(text: &str) -> String {
     let is_safe = |c: char| c.is_ascii_alphanumeric() || "/._:-".contains(c);
-    let is_same = serde_yaml_ng::from_str::<String>(text).is_ok_and(|read| read == text)
+    let reads_back = serde_yaml_ng::from_str::<String>(text).is_ok_and(|read| read == text)
         && serde_yaml_ng::from_str::<serde_yaml_ng::Value>(text)
             .is_ok_and(|value| value.is_string());
-    if is_same && text.chars().all(is_safe) { text.to_owned() } else { quoted(text) }
+    if reads_back && text.chars().all(is_safe) { text.to_owned() } else { quoted(text) }
 }
 
 /// A JSON string is a YAML scalar between double quotes.
@@ -33,16 +35,21 @@ fn quoted(text: &str) -> String {
 
 /// JSON text without the characters that YAML takes for line breaks or forbids.
 pub fn escaped(json: &str) -> String {
-    json.chars().fold(String::with_capacity(json.len()), |out, c| match c {
-        '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
-            out + &format!("\\u{:04x}", u32::from(c))
-        }
-        _ => {
-            let mut out = out;
+    let forbidden = |c: char| {
+        matches!(
+            c,
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+        )
+    };
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if forbidden(c) {
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
             out.push(c);
-            out
         }
-    })
+    }
+    out
 }
 
 /// Every line of `text` behind `depth` spaces.
