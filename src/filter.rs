@@ -159,7 +159,9 @@ impl RootContext for Root {
             steps.extend(undecided.into_iter().map(|id| (id, worker.deliver(id, Event::Tick))));
             steps
         };
-        steps.into_iter().for_each(|(stream, step)| carry_out(stream, step));
+        for (stream, step) in steps {
+            carry_out(stream, step);
+        }
     }
 
     fn create_http_context(&self, stream: u32) -> Option<Box<dyn HttpContext>> {
@@ -282,7 +284,9 @@ fn on_callout_reply(shared: &Shared, token: u32) {
         let reply = callout_reply();
         worker.settle(&key, Ok(reply))
     };
-    steps.into_iter().for_each(|(stream, step)| carry_out(stream, step));
+    for (stream, step) in steps {
+        carry_out(stream, step);
+    }
 }
 
 fn callout_reply() -> CalloutReply {

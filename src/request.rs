@@ -110,10 +110,8 @@ pub fn classify<'c>(config: &'c Config, headers: Headers) -> Result<Intake<'c>, 
     let folded = fold_path(path);
     let near = config.endpoints.iter().any(|endpoint| *endpoint.folded == *folded);
     let host = headers.first(":authority");
-    match config.ignore.iter().any(|ignore| ignore.covers(host, path, near)) {
-        true => Ok(Intake::Ignored),
-        false => Err(RequestError::UnknownPath),
-    }
+    let ignored = config.ignore.iter().any(|ignore| ignore.covers(host, path, near));
+    if ignored { Ok(Intake::Ignored) } else { Err(RequestError::UnknownPath) }
 }
 
 /// The bearer token of a request (RFC 6750 section 2.1).

@@ -46,7 +46,7 @@ impl fmt::Display for Duration {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unit = UNITS.iter().find(|(_, factor)| self.milliseconds.is_multiple_of(*factor));
         let (name, factor) = unit.copied().unwrap_or(("ms", 1));
-        write!(out, "{}{name}", self.milliseconds / factor)
+        write!(out, "{}{name}", self.milliseconds.div_euclid(factor))
     }
 }
 

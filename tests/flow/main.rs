@@ -6,6 +6,9 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
+    clippy::needless_pass_by_value,
+    clippy::format_push_string,
+    clippy::similar_names,
     missing_docs,
     reason = "a test fails by panicking"
 )]
