@@ -14,7 +14,7 @@ import { calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose';
 
 export const GATEWAY = 'ai-identity-gateway';
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 export const stateDirectory = (given = process.env.STATE) => resolve(given ?? join(root, 'target/demo'));
 

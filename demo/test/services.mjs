@@ -12,8 +12,7 @@ import { startServer } from '../process.mjs';
 export const RESOURCE = 'http://127.0.0.1:10000/mcp';
 export const LEDGER = 'https://enterprise-ledger.orchestrator.lab/';
 export const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
-export const SARAH = { user: 'sarah.connor@orchestrator.lab', password: 'judgmentday' };
-export const JOHN = { user: 'john.mcclane@orchestrator.lab', password: 'yippiekayay' };
+export { JOHN, SARAH } from '../people.mjs';
 
 const script = (name) => fileURLToPath(new URL(`../${name}/server.mjs`, import.meta.url));
 
