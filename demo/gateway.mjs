@@ -13,17 +13,18 @@ const {
   ENVOY = join(root, 'target/tools/venv/bin/envoy'),
 } = process.env;
 
+/** The first file that is not there yet, if any. */
+export const missingForGateway = () => [DEPUTY, DEPUTY_WASM, ENVOY].find((path) => !existsSync(path));
+
 /**
- * `place`: `{ directory, keys, ports: { gateway, admin }, resource, issuer, authorizationServer, ledger, log }`, the last
- * three but one as host:port. `config` and `set` change what is rendered.
+ * `place`: `{ directory, keys, ports: { gateway, admin }, resource, issuer, authorizationServer, ledger, log }`;
+ * `authorizationServer` and `ledger` are host:port. `config` and `set` change what is rendered.
  */
 export async function startGateway(place, { config, set } = {}) {
-  for (const path of [DEPUTY, DEPUTY_WASM, ENVOY]) {
-    if (!existsSync(path)) throw new Error(`${path} is missing; run \`make build\` first`);
-  }
+  const missing = missingForGateway();
+  if (missing) throw new Error(`${missing} is missing; \`make init build\` makes it`);
   const directory = join(place.directory, 'gateway');
-  mkdirSync(directory, { recursive: true });
-  await render(directory, place, config, set);
+  await renderGateway(directory, place, config, set);
 
   const envoy = startProcess(ENVOY, ['-c', join(directory, 'envoy.yaml'), '--concurrency', '2', '--disable-hot-restart',
     '--log-level', 'warning', '--component-log-level', 'wasm:info'], { log: place.log });
@@ -42,10 +43,12 @@ export async function startGateway(place, { config, set } = {}) {
   return {
     ...envoy,
     adminUrl,
-    /** Renders again; the new filter configuration is swapped in by rename. Tells whether Envoy took it. */
+    /** Renders again; the new filter configuration is swapped in by rename. Tells what Envoy made of it. */
     async reconfigure(changes = {}) {
-      const before = await discoveryCounters(get);
-      await render(directory, place, changes.config ?? config, { ...set, ...changes.set });
+      const filter = () => readFileSync(join(directory, 'filter.yaml'), 'utf8');
+      const [before, old] = [await discoveryCounters(get), filter()];
+      await renderGateway(directory, place, changes.config ?? config, { ...set, ...changes.set });
+      if (filter() === old) return 'unchanged';
       return until(async () => {
         const now = await discoveryCounters(get);
         if (now.rejected > before.rejected) return 'rejected';
@@ -55,7 +58,9 @@ export async function startGateway(place, { config, set } = {}) {
   };
 }
 
-async function render(directory, place, config = DEPUTY_CONFIG, set = {}) {
+/** Writes `envoy.yaml` and `filter.yaml` into `directory`. */
+export async function renderGateway(directory, place, config = DEPUTY_CONFIG, set = {}) {
+  mkdirSync(directory, { recursive: true });
   const settings = {
     'protected_resource.resource': place.resource,
     'protected_resource.authorization_servers[0]': place.issuer,

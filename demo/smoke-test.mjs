@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { SignedInClient } from './client/client.mjs';
 import { step } from './narrator.mjs';
 import { SARAH } from './people.mjs';
+import { friendlyPorts } from './ports.mjs';
 
-const { GATEWAY_PORT = '10000' } = process.env;
-const url = process.argv[2] ?? `http://127.0.0.1:${GATEWAY_PORT}/mcp`;
+const url = process.argv[2] ?? `http://127.0.0.1:${friendlyPorts.gateway}/mcp`;
 
 try {
   const metadataUrl = await step(`${url} challenges a request without a token.`, async () => {

@@ -117,7 +117,7 @@ class Stack {
 
   stopGateway() { return this.#stop('gateway'); }
 
-  /** `{ config, set }` for `deputy render`; resolves to 'accepted' or 'rejected'. */
+  /** `{ config, set }` for `deputy render`; resolves to 'accepted', 'rejected' or 'unchanged'. */
   reconfigure(changes) { return this.#parts.gateway.reconfigure(changes); }
 
   get pids() { return Object.fromEntries(Object.entries(this.#parts).map(([name, part]) => [name, part.pid])); }

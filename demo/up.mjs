@@ -1,11 +1,12 @@
 // Keeps the stack running in the background, on ports that are easy to remember. Run by `make up`; `make down` stops it.
-//   GATEWAY_PORT 10000, AUTHORIZATION_SERVER_PORT 9400, LEDGER_PORT 9500, ADMIN_PORT 9901
+//   GATEWAY_PORT, ADMIN_PORT, AUTHORIZATION_SERVER_PORT, LEDGER_PORT   other ports than in ports.mjs
 import { spawn } from 'node:child_process';
 import { mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { JOHN, SARAH } from './people.mjs';
-import { until } from './process.mjs';
 import { background, runningStack } from './background.mjs';
+import { JOHN, SARAH } from './people.mjs';
+import { friendlyPorts as ports } from './ports.mjs';
+import { until } from './process.mjs';
 
 const { directory, pidFile, readyFile, errorFile } = background;
 
@@ -15,7 +16,14 @@ if (running) {
 } else {
   mkdirSync(directory, { recursive: true });
   rmSync(readyFile, { force: true });
-  const env = { GATEWAY_PORT: '10000', AUTHORIZATION_SERVER_PORT: '9400', LEDGER_PORT: '9500', ADMIN_PORT: '9901', ...process.env, DIRECTORY: directory };
+  const env = {
+    ...process.env,
+    DIRECTORY: directory,
+    GATEWAY_PORT: ports.gateway,
+    ADMIN_PORT: ports.admin,
+    AUTHORIZATION_SERVER_PORT: ports.authorizationServer,
+    LEDGER_PORT: ports.ledger,
+  };
   const stack = spawn(process.execPath, [fileURLToPath(new URL('stack.mjs', import.meta.url))], {
     env, detached: true, stdio: ['ignore', openSync(readyFile, 'w'), openSync(errorFile, 'w')],
   });

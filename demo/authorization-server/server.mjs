@@ -9,7 +9,7 @@
 // {"event":"exchange"|"token","client","grant","sub","scope","audience","status","error"}.
 import { createServer } from 'node:http';
 import { Provider } from 'oidc-provider';
-import { ensureKeys, readJson, stateDirectory } from '../keys.mjs';
+import { keyPaths, readJson, stateDirectory } from '../keys.mjs';
 import { configuration } from './configuration.mjs';
 import { signInPage } from './sign-in.mjs';
 import { registerTokenExchange, TOKEN_EXCHANGE } from './token-exchange.mjs';
@@ -17,7 +17,7 @@ import { registerTokenExchange, TOKEN_EXCHANGE } from './token-exchange.mjs';
 const { PORT = '0', RESOURCE = 'http://127.0.0.1:10000/mcp' } = process.env;
 const print = (line) => console.log(JSON.stringify(line));
 
-const paths = await ensureKeys(stateDirectory());
+const paths = keyPaths(stateDirectory());
 const server = createServer().listen(Number(PORT), '127.0.0.1');
 await new Promise((listening, failed) => server.once('listening', listening).once('error', failed));
 const url = `http://127.0.0.1:${server.address().port}`;
