@@ -23,7 +23,7 @@ export function configuration({ issuer, resource, keys, gateway }) {
     clients: clients(gateway),
     scopes: ['openid', 'offline_access'],
     clientAuthMethods: ['none', 'client_secret_basic'],
-    extraClientMetadata: { properties: ['scope', 'application_type'], validator: asNativeClient },
+    extraClientMetadata: { properties: ['scope', 'application_type', 'grant_types'], validator: asUserClient },
     clientBasedCORS: (ctx, origin, client) => client.clientAuthMethod === 'none',
     pkce: { required: () => true },
     responseTypes: ['code'],
@@ -88,11 +88,16 @@ const clients = (gateway) => [
   },
 ];
 
-// What a client registers for itself: never a scope limit (one that first asked for mcp:connect could not step up),
-// and a loopback callback means a native client, which few clients think of saying.
-function asNativeClient(ctx, property, value, metadata) {
+// What a client registers for itself: a way to sign users in, and nothing else.
+function asUserClient(ctx, property, value, metadata) {
   if (!ctx) return; // the clients above
+  // Never a limit: a client that first asked for mcp:connect could not step up.
   if (property === 'scope') delete metadata.scope;
+  // Never a token without a user.
+  if (property === 'grant_types' && Array.isArray(value)) {
+    metadata.grant_types = value.filter((type) => ['authorization_code', 'refresh_token'].includes(type));
+  }
+  // A loopback callback means a native client, which few clients think of saying.
   const loopback = (uri) => ['localhost', '127.0.0.1', '[::1]'].includes(URL.parse(uri)?.hostname);
   if (property === 'application_type' && metadata.redirect_uris?.every(loopback)) metadata.application_type = 'native';
 }

@@ -72,6 +72,20 @@ test('a client registers itself, steps up, and its registered scope is no limit'
   }
 });
 
+test('a client that registers itself gets no token without a user', async () => {
+  const register = (metadata) => fetch(`${services.issuer}/reg`, { method: 'POST', headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ redirect_uris: ['http://localhost:54545/callback'], response_types: ['code'], ...metadata }) });
+  const exchangeType = 'urn:ietf:params:oauth:grant-type:token-exchange';
+  const client = await (await register({ grant_types: ['authorization_code', 'client_credentials', exchangeType] })).json();
+  assert.deepEqual(client.grant_types, ['authorization_code']);
+  const own = { authorization: `Basic ${btoa(`${client.client_id}:${client.client_secret}`)}` };
+  for (const parameters of [{ grant_type: 'client_credentials', resource: RESOURCE, scope: 'pii:read' }, { grant_type: exchangeType, subject_token: sarah, subject_token_type: ACCESS_TOKEN }]) {
+    const { status, body } = await tokenRequest(services, parameters, own);
+    assert.deepEqual([status, body.access_token], [400, undefined]);
+  }
+  assert.equal((await register({ grant_types: 'client_credentials' })).status, 400);
+});
+
 test('nobody signs in for the ledger', async () => {
   const url = `${services.issuer}/auth?${new URLSearchParams({ client_id: 'mcp-client-cli', response_type: 'code', code_challenge_method: 'S256',
     code_challenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM', redirect_uri: 'http://127.0.0.1:19876/callback', scope: 'ledger:ReadPII', resource: LEDGER })}`;
