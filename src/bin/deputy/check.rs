@@ -1,0 +1,76 @@
+//! `deputy check`: is the configuration sound?
+
+use std::path::PathBuf;
+
+use anstream::{eprintln, println};
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::report::{Diagnostic, Failure};
+use crate::set::Set;
+use crate::source::Source;
+
+/// Check the configuration and print every error with its path
+#[derive(Args)]
+pub struct Check {
+    /// The source file
+    #[arg(long, default_value = "deputy.yaml", value_name = "FILE")]
+    config: PathBuf,
+    /// Override a value: `issuers[0].issuer=https://login.example.com`
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    overrides: Vec<Set>,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// For people, on standard error
+    Text,
+    /// For programs, one JSON object on standard output
+    Json,
+}
+
+impl Check {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// The configuration has errors, or cannot be read.
+    pub fn run(self) -> Result<(), Failure> {
+        let (errors, warnings, summary) = match Source::read(&self.config, self.overrides) {
+            Ok(source) => {
+                let endpoints = source.config.endpoints.len();
+                let summary = format!("fine, {}", count(endpoints, "endpoint"));
+                (Vec::new(), source.warnings, summary)
+            }
+            Err(Failure::Configuration(errors)) => {
+                let summary = count(errors.len(), "error");
+                (errors, Vec::new(), summary)
+            }
+            Err(failure) => return Err(failure),
+        };
+        match self.format {
+            Format::Text => {
+                errors.iter().for_each(Diagnostic::print_error);
+                warnings.iter().for_each(Diagnostic::print_warning);
+                let odd = if warnings.is_empty() {
+                    String::new()
+                } else {
+                    format!(", {}", count(warnings.len(), "warning"))
+                };
+                eprintln!("{}: {summary}{odd}", self.config.display());
+            }
+            Format::Json => {
+                let all =
+                    |list: &[Diagnostic]| list.iter().map(Diagnostic::json).collect::<Value>();
+                println!("{:#}", json!({"errors": all(&errors), "warnings": all(&warnings)}));
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(Failure::Told) }
+    }
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}

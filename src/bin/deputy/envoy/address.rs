@@ -1,0 +1,99 @@
+//! Hosts and ports.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error};
+
+/// A host and a port: `127.0.0.1:10000`, `[::1]:10000`, `ledger.example.com:443`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// An IP address without brackets, or a name.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl Address {
+    fn parse(text: &str) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let is_name = |name: &str| {
+            !name.is_empty()
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+        };
+        let sound = bare.map_or_else(|| is_name(host), |host| host.contains(':') && is_ip(host));
+        let port = port.parse().ok().filter(|port| *port > 0)?;
+        sound.then(|| Self { host: bare.unwrap_or(host).to_owned(), port })
+    }
+
+    /// Whether the host is an IP address.
+    pub fn is_ip(&self) -> bool {
+        is_ip(&self.host)
+    }
+
+    /// As the authority of a URL.
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+fn is_ip(host: &str) -> bool {
+    host.parse::<IpAddr>().is_ok()
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(input)?;
+        Self::parse(&text).ok_or_else(|| {
+            let help = "write host and port, like `127.0.0.1:10000` or `[::1]:10000`";
+            Error::custom(format!("`{text}` is not an address; help: {help}"))
+        })
+    }
+}
+
+impl JsonSchema for Address {
+    fn schema_name() -> Cow<'static, str> {
+        "Address".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A host and a port: `127.0.0.1:10000`, `[::1]:10000`, `example.com:443`.",
+            "pattern": "^.+:[0-9]+$"
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_host_and_a_port() {
+        for (text, host) in [
+            ("127.0.0.1:80", "127.0.0.1"),
+            ("[::1]:80", "::1"),
+            ("ledger.example.com:80", "ledger.example.com"),
+        ] {
+            let address = Address::parse(text).unwrap();
+            assert_eq!((address.host.as_str(), address.port), (host, 80));
+            assert_eq!(address.authority(), text);
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in
+            ["", "80", ":80", "host", "host:", "host:0", "host:65536", "::1:80", "[x]:80", "a b:80"]
+        {
+            assert_eq!(Address::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! `envoy.yaml`: a whole static bootstrap around the filter.
+
+use std::fmt::Write;
+
+use super::{Address, Envoy, GENERATED, directory, exchange_cluster};
+use crate::source::Source;
+use crate::yaml::{indented, scalar};
+
+/// What Envoy may buffer beyond a body of the largest size, so that the filter is the one to refuse
+/// a larger one.
+const SLACK: usize = 65_536;
+
+/// Renders the file.
+pub fn render(envoy: &Envoy, source: &Source) -> String {
+    let buffer = source.config.limits.body_bytes.saturating_add(SLACK);
+    let admin = envoy
+        .admin
+        .as_ref()
+        .map_or_else(String::new, |address| format!("admin:\n  address: {}\n\n", socket(address)));
+    let listen = socket(&envoy.listen);
+    let filter = scalar(&envoy.filter);
+    let filter_directory = scalar(directory(&envoy.filter));
+    let routes = indented(&routes(envoy), 18);
+    let clusters = indented(&clusters(envoy, exchange_cluster(&source.pushed)), 4);
+    format!(
+        r#"{GENERATED}# Secrets and extensions that are watched want a name for who asks.
+node: {{id: gateway, cluster: gateway}}
+
+{admin}static_resources:
+  listeners:
+    - name: gateway
+      address: {listen}
+      # As much as the filter reads of a body, and some more.
+      per_connection_buffer_limit_bytes: {buffer}
+      filter_chains:
+        - filters:
+            - name: envoy.filters.network.http_connection_manager
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+                stat_prefix: gateway
+                server_name: gateway
+                # The client is who connects: `x-forwarded-for` and `x-envoy-*` from outside are not
+                # believed.
+                use_remote_address: true
+                generate_request_id: true
+                # What two servers could read differently is refused, here or by the filter.
+                normalize_path: true
+                merge_slashes: false
+                path_with_escaped_slashes_action: REJECT_REQUEST
+                common_http_protocol_options:
+                  headers_with_underscores_action: REJECT_REQUEST
+                  max_headers_count: 100
+                  idle_timeout: 3600s
+                max_request_headers_kb: 60
+                http2_protocol_options:
+                  max_concurrent_streams: 100
+                  # On HTTP/2 the window is the buffer of a stream.
+                  initial_stream_window_size: {buffer}
+                  initial_connection_window_size: {connection_window}
+                # A request must arrive in good time; how long an answer may take, its route says.
+                request_headers_timeout: 10s
+                request_timeout: 60s
+                stream_idle_timeout: 300s
+                delayed_close_timeout: 1s
+                access_log:
+                  - name: envoy.access_loggers.stdout
+                    typed_config:
+                      "@type": type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog
+                      log_format:
+                        json_format:
+                          time: "%START_TIME%"
+                          request_id: "%REQ(X-REQUEST-ID)%"
+                          client: "%DOWNSTREAM_REMOTE_ADDRESS%"
+                          method: "%REQ(:METHOD)%"
+                          path: "%PATH(NQ:PATH)%"
+                          status: "%RESPONSE_CODE%"
+                          details: "%RESPONSE_CODE_DETAILS%"
+                          flags: "%RESPONSE_FLAGS%"
+                          duration: "%DURATION%"
+                          upstream: "%UPSTREAM_HOST%"
+                          audit: "%FILTER_STATE(wasm.deputy.audit:PLAIN)%"
+                http_filters:
+                  - name: deputy
+                    config_discovery:
+                      type_urls: [type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm]
+                      config_source:
+                        resource_api_version: V3
+                        path_config_source:
+                          path: {filter}
+                          watched_directory: {{path: {filter_directory}}}
+                  - name: envoy.filters.http.router
+                    typed_config:
+                      "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+                route_config:
+                  name: gateway
+                  virtual_hosts:
+                    - name: gateway
+                      domains: ["*"]
+                      routes:
+{routes}
+  clusters:
+{clusters}
+overload_manager:
+  resource_monitors:
+    - name: envoy.resource_monitors.global_downstream_max_connections
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig
+        max_active_downstream_connections: 50000
+"#,
+        connection_window = buffer.max(1_048_576),
+        routes = routes.trim_end(),
+    )
+}
+
+/// One exact route for each endpoint. The filter answers for metadata documents and refuses the
+/// rest, and where it does not, nothing is there.
+fn routes(envoy: &Envoy) -> String {
+    let mut routes = String::new();
+    for (path, cluster) in &envoy.routes {
+        let upstream = envoy.clusters.get(cluster).map(Address::authority).unwrap_or_default();
+        let _ = write!(
+            routes,
+            r"      - match: {{path: {path}}}
+        route:
+          cluster: {cluster}
+          # The server sees its own name, whatever the client has called it.
+          host_rewrite_literal: {upstream}
+          # Streams stay open as long as something comes once in a while.
+          timeout: 0s
+          idle_timeout: 3600s
+",
+            path = scalar(path),
+            cluster = scalar(cluster),
+            upstream = scalar(&upstream),
+        );
+    }
+    routes.push_str("      - match: {prefix: /}\n        direct_response: {status: 404}\n");
+    routes
+}
+
+fn clusters(envoy: &Envoy, exchange: &str) -> String {
+    let mut clusters = String::new();
+    for (name, address) in &envoy.clusters {
+        let name_text = scalar(name);
+        let kind = if address.is_ip() { "STATIC" } else { "STRICT_DNS" };
+        let socket = socket(address);
+        let _ = write!(
+            clusters,
+            r"- name: {name_text}
+  type: {kind}
+  connect_timeout: 2s
+  per_connection_buffer_limit_bytes: 1048576
+  load_assignment:
+    cluster_name: {name_text}
+    endpoints:
+      - lb_endpoints:
+          - endpoint: {{address: {socket}}}
+"
+        );
+        if name == exchange {
+            clusters.push_str(&credentials(envoy));
+        }
+    }
+    clusters
+}
+
+/// How the gateway shows the authorization server who asks, without the filter knowing its secret.
+fn credentials(envoy: &Envoy) -> String {
+    format!(
+        r#"  # A burst of callers is a burst of exchanges.
+  circuit_breakers:
+    thresholds:
+      - max_connections: 1024
+        max_pending_requests: 10240
+        max_requests: 10240
+  typed_extension_protocol_options:
+    envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+      "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+      explicit_http_config: {{http_protocol_options: {{}}}}
+      http_filters:
+        # The gateway's credentials: from a file that Envoy watches, never in the filter.
+        - name: envoy.filters.http.credential_injector
+          typed_config:
+            "@type": type.googleapis.com/envoy.extensions.filters.http.credential_injector.v3.CredentialInjector
+            overwrite: true
+            credential:
+              name: envoy.http.injected_credentials.generic
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.http.injected_credentials.generic.v3.Generic
+                credential:
+                  name: gateway-client-secret
+                  sds_config:
+                    resource_api_version: V3
+                    path_config_source:
+                      path: {path}
+                      watched_directory: {{path: {directory}}}
+        - name: envoy.filters.http.upstream_codec
+          typed_config:
+            "@type": type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec
+"#,
+        path = scalar(&envoy.secret),
+        directory = scalar(directory(&envoy.secret)),
+    )
+}
+
+fn socket(address: &Address) -> String {
+    let host = scalar(&address.host);
+    format!("{{socket_address: {{address: {host}, port_value: {}}}}}", address.port)
+}

@@ -1,0 +1,42 @@
+//! `filter.yaml`: the filter with its configuration, which Envoy takes up while it runs (ECDS).
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{Envoy, GENERATED};
+use crate::yaml::{escaped, indented, scalar};
+
+/// Renders the file.
+pub fn render(envoy: &Envoy, pushed: &Value) -> String {
+    let configuration = escaped(&format!("{pushed:#}"));
+    let version: String = Sha256::digest(configuration.as_bytes())
+        .iter()
+        .take(8)
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    let wasm = scalar(&envoy.wasm);
+    let configuration = indented(&configuration, 12);
+    format!(
+        r#"{GENERATED}version_info: "{version}"
+resources:
+  - "@type": type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig
+    name: deputy
+    typed_config:
+      "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+      config:
+        name: deputy
+        root_id: deputy
+        # No request passes without the filter; a virtual machine that failed is made anew.
+        failure_policy: FAIL_RELOAD
+        # Headers are held until the body is judged.
+        allow_on_headers_stop_iteration: true
+        vm_config:
+          vm_id: deputy
+          runtime: envoy.wasm.runtime.v8
+          code: {{local: {{filename: {wasm}}}}}
+        configuration:
+          "@type": type.googleapis.com/google.protobuf.StringValue
+          value: |
+{configuration}"#
+    )
+}

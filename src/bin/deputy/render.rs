@@ -1,0 +1,80 @@
+//! `deputy render`: the configuration as Envoy takes it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anstream::println;
+use clap::Args;
+
+use crate::envoy::{bootstrap, filter};
+use crate::report::{Diagnostic, Failure};
+use crate::set::Set;
+use crate::source::Source;
+
+/// Write `envoy.yaml`, a whole Envoy bootstrap, and `filter.yaml`, the filter that Envoy watches
+#[derive(Args)]
+pub struct Render {
+    /// The source file
+    #[arg(long, default_value = "deputy.yaml", value_name = "FILE")]
+    config: PathBuf,
+    /// Where to write the two files
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    out: PathBuf,
+    /// Override a value: `issuers[0].issuer=https://login.example.com`
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    overrides: Vec<Set>,
+    /// Write nothing; fail with 3 if a file is not what would be written
+    #[arg(long, conflicts_with = "json")]
+    check: bool,
+    /// Write no files; print the filter's configuration as JSON, for Istio and others
+    #[arg(long)]
+    json: bool,
+}
+
+impl Render {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// The configuration has errors, a file cannot be read or written, or is stale.
+    pub fn run(self) -> Result<(), Failure> {
+        let source = Source::read(&self.config, self.overrides)?;
+        source.warnings.iter().for_each(Diagnostic::print_warning);
+        if self.json {
+            println!("{:#}", source.pushed);
+            return Ok(());
+        }
+        let Some(envoy) = &source.envoy else {
+            let message = format!("`{}` has no section `envoy`", self.config.display());
+            return Err(Failure::Usage(format!("{message}; only `--json` does without")));
+        };
+        // The filter last: Envoy watches it, and takes it up as soon as it is there.
+        let files = [
+            ("envoy.yaml", bootstrap::render(envoy, &source)),
+            ("filter.yaml", filter::render(envoy, &source.pushed)),
+        ]
+        .map(|(name, text)| (self.out.join(name), text));
+        if self.check {
+            let is_stale = |(path, text): &(PathBuf, String)| {
+                fs::read_to_string(path).map_or(true, |found| found != *text)
+            };
+            let stale = files.into_iter().filter(is_stale).map(|(path, _)| path);
+            return match stale.collect::<Vec<_>>() {
+                none if none.is_empty() => Ok(()),
+                stale => Err(Failure::Stale(stale)),
+            };
+        }
+        fs::create_dir_all(&self.out).map_err(|error| Failure::file(&self.out, error))?;
+        files.iter().try_for_each(|(path, text)| {
+            replace(path, text).map_err(|error| Failure::file(path, error))
+        })
+    }
+}
+
+/// Puts a whole file in the place of another: nobody ever reads half of it.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    fs::write(&temporary, text)?;
+    fs::rename(&temporary, path).inspect_err(|_| {
+        let _ = fs::remove_file(&temporary);
+    })
+}

@@ -1,0 +1,96 @@
+//! `deputy schema`: JSON Schemas of what people write.
+
+use anstream::println;
+use clap::{Args, ValueEnum};
+use mcp_deputy::config::pushed::Pushed;
+use mcp_deputy::policy::source::Policy;
+use schemars::{Schema as JsonSchema, schema_for};
+use serde_json::{Map, Value, json};
+
+use crate::envoy::Envoy;
+use crate::report::Failure;
+
+/// Print the JSON Schema of a document
+#[derive(Args)]
+pub struct Schema {
+    /// The document
+    #[arg(value_enum, default_value_t = Document::Source)]
+    document: Document,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Document {
+    /// The configuration that the filter gets
+    Config,
+    /// The source file, `deputy.yaml`
+    Source,
+    /// A policy file
+    Policy,
+}
+
+impl Schema {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// None.
+    #[allow(clippy::unnecessary_wraps)] // as every command
+    pub fn run(self) -> Result<(), Failure> {
+        let schema = match self.document {
+            Document::Config => schema_for!(Pushed),
+            Document::Source => source(),
+            Document::Policy => schema_for!(Policy),
+        };
+        println!("{:#}", schema.to_value());
+        Ok(())
+    }
+}
+
+/// The schema of the pushed configuration, with what `deputy.yaml` has besides.
+fn source() -> JsonSchema {
+    let mut source = schema_for!(Pushed);
+    let mut envoy = schema_for!(Envoy);
+    let definitions = envoy.remove("$defs").and_then(into_object).unwrap_or_default();
+    envoy.remove("$schema");
+    envoy.remove("title");
+    source.insert("title".to_owned(), "Source".into());
+    let schema = source.ensure_object();
+    if let Some(properties) = object(schema, "properties") {
+        properties.insert("envoy".to_owned(), envoy.to_value());
+        if let Some(policies) = properties.get_mut("policies") {
+            let directory = json!({
+                "type": "string",
+                "description": "A directory with one file for each policy, `NAME.yaml`."
+            });
+            *policies = json!({ "anyOf": [directory, policies] });
+        }
+    }
+    let Some(all) = object(schema, "$defs") else { return source };
+    all.extend(definitions);
+    let Some(issuer) = object(all, "Issuer") else { return source };
+    if let Some(properties) = object(issuer, "properties") {
+        let file = json!({
+            "type": "string",
+            "description": "The file that holds its public keys, in place of `jwks`."
+        });
+        properties.insert("jwks_file".to_owned(), file);
+    }
+    if let Some(Value::Array(required)) = issuer.get_mut("required") {
+        required.retain(|name| name != "jwks");
+    }
+    issuer.insert("oneOf".to_owned(), json!([{"required": ["jwks"]}, {"required": ["jwks_file"]}]));
+    source
+}
+
+fn object<'a>(
+    parent: &'a mut Map<String, Value>,
+    name: &str,
+) -> Option<&'a mut Map<String, Value>> {
+    parent.get_mut(name)?.as_object_mut()
+}
+
+fn into_object(value: Value) -> Option<Map<String, Value>> {
+    match value {
+        Value::Object(object) => Some(object),
+        _ => None,
+    }
+}

@@ -1,0 +1,56 @@
+//! YAML text to a JSON value.
+
+use serde_json::Value;
+
+/// Reads one YAML document.
+///
+/// # Errors
+/// `LINE:COLUMN: what`, also for a key that stands twice and for what JSON cannot say.
+pub fn value(text: &str) -> Result<Value, String> {
+    // Not to a JSON value at once: that would let the last of two equal keys win.
+    let yaml: serde_yaml_ng::Value = serde_yaml_ng::from_str(text).map_err(|error| {
+        let place = error.location().map(|at| format!("{}:{}: ", at.line(), at.column()));
+        let text = error.to_string();
+        let message = text.split(" at line ").next().unwrap_or_default();
+        format!("{}{message}", place.unwrap_or_default())
+    })?;
+    serde_json::to_value(yaml).map_err(|error| error.to_string())
+}
+
+/// Writes a text as a YAML scalar: plain where that is safe, else between double quotes.
+pub fn scalar(text: &str) -> String {
+    let safe = |c: char| c.is_ascii_alphanumeric() || "/._:-".contains(c);
+    let same = serde_yaml_ng::from_str::<String>(text).is_ok_and(|read| read == text)
+        && serde_yaml_ng::from_str::<serde_yaml_ng::Value>(text)
+            .is_ok_and(|value| value.is_string());
+    if same && text.chars().all(safe) { text.to_owned() } else { quoted(text) }
+}
+
+/// A JSON string is a YAML scalar between double quotes.
+fn quoted(text: &str) -> String {
+    escaped(&Value::from(text).to_string())
+}
+
+/// JSON text without the characters that YAML takes for line breaks or forbids.
+pub fn escaped(json: &str) -> String {
+    json.chars().fold(String::with_capacity(json.len()), |mut out, c| {
+        match c {
+            '\u{7f}'..='\u{9f}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => out.push(c),
+        }
+        out
+    })
+}
+
+/// Every line of `text` behind `depth` spaces.
+pub fn indented(text: &str, depth: usize) -> String {
+    let margin = " ".repeat(depth);
+    text.lines().map(|line| format!("{margin}{line}\n")).collect()
+}
