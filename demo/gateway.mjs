@@ -7,14 +7,14 @@ import { root } from './keys.mjs';
 import { startProcess, until } from './process.mjs';
 
 const {
-  DEPUTY = join(root, 'target/release/deputy'),
+  DEPUTY = join(root, 'target/debug/deputy'),
   DEPUTY_CONFIG = join(root, 'deputy.yaml'),
   DEPUTY_WASM = join(root, 'dist/deputy.wasm'),
   ENVOY = join(root, 'target/tools/venv/bin/envoy'),
 } = process.env;
 
 /** The first file that is not there yet, if any. */
-export const missingForGateway = () => [DEPUTY, DEPUTY_WASM, ENVOY].find((path) => !existsSync(path));
+const missingForGateway = () => [DEPUTY, DEPUTY_WASM, ENVOY].find((path) => !existsSync(path));
 
 /**
  * `place`: `{ directory, keys, ports: { gateway, admin }, resource, issuer, authorizationServer, ledger, log }`;

@@ -1,18 +1,15 @@
-// The stack with the gateway. Skipped, with a word, where that is not built.
+// The stack with the gateway.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { missingForGateway } from '../gateway.mjs';
 import { SignedInClient } from '../client/client.mjs';
 import { SARAH } from '../people.mjs';
 import { until } from '../process.mjs';
 import { startStack } from '../stack.mjs';
 
-const missing = missingForGateway();
-
-describe('the stack', { skip: missing && `${missing} is missing` }, () => {
+describe('the stack', () => {
   let state;
   let stack;
   before(async () => {
