@@ -71,13 +71,17 @@ impl Caller {
         Duration::from_secs(self.claims.expires_at).saturating_sub(now.unix)
     }
 
-    /// Whether the token lets `actor` act for its subject (RFC 8693 section 4.4): it says nothing,
-    /// or nothing else.
+    /// Whether the token lets the `actor` that `issuer` knows act for its subject (RFC 8693 section
+    /// 4.4): it names nobody, or nobody else.
     #[must_use]
-    pub fn may_be_acted_for_by(&self, actor: &str) -> bool {
+    pub fn may_be_acted_for_by(&self, actor: &str, issuer: &str) -> bool {
+        let is =
+            |name: &Option<Box<str>>, expected| name.as_deref().is_none_or(|name| name == expected);
         self.claims.may_act.as_ref().is_none_or(|may_act| {
-            let names = [&may_act.subject, &may_act.client];
-            names.into_iter().flatten().all(|name| **name == *actor)
+            (may_act.subject.is_some() || may_act.client.is_some())
+                && is(&may_act.subject, actor)
+                && is(&may_act.client, actor)
+                && is(&may_act.issuer, issuer)
         })
     }
 

@@ -44,6 +44,17 @@ fn l05_every_bad_token_gets_the_same_answer() {
 }
 
 #[test]
+fn f03_where_no_token_can_be_judged_none_is_called_bad() {
+    let mut stage = Stage::new();
+    stage.now.unix = std::time::Duration::from_secs(86_400);
+    let (stream, step) = stage.post(&token(json!({})), &[]);
+    let reply = step.reply();
+    assert_eq!((reply.status, header(&reply, "retry-after")), (503, Some("1")));
+    assert_eq!(header(&reply, "www-authenticate"), None);
+    assert_eq!(stream.close(&mut stage, 503).unwrap()["detail"], "the clock is not set");
+}
+
+#[test]
 fn a_missing_scope_is_challenged_with_the_union_and_the_rules_sentence() {
     let mut stage = Stage::new();
     let held = token(json!({"scope": "mcp:connect audit:read offline_access"}));

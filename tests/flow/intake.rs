@@ -61,13 +61,17 @@ fn what_is_ignored_is_left_alone_and_nothing_else_is() {
         ("/health/live?x", "gateway.example"),
         ("/anything", "other.example"),
         ("/anything", "OTHER.example"),
-        ("/mcp", "other.example"),
     ] {
         let mut stream = stage.begin();
         let edits = stream.headers(&mut stage, &get(path, host), true).edits();
         assert_eq!((edits.set, edits.remove), (vec![], vec![]), "{path}");
         assert_eq!(stream.close(&mut stage, 200), None, "{path} is not ours to record");
     }
+    assert_eq!(
+        status(&mut stage, &get("/mcp", "other.example")),
+        Some(401),
+        "any client can say so"
+    );
     for (path, host) in [
         ("/healthy", "gateway.example"),
         ("/Health", "gateway.example"),
@@ -75,6 +79,8 @@ fn what_is_ignored_is_left_alone_and_nothing_else_is() {
         ("/health/x/%2e%2e/%2e%2e/admin", "gateway.example"),
         ("/anything", "other.example.evil"),
         ("/anything", "other.example:8080"),
+        ("/MCP", "other.example"),
+        ("/mcp/", "other.example"),
     ] {
         assert_eq!(status(&mut stage, &get(path, host)), Some(404), "{host}{path}");
     }
