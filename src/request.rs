@@ -246,3 +246,36 @@ impl Ignore {
         plain && path.strip_prefix(&**prefix).is_some_and(|r| r.is_empty() || r.starts_with('/'))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_some_server_would_serve_alike_fold_alike() {
+        for path in [
+            "/mcp",
+            "/MCP",
+            "/mcp/",
+            "//mcp",
+            "/./mcp",
+            "/x/../mcp",
+            "/mcp/.",
+            "/mcp;a=b",
+            "/%6dcp",
+            "/%256Dcp",
+            "/mcp%2f",
+            "/mcp%00",
+            "\\mcp",
+            "/mcp#f",
+            "/../mcp",
+            "/mcp%20",
+            "/mcp%3Fx",
+        ] {
+            assert_eq!(fold_path(path), "/mcp", "{path}");
+        }
+        for path in ["/mcpx", "/mcp/x", "/m/cp", "/", "", "/mcp.json"] {
+            assert_ne!(fold_path(path), "/mcp", "{path}");
+        }
+    }
+}
