@@ -6,7 +6,6 @@ use std::fmt::Write;
 
 use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::answer::Refusal;
 use crate::clock::Now;
@@ -87,15 +86,6 @@ struct Delegation {
     lifetime_s: u64,
     actors: Vec<String>,
     source: Source,
-}
-
-/// The first 16 hexadecimal digits of the SHA-256 of `bytes`: tells things apart in a log and gives
-/// nothing of them away.
-#[must_use]
-pub fn fingerprint(bytes: &[u8]) -> Box<str> {
-    let digest = Sha256::digest(bytes);
-    let head = digest.iter().take(8).fold(0_u64, |head, byte| (head << 8) | u64::from(*byte));
-    format!("{head:016x}").into()
 }
 
 /// The longest text from outside that a record holds, in characters.
@@ -232,11 +222,5 @@ mod tests {
         record.request(None, "GET", "/mcp?access_token=secret", "hash");
         let line = record.line(400, Now::default(), Now::default());
         assert!(line.contains("\"path\":\"/mcp\"") && !line.contains("secret"), "{line}");
-    }
-
-    #[test]
-    fn a_fingerprint_is_the_head_of_the_sha_256() {
-        // FIPS 180-4, the digest of "abc".
-        assert_eq!(&*fingerprint(b"abc"), "ba7816bf8f01cfea");
     }
 }

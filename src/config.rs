@@ -18,9 +18,9 @@ pub use error::{ConfigError, ConfigErrors, Problems, did_you_mean};
 pub use read::value;
 pub use url::HttpUrl;
 
-use crate::audit::fingerprint;
 use crate::challenge::Challenges;
 use crate::exchange;
+use crate::fingerprint::fingerprint;
 use crate::policy::Policy;
 use crate::policy::compile::{Surroundings, known_scopes};
 use crate::request::{Ignore, fold_path};

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::{Claims, Expectations, Issuer, ScopeSet, ScopeTable, TokenError, Unverified};
-use crate::audit::fingerprint;
 use crate::cache::Cache;
 use crate::clock::Now;
+use crate::fingerprint::fingerprint;
 
 /// A bearer token. Prints as its fingerprint, so that no log can hold it by accident.
 #[derive(Clone, PartialEq, Eq)]
