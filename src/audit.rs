@@ -199,3 +199,28 @@ fn escape(json: &str) -> String {
     }
     line
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l01_a_record_is_one_line_that_no_terminal_obeys() {
+        let mut record = Record::default();
+        let hostile = "a\r\nb\u{1b}[31mc\u{0}\u{7f}\u{85}\u{2028}\u{202e}\u{feff}\"}";
+        record.request(Some(hostile), "GET", &"é".repeat(10_000), "hash");
+        let line = record.line(200, Now::default(), Now::default());
+        assert!(line.chars().all(|c| !c.is_control() && !"\u{2028}\u{202e}\u{feff}".contains(c)));
+        let read: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(read["request_id"], hostile);
+        assert_eq!(read["path"], "é".repeat(LONGEST_TEXT));
+    }
+
+    #[test]
+    fn l02_the_query_is_not_recorded() {
+        let mut record = Record::default();
+        record.request(None, "GET", "/mcp?access_token=secret", "hash");
+        let line = record.line(400, Now::default(), Now::default());
+        assert!(line.contains("\"path\":\"/mcp\"") && !line.contains("secret"), "{line}");
+    }
+}

@@ -97,3 +97,59 @@ impl Challenges {
         header
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn challenges(resource: &str) -> Challenges {
+        let raw = ProtectedResource {
+            resource: resource.to_owned(),
+            authorization_servers: vec!["https://login.example".to_owned()],
+            scopes_supported: Vec::new(),
+            resource_name: Some("A \"name\"".to_owned()),
+            resource_documentation: None,
+        };
+        Challenges::new(&raw, &HttpUrl::parse(resource).unwrap(), &[])
+    }
+
+    #[test]
+    fn the_well_known_path_is_inserted_before_the_resources_own() {
+        for (resource, url) in [
+            ("https://a.example", "https://a.example/.well-known/oauth-protected-resource"),
+            ("https://a.example/", "https://a.example/.well-known/oauth-protected-resource"),
+            (
+                "https://a.example/x/mcp",
+                "https://a.example/.well-known/oauth-protected-resource/x/mcp",
+            ),
+        ] {
+            let challenges = challenges(resource);
+            assert_eq!(&*challenges.document_url, url);
+            assert!(challenges.is_document_path("/.well-known/oauth-protected-resource"));
+            assert!(!challenges.is_document_path("/.well-known/oauth-protected-resource/"));
+            let read: serde_json::Value = serde_json::from_str(challenges.document()).unwrap();
+            assert_eq!(
+                (&read["resource"], &read["resource_name"]),
+                (&resource.into(), &"A \"name\"".into())
+            );
+        }
+    }
+
+    #[test]
+    fn a_challenge_begins_with_its_scheme_and_names_scopes_in_one_order() {
+        let mut table = ScopeTable::default();
+        for scope in ["b", "a", "c"] {
+            table.intern(scope);
+        }
+        let challenges = challenges("https://a.example/mcp");
+        let url =
+            "resource_metadata=\"https://a.example/.well-known/oauth-protected-resource/mcp\"";
+        let header = |challenge, scopes: &[&str]| {
+            challenges.header(challenge, &table.set(scopes.iter().copied()), &table)
+        };
+        assert_eq!(header(Challenge::Missing, &[]), format!("Bearer {url}"));
+        let expected = format!("Bearer error=\"insufficient_scope\", scope=\"a c\", {url}");
+        assert_eq!(header(Challenge::InsufficientScope, &["c", "a"]), expected);
+        assert_eq!(header(Challenge::InsufficientScope, &["a", "c"]), expected);
+    }
+}

@@ -12,7 +12,6 @@ use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 pub use duration::Duration;
 pub use error::{ConfigError, ConfigErrors, Problems, did_you_mean};
@@ -21,6 +20,7 @@ pub use url::HttpUrl;
 
 use crate::challenge::Challenges;
 use crate::exchange;
+use crate::fingerprint::fingerprint;
 use crate::policy::Policy;
 use crate::policy::compile::{Surroundings, known_scopes};
 use crate::request::{Ignore, fold_path};
@@ -138,8 +138,7 @@ pub fn typed<T: DeserializeOwned>(value: Value) -> Result<T, ConfigErrors> {
 
 fn hash(policies: Option<&Value>) -> Box<str> {
     let text = policies.map(Value::to_string).unwrap_or_default();
-    let digest = Sha256::digest(text.as_bytes());
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>().into()
+    fingerprint(text.as_bytes())
 }
 
 fn scopes(supported: &[String], problems: &mut Problems) -> ScopeTable {

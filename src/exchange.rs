@@ -227,7 +227,7 @@ impl Exchanges {
         now: Now,
     ) -> Answer {
         // RFC 8693 section 4.4: who may act is the subject token's to say.
-        if !caller.may_be_acted_for_by(&settings.actor) {
+        if !caller.may_be_acted_for_by(&settings.actor, &settings.issuer.issuer) {
             return Answer::Refused(ExchangeError::MayNotAct);
         }
         let key = Key { subject_token: caller.token.clone(), target: Rc::clone(target) };

@@ -24,7 +24,7 @@ use crate::upstream::Edits;
 mod start {
     proxy_wasm::main! {{
         proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
-        proxy_wasm::set_root_context(|_| Box::new(super::Root::default()));
+        proxy_wasm::set_root_context(|id| Box::new(super::Root { id, worker: None }));
     }}
 }
 
@@ -39,7 +39,10 @@ struct Worker {
     started: Instant,
     engine: Engine,
     transactions: HashMap<u32, Transaction>,
-    callouts: HashMap<u32, Key>,
+    /// The root context's number.
+    root: u32,
+    /// By the host's number for it: the stream that made a callout, and what it is for.
+    callouts: HashMap<u32, (u32, Key)>,
 }
 
 type Shared = Rc<RefCell<Worker>>;
@@ -65,16 +68,22 @@ impl Worker {
         }
     }
 
-    /// Sends a callout from the current context. When that fails at once, gives the steps of those
-    /// who wait for it.
-    fn call(&mut self, callout: &Callout) -> Vec<(u32, Step)> {
+    /// Sends a callout on behalf of a stream. When that fails at once, gives the steps of those who
+    /// wait for it.
+    ///
+    /// To the host it is the root context's, so that a client that goes away does not cut it off:
+    /// the SDK would remember a callout that is never answered for ever. The SDK itself hands the
+    /// reply to the stream in whose callback this runs, or drops it if that is gone.
+    fn call(&mut self, stream: u32, callout: &Callout) -> Vec<(u32, Step)> {
+        let _ = hostcalls::set_effective_context(self.root);
         let headers = callout.headers.iter().map(|(name, value)| (*name, &**value)).collect();
         let body = Some(callout.body.as_slice());
         let sent =
             hostcalls::dispatch_http_call(&callout.cluster, headers, body, vec![], callout.timeout);
+        let _ = hostcalls::set_effective_context(stream);
         match sent {
             Ok(token) => {
-                self.callouts.insert(token, callout.key.clone());
+                self.callouts.insert(token, (stream, callout.key.clone()));
                 Vec::new()
             }
             Err(status) => {
@@ -107,8 +116,8 @@ impl Worker {
 }
 
 /// One configuration push.
-#[derive(Default)]
 struct Root {
+    id: u32,
     worker: Option<Shared>,
 }
 
@@ -141,6 +150,7 @@ impl RootContext for Root {
             started: Instant::now(),
             engine: Engine::new(config),
             transactions: HashMap::new(),
+            root: self.id,
             callouts: HashMap::new(),
         })));
         hostcalls::set_tick_period(TICK).is_ok()
@@ -153,13 +163,17 @@ impl RootContext for Root {
             let now = worker.now();
             let Engine { config, exchanges, .. } = &mut worker.engine;
             let orphans = exchanges.orphans(&config.exchange, now);
-            let mut steps: Vec<_> = orphans.iter().flat_map(|orphan| worker.call(orphan)).collect();
+            let root = worker.root;
+            let calls = orphans.iter().flat_map(|orphan| worker.call(root, orphan));
+            let mut steps: Vec<_> = calls.collect();
             let undecided = worker.transactions.iter().filter(|(_, one)| one.is_undecided());
             let undecided: Vec<u32> = undecided.map(|(stream, _)| *stream).collect();
             steps.extend(undecided.into_iter().map(|id| (id, worker.deliver(id, Event::Tick))));
             steps
         };
-        steps.into_iter().for_each(|(stream, step)| carry_out(stream, step));
+        for (stream, step) in steps {
+            carry_out(stream, step);
+        }
     }
 
     fn create_http_context(&self, stream: u32) -> Option<Box<dyn HttpContext>> {
@@ -207,7 +221,8 @@ impl Stream {
                 Action::Pause
             }
             Step::Call(callout) => {
-                let steps = self.worker.as_ref().map(|worker| worker.borrow_mut().call(&callout));
+                let steps =
+                    self.worker.as_ref().map(|worker| worker.borrow_mut().call(self.id, &callout));
                 let mut action = Action::Pause;
                 for (stream, step) in steps.into_iter().flatten() {
                     if stream == self.id {
@@ -267,6 +282,9 @@ impl HttpContext for Stream {
         let worker = &mut *worker.borrow_mut();
         let now = worker.now();
         let Some(transaction) = worker.transactions.remove(&self.id) else { return };
+        if transaction.is_undecided() {
+            worker.callouts.retain(|_, (stream, _)| *stream != self.id);
+        }
         if let Some(line) = transaction.close(response_code(), &mut worker.engine, now) {
             let _ = hostcalls::log(LogLevel::Info, &format!("deputy.audit {line}"));
             // For access logs: %FILTER_STATE(wasm.deputy.audit:PLAIN)%.
@@ -278,11 +296,13 @@ impl HttpContext for Stream {
 fn on_callout_reply(shared: &Shared, token: u32) {
     let steps = {
         let worker = &mut *shared.borrow_mut();
-        let Some(key) = worker.callouts.remove(&token) else { return };
+        let Some((_, key)) = worker.callouts.remove(&token) else { return };
         let reply = callout_reply();
         worker.settle(&key, Ok(reply))
     };
-    steps.into_iter().for_each(|(stream, step)| carry_out(stream, step));
+    for (stream, step) in steps {
+        carry_out(stream, step);
+    }
 }
 
 fn callout_reply() -> CalloutReply {

@@ -42,4 +42,5 @@ pub mod challenge;
 
 pub mod cache;
 pub mod clock;
+pub mod fingerprint;
 pub mod json;

@@ -97,9 +97,6 @@ pub fn classify<'c>(config: &'c Config, headers: Headers) -> Result<Intake<'c>, 
         };
     }
     if let Some(endpoint) = config.endpoints.iter().find(|endpoint| *endpoint.path == *path) {
-        if config.ignore.iter().any(|ignore| ignore.covers_host(headers.first(":authority"))) {
-            return Ok(Intake::Ignored);
-        }
         check_origin(config, headers)?;
         if has_access_token(query) {
             return Err(RequestError::TokenInQuery);
@@ -108,12 +105,10 @@ pub fn classify<'c>(config: &'c Config, headers: Headers) -> Result<Intake<'c>, 
         return Ok(if preflight { Intake::Preflight } else { Intake::Endpoint(endpoint) });
     }
     let folded = fold_path(path);
-    let near = config.endpoints.iter().any(|endpoint| *endpoint.folded == *folded);
+    let is_near = config.endpoints.iter().any(|endpoint| *endpoint.folded == *folded);
     let host = headers.first(":authority");
-    match config.ignore.iter().any(|ignore| ignore.covers(host, path, near)) {
-        true => Ok(Intake::Ignored),
-        false => Err(RequestError::UnknownPath),
-    }
+    let is_ignored = !is_near && config.ignore.iter().any(|ignore| ignore.covers(host, path));
+    if is_ignored { Ok(Intake::Ignored) } else { Err(RequestError::UnknownPath) }
 }
 
 /// The bearer token of a request (RFC 6750 section 2.1).
@@ -236,24 +231,12 @@ impl Ignore {
         compiled
     }
 
-    /// Whether it covers a path that is no endpoint's. Where `near` an endpoint's, only a host that
-    /// is ignored as a whole covers it.
-    fn covers(&self, host: Option<&str>, path: &str, near: bool) -> bool {
-        if near {
-            return self.covers_host(host);
-        }
-        self.is_host(host).unwrap_or(true)
+    /// Whether it covers a path that is not near any endpoint's. The host is the client's to write,
+    /// so it never decides on an endpoint.
+    fn covers(&self, host: Option<&str>, path: &str) -> bool {
+        let is_host = |name: &str| host.is_some_and(|host| host.eq_ignore_ascii_case(name));
+        self.host.as_deref().is_none_or(is_host)
             && (self.path_prefix.is_none() || self.has_prefix_of(path))
-    }
-
-    /// Whether it covers all of this host.
-    fn covers_host(&self, host: Option<&str>) -> bool {
-        self.path_prefix.is_none() && self.is_host(host) == Some(true)
-    }
-
-    fn is_host(&self, host: Option<&str>) -> Option<bool> {
-        let name = self.host.as_deref()?;
-        Some(host.is_some_and(|host| host.eq_ignore_ascii_case(name)))
     }
 
     fn has_prefix_of(&self, path: &str) -> bool {
@@ -261,5 +244,38 @@ impl Ignore {
         // A path that a server could read as leading elsewhere is not below any prefix.
         let plain = fold_path(path) == path.trim_end_matches('/').to_lowercase() || path == "/";
         plain && path.strip_prefix(&**prefix).is_some_and(|r| r.is_empty() || r.starts_with('/'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_some_server_would_serve_alike_fold_alike() {
+        for path in [
+            "/mcp",
+            "/MCP",
+            "/mcp/",
+            "//mcp",
+            "/./mcp",
+            "/x/../mcp",
+            "/mcp/.",
+            "/mcp;a=b",
+            "/%6dcp",
+            "/%256Dcp",
+            "/mcp%2f",
+            "/mcp%00",
+            "\\mcp",
+            "/mcp#f",
+            "/../mcp",
+            "/mcp%20",
+            "/mcp%3Fx",
+        ] {
+            assert_eq!(fold_path(path), "/mcp", "{path}");
+        }
+        for path in ["/mcpx", "/mcp/x", "/m/cp", "/", "", "/mcp.json"] {
+            assert_ne!(fold_path(path), "/mcp", "{path}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! [`State::Failed`] and a 500, never in [`Step::Continue`].
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::answer::{About, LocalReply, Refusal, cors, metadata, preflight, refuse};
 use crate::audit::{Record, Source};
@@ -81,6 +82,9 @@ pub enum Step {
     /// Answer the client.
     Reply(LocalReply),
 }
+
+/// The start of 2020: a clock that says less was never set.
+const CLOCK_IS_SET: Duration = Duration::from_secs(1_577_836_800);
 
 /// Where a transaction stands. What it knows lives in the variant.
 #[derive(Debug)]
@@ -238,6 +242,11 @@ impl Transaction {
             }
         };
         let about = About { id: None, required_scopes: Some(&endpoint.required_scopes) };
+        if now.unix < CLOCK_IS_SET {
+            // No token can be judged, so none is called bad.
+            let refusal = Refusal::Undecided("the clock is not set");
+            return self.refuse(config, &refusal, about, origin.as_deref());
+        }
         let question = request::bearer(headers)
             .map_err(Refusal::Request)
             .and_then(|token| {

@@ -48,7 +48,7 @@ impl fmt::Display for Duration {
             |factor: u64| self.milliseconds >= factor && self.milliseconds.is_multiple_of(factor);
         let unit = UNITS.iter().find(|(_, factor)| fits(*factor));
         let (name, factor) = unit.copied().unwrap_or(("s", 1_000));
-        write!(out, "{}{name}", self.milliseconds / factor)
+        write!(out, "{}{name}", self.milliseconds.div_euclid(factor))
     }
 }
 

@@ -130,7 +130,8 @@ pub struct Exchange {
     pub token_types: Vec<String>,
 }
 
-/// A host, a path prefix, or a path prefix of a host, that the filter leaves alone.
+/// A host, a path prefix, or a path prefix of a host, that the filter leaves alone. An endpoint's
+/// path, and what comes near it, is never ignored: a client may call itself any host.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]

@@ -143,9 +143,9 @@ impl Cuts {
             ) => members.remove(key).is_some(),
             (Segment::Seq { index }, Some(Value::Array(elements))) if *index < elements.len() => {
                 elements.remove(*index);
-                let list = place.rsplit_once('[').map_or("", |(list, _)| list).to_owned();
-                let index = self.original_index(&list, *index);
-                self.elements.entry(list).or_default().insert(index);
+                let path = place.rsplit_once('[').map_or("", |(list, _)| list).to_owned();
+                let original = self.original_index(&path, *index);
+                self.elements.entry(path).or_default().insert(original);
                 true
             }
             _ => false,

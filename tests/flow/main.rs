@@ -1,0 +1,20 @@
+//! Whole transactions without a host: events in, steps out, under a clock of the test's own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::needless_pass_by_value,
+    clippy::format_push_string,
+    clippy::similar_names,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+mod answers;
+mod exchange;
+mod intake;
+mod stage;
+mod states;

@@ -1,0 +1,293 @@
+//! The fixture: a configuration, an authorization server's keys, and a hand that plays the host.
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jwt_compact::{Algorithm, AlgorithmSignature, alg::Ed25519, jwk::JsonWebKey};
+use mcp_deputy::answer::LocalReply;
+use mcp_deputy::clock::Now;
+use mcp_deputy::config::Config;
+use mcp_deputy::exchange::reply::{CalloutReply, ExchangeError};
+use mcp_deputy::exchange::{Callout, Settled};
+use mcp_deputy::request::Headers;
+use mcp_deputy::transaction::{Engine as Shared, Event, Step, Transaction};
+use mcp_deputy::upstream::Edits;
+use serde_json::{Value, json};
+
+const KEY: &str = include_str!("../keys/ed25519.jwk");
+
+pub const NOW: u64 = 1_800_000_000;
+pub const RESOURCE: &str = "https://gateway.example/mcp";
+pub const ISSUER: &str = "https://login.example";
+pub const AUDIENCE: &str = "https://ledger.example/";
+pub const SARAH: &str = "sarah.connor@orchestrator.lab";
+
+/// A configuration in the shape of the scenario.
+pub fn configuration() -> Value {
+    let mut key: Value = serde_json::from_str(KEY).unwrap();
+    key.as_object_mut().unwrap().remove("d");
+    json!({
+        "protected_resource": {
+            "resource": RESOURCE,
+            "authorization_servers": [ISSUER],
+            "scopes_supported": ["mcp:connect", "pii:read", "audit:read"],
+        },
+        "issuers": [{"issuer": ISSUER, "jwks": {"keys": [key]}}],
+        "endpoints": [
+            {"path": "/mcp", "policy": "ledger", "required_scopes": ["mcp:connect"]},
+            {"path": "/mcp/open", "policy": "open"},
+        ],
+        "policies": {
+            "ledger": {
+                "audience": AUDIENCE,
+                "baseline": {"delegation": {"scope": "ledger:Connect"}},
+                "tools": {
+                    "listAccounts": {"delegation": {"scope": "ledger:ListAccounts"}},
+                    "getCustomerPII": {
+                        "require": {"scopes": ["pii:read"]},
+                        "message": "Access denied: PII access requires pii:read scope.",
+                        "delegation": {"scope": "ledger:ReadPII"},
+                    },
+                },
+            },
+            "open": {"audience": AUDIENCE, "baseline": "without_token"},
+        },
+        "exchange": {
+            "cluster": "authorization_server", "authority": "login.example",
+            "issuer": ISSUER, "actor": "gateway",
+        },
+        "allowed_origins": ["https://app.example"],
+        "strip_request_headers": ["x-tenant", "x-internal-*"],
+        "ignore": [{"path_prefix": "/health"}, {"host": "other.example"}],
+    })
+}
+
+/// A token with these claims, rightly signed.
+pub fn sign(claims: &Value) -> String {
+    let jwk: JsonWebKey<'_> = serde_json::from_str(KEY).unwrap();
+    let key = <Ed25519 as Algorithm>::SigningKey::try_from(&jwk).unwrap();
+    let header = json!({"alg": "EdDSA", "typ": "at+jwt"}).to_string();
+    let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let input = format!("{}.{}", encode(header.as_bytes()), encode(claims.to_string().as_bytes()));
+    let signature = Ed25519.sign(&key, input.as_bytes());
+    format!("{input}.{}", encode(&signature.as_bytes()))
+}
+
+pub fn merge(mut base: Value, changes: Value) -> Value {
+    let members = base.as_object_mut().unwrap();
+    for (name, value) in changes.as_object().unwrap() {
+        if value.is_null() {
+            members.remove(name);
+        } else {
+            members.insert(name.clone(), value.clone());
+        }
+    }
+    base
+}
+
+/// An inbound token of Sarah's.
+pub fn token(changes: Value) -> String {
+    sign(&merge(
+        json!({
+            "iss": ISSUER, "sub": SARAH, "aud": RESOURCE, "client_id": "cli", "jti": "inbound",
+            "iat": NOW, "exp": NOW + 600, "scope": "mcp:connect",
+            "may_act": {"sub": "gateway"},
+        }),
+        changes,
+    ))
+}
+
+/// The claims of the delegation token that the authorization server makes for `scope`.
+pub fn delegation(scope: &str) -> Value {
+    json!({
+        "iss": ISSUER, "sub": SARAH, "aud": AUDIENCE, "client_id": "gateway", "jti": "minted",
+        "iat": NOW, "exp": NOW + 5, "scope": scope, "act": {"sub": "gateway"},
+    })
+}
+
+pub fn reply(status: u16, body: impl ToString) -> CalloutReply {
+    CalloutReply { status: Some(status), from_server: true, body: body.to_string().into_bytes() }
+}
+
+/// The reply with a delegation token of these claims.
+pub fn issued(claims: &Value) -> CalloutReply {
+    reply(
+        200,
+        json!({
+            "access_token": sign(claims), "token_type": "Bearer", "expires_in": 5,
+            "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
+            "scope": claims["scope"],
+        }),
+    )
+}
+
+pub fn call(tool: &str) -> String {
+    json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": tool}}).to_string()
+}
+
+/// A worker with one configuration, at a moment.
+pub struct Stage {
+    pub shared: Shared,
+    pub now: Now,
+    next: u32,
+}
+
+impl Stage {
+    pub fn new() -> Self {
+        Self::with(configuration())
+    }
+
+    pub fn with(configuration: Value) -> Self {
+        let config = Config::from_value(configuration).expect("a good configuration");
+        let now = Now { unix: Duration::from_secs(NOW), monotonic: Duration::from_secs(50) };
+        Self { shared: Shared::new(config), now, next: 0 }
+    }
+
+    pub fn pass(&mut self, time: Duration) {
+        self.now.unix += time;
+        self.now.monotonic += time;
+    }
+
+    pub fn begin(&mut self) -> Stream {
+        self.next += 1;
+        Stream { id: self.next, transaction: Transaction::new(self.next, self.now) }
+    }
+
+    /// A POST to `/mcp` whose headers have come, and what the filter says to them.
+    pub fn post(&mut self, token: &str, more: &[(&str, &str)]) -> (Stream, Step) {
+        let mut stream = self.begin();
+        let bearer = format!("Bearer {token}");
+        let mut headers = vec![
+            (":method", "POST"),
+            (":path", "/mcp"),
+            (":authority", "gateway.example"),
+            ("content-type", "application/json"),
+            ("authorization", &*bearer),
+        ];
+        for (name, value) in more {
+            if value.is_empty() || name.starts_with(':') || *name == "content-type" {
+                headers.retain(|(known, _)| known != name);
+            }
+            if !value.is_empty() {
+                headers.push((name, value));
+            }
+        }
+        let step = stream.headers(self, &headers, false);
+        (stream, step)
+    }
+
+    /// A POST to `/mcp`, headers and body.
+    pub fn send(&mut self, token: &str, body: &str) -> (Stream, Step) {
+        let (mut stream, step) = self.post(token, &[]);
+        match step {
+            Step::Pause => {
+                let step = stream.body(self, body.as_bytes());
+                (stream, step)
+            }
+            step => (stream, step),
+        }
+    }
+
+    /// The host's callout is answered.
+    pub fn settle(
+        &mut self,
+        callout: &Callout,
+        reply: Result<CalloutReply, ExchangeError>,
+    ) -> Option<Settled> {
+        let settings = &self.shared.config.exchange;
+        self.shared.exchanges.settle(settings, &callout.key, reply, self.now)
+    }
+
+    /// A call from the first byte to the step after the exchange.
+    pub fn exchange(&mut self, token: &str, tool: &str, reply: CalloutReply) -> (Stream, Step) {
+        let (mut stream, step) = self.send(token, &call(tool));
+        let callout = step.callout();
+        let settled = self.settle(&callout, Ok(reply)).unwrap();
+        assert_eq!(settled.waiting, [stream.id]);
+        let step = stream.event(self, Event::Exchanged(settled.result.as_ref()));
+        (stream, step)
+    }
+}
+
+/// One HTTP stream.
+pub struct Stream {
+    pub id: u32,
+    pub transaction: Transaction,
+}
+
+impl Stream {
+    pub fn event(&mut self, stage: &mut Stage, event: Event) -> Step {
+        self.transaction.handle(event, &mut stage.shared, stage.now)
+    }
+
+    pub fn headers(&mut self, stage: &mut Stage, headers: &[(&str, &str)], end: bool) -> Step {
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+            .collect();
+        self.event(stage, Event::RequestHeaders { headers: Headers(&headers), end_of_stream: end })
+    }
+
+    pub fn body(&mut self, stage: &mut Stage, body: &[u8]) -> Step {
+        self.event(stage, Event::RequestBody { length: body.len(), whole: Some(body) })
+    }
+
+    pub fn response(&mut self, stage: &mut Stage, headers: &[(&str, &str)]) -> Step {
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+            .collect();
+        self.event(stage, Event::ResponseHeaders(Headers(&headers)))
+    }
+
+    /// The audit record.
+    pub fn close(self, stage: &mut Stage, status: u16) -> Option<Value> {
+        let line = self.transaction.close(status, &mut stage.shared, stage.now)?;
+        assert!(!line.contains('\n'));
+        Some(serde_json::from_str(&line).unwrap())
+    }
+}
+
+/// What a test expects a step to be.
+pub trait Expect {
+    fn edits(self) -> Edits;
+    fn callout(self) -> Callout;
+    fn reply(self) -> LocalReply;
+    fn is_pause(&self) -> bool;
+}
+
+impl Expect for Step {
+    fn edits(self) -> Edits {
+        match self {
+            Step::Continue(edits) => edits,
+            other => panic!("not Continue: {other:?}"),
+        }
+    }
+
+    fn callout(self) -> Callout {
+        match self {
+            Step::Call(callout) => callout,
+            other => panic!("not Call: {other:?}"),
+        }
+    }
+
+    fn reply(self) -> LocalReply {
+        match self {
+            Step::Reply(reply) => reply,
+            other => panic!("not Reply: {other:?}"),
+        }
+    }
+
+    fn is_pause(&self) -> bool {
+        matches!(self, Step::Pause)
+    }
+}
+
+/// A header of a local reply.
+pub fn header<'a>(reply: &'a LocalReply, name: &str) -> Option<&'a str> {
+    reply.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+}
+
+pub fn body(reply: &LocalReply) -> Value {
+    serde_json::from_slice(&reply.body).unwrap_or(Value::Null)
+}
