@@ -300,8 +300,9 @@ ignore[0].path_prefix: does not begin with `/`"),
 ignore[0]: covers the endpoint `/mcp`; help: name the host, or a longer prefix"),
         ("/ignore", json!([{"path_prefix": "/"}]), "\
 ignore[0]: covers the endpoint `/mcp`; help: name the host, or a longer prefix"),
-        ("/strip_request_headers", json!(["host"]), "\
-strip_request_headers[0]: `host` cannot be stripped; help: write a header name in lower case, with `*` at its end for a prefix"),
+        ("/strip_request_headers", json!(["host", "content-*", "x-*"]), "\
+strip_request_headers[0]: `host` cannot be stripped; help: write a header name in lower case, or a prefix of names with `*` at its end; `authorization`, `content-type`, `content-length` and `host` stay
+strip_request_headers[1]: `content-*` cannot be stripped; help: write a header name in lower case, or a prefix of names with `*` at its end; `authorization`, `content-type`, `content-length` and `host` stay"),
         ("/limits", json!({"body_bytes": 16_777_217}), "\
 limits.body_bytes: `16777217` is not between 1 and 16777216"),
         ("/limits", json!({"cached_delegations": 0}), "\

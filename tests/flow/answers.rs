@@ -46,7 +46,7 @@ fn l05_every_bad_token_gets_the_same_answer() {
 #[test]
 fn f03_where_no_token_can_be_judged_none_is_called_bad() {
     let mut stage = Stage::new();
-    stage.now.unix = std::time::Duration::from_secs(86_400);
+    stage.now.unix = std::time::Duration::from_hours(24);
     let (stream, step) = stage.post(&token(json!({})), &[]);
     let reply = step.reply();
     assert_eq!((reply.status, header(&reply, "retry-after")), (503, Some("1")));
