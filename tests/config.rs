@@ -332,3 +332,11 @@ fn what_is_odd_is_a_warning() {
         ]
     );
 }
+
+#[test]
+fn a_policy_that_nothing_uses_is_still_checked() {
+    let mut pushed = pushed();
+    pushed["policies"]["other"] = pushed["policies"]["enterprise-ledger"].clone();
+    pushed["policies"]["other"]["lifetime"] = json!("0s");
+    assert!(errors(pushed).starts_with("policies.other.lifetime: `0s` is not a token lifetime"));
+}
