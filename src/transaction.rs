@@ -327,9 +327,9 @@ impl Transaction {
         let operation = mcp::parse(body, &Limits::default()).map_err(|error| {
             *id = error.id().cloned();
             match error {
-                BodyError::InvalidName { .. } => Refusal::Denied(Denial::Forbidden {
-                    message: "Access denied: no rule allows an object of this name.".to_owned(),
-                }),
+                BodyError::InvalidName { .. } => Refusal::Denied(Denial::nothing(
+                    "Access denied: no rule allows an object of this name.".to_owned(),
+                )),
                 error => Refusal::Body(error),
             }
         })?;
