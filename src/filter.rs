@@ -133,7 +133,7 @@ impl RootContext for Root {
     fn on_configure(&mut self, _: usize) -> bool {
         let text = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, ALL);
         let text = text.ok().flatten().unwrap_or_default();
-        let config = match Config::parse(&text) {
+        let config = match Config::parse(&text, &|name| std::env::var(name).ok()) {
             Ok(config) => config,
             Err(errors) => {
                 for error in &errors.0 {

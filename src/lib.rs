@@ -30,6 +30,7 @@ pub mod config;
 
 pub mod request;
 pub mod token;
+pub mod session;
 pub mod mcp;
 pub mod policy;
 pub mod exchange;
