@@ -18,16 +18,17 @@ const missingForGateway = () => [DEPUTY, DEPUTY_WASM, ENVOY].find((path) => !exi
 
 /**
  * `place`: `{ directory, keys, ports: { gateway, admin }, resource, issuer, authorizationServer, ledger, log }`;
- * `authorizationServer` and `ledger` are host:port. `config` and `set` change what is rendered.
+ * `authorizationServer` and `ledger` are host:port. `config` and `set` change what is rendered, `env` adds to Envoy's
+ * environment.
  */
-export async function startGateway(place, { config, set } = {}) {
+export async function startGateway(place, { config, set, env } = {}) {
   const missing = missingForGateway();
   if (missing) throw new Error(`${missing} is missing; \`make init build\` makes it`);
   const directory = join(place.directory, 'gateway');
   await renderGateway(directory, place, config, set);
 
   const envoy = startProcess(ENVOY, ['-c', join(directory, 'envoy.yaml'), '--concurrency', '2', '--disable-hot-restart',
-    '--log-level', 'warning', '--component-log-level', 'wasm:info'], { log: place.log });
+    '--log-level', 'warning', '--component-log-level', 'wasm:info'], { env, log: place.log });
   const adminUrl = `http://127.0.0.1:${place.ports.admin}`;
   const get = async (path) => {
     const response = await fetch(adminUrl + path);

@@ -24,7 +24,7 @@ const host = (url) => new URL(url).host;
  *
  * - `state`, `directory`: as STATE and DIRECTORY above
  * - `ports`: `{ gateway, admin, authorizationServer, ledger }`, each a free one if absent
- * - `gateway`: `false` starts no Envoy; `{ config, set }` changes what `deputy render` is given
+ * - `gateway`: `false` starts no Envoy; `{ config, set, env }` changes what `deputy render` is given, and Envoy's environment
  * - `upstream`: host:port of another MCP server, in the ledger's place
  */
 export async function startStack(options = {}) {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::answer::Refusal;
 use crate::clock::Now;
 use crate::exchange::{Delegated, Target};
-use crate::mcp::{Object, Operation};
+use crate::mcp::{Object, Operation, Response};
 use crate::policy::{Denial, Permit};
 use crate::token::Caller;
 
@@ -60,6 +60,9 @@ pub struct Record {
     token_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     method: Option<&'static str>,
+    /// The server's request that a response answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answers: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,6 +140,11 @@ impl Record {
         }
     }
 
+    /// To answer what.
+    pub fn response(&mut self, response: Response) {
+        self.answers = Some(response.answers());
+    }
+
     /// A rule allowed it.
     pub fn allowed(&mut self, permit: &Permit) {
         self.decision = Decision::Allow;
@@ -168,6 +176,11 @@ impl Record {
     /// It asked for what is public.
     pub fn served(&mut self) {
         self.decision = Decision::Serve;
+    }
+
+    /// It was allowed, and its answer was cut off for this reason.
+    pub fn cut_off(&mut self, reason: &'static str) {
+        self.reason = Some(reason);
     }
 
     /// The MCP server answered.

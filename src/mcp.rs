@@ -10,6 +10,7 @@ mod header;
 mod media;
 mod message;
 mod method;
+mod response;
 #[cfg(test)]
 mod tests;
 
@@ -18,3 +19,4 @@ pub use header::{HeaderError, MirroredHeaders};
 pub use media::{MediaError, check_content_encoding, check_content_type};
 pub use message::{Id, Object, Operation, is_name, parse};
 pub use method::{Class, Method};
+pub use response::{Response, ServerRequest};

@@ -16,6 +16,7 @@ use sha2::Sha256;
 
 use crate::config::{Problems, pushed};
 use crate::request::Headers;
+use crate::token::Caller;
 
 /// The header that carries a session id, both ways (MCP 2025-11-25, Streamable HTTP, session
 /// management).
@@ -67,6 +68,21 @@ pub struct Binding<'a> {
     pub client: &'a str,
     /// The endpoint's path.
     pub endpoint: &'a str,
+}
+
+impl<'a> Binding<'a> {
+    /// A caller's sessions at the endpoint with this path.
+    #[must_use]
+    pub fn session(caller: &'a Caller, endpoint: &'a str) -> Self {
+        let claims = &caller.claims;
+        Self {
+            purpose: Purpose::Session,
+            issuer: &claims.issuer,
+            subject: &claims.subject,
+            client: claims.client.as_deref().unwrap_or_default(),
+            endpoint,
+        }
+    }
 }
 
 /// Why a session id is not accepted.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::message::Id;
+use super::response::Response;
 use crate::json::JsonError;
 
 /// Why a body is not an operation.
@@ -17,9 +18,9 @@ pub enum BodyError {
     NotAnObject,
     /// The body is an array: a JSON-RPC batch, which MCP dropped in 2025-06-18.
     Batch,
-    /// The body is a response. A client sends one to answer a server's request, which MCP
-    /// dropped in 2026-07-28.
-    ResponseNotAllowed,
+    /// The body is a response and asks for nothing. A client sends one in a session, to answer a
+    /// server's request; MCP 2026-07-28 has neither.
+    Response(Response),
     /// The body is not exactly one of request and notification (JSON-RPC 2.0 section 4).
     InvalidRequest {
         /// The request's id, where it has a valid one.
@@ -62,10 +63,9 @@ impl BodyError {
     pub fn code(&self) -> i64 {
         match self {
             Self::Json(_) => -32700,
-            Self::NotAnObject
-            | Self::Batch
-            | Self::ResponseNotAllowed
-            | Self::InvalidRequest { .. } => -32600,
+            Self::NotAnObject | Self::Batch | Self::Response(_) | Self::InvalidRequest { .. } => {
+                -32600
+            }
             Self::UnknownMethod { .. } => -32601,
             Self::InvalidParams { .. } | Self::InvalidName { .. } => -32602,
         }
@@ -75,7 +75,7 @@ impl BodyError {
     #[must_use]
     pub fn id(&self) -> Option<&Id> {
         match self {
-            Self::Json(_) | Self::NotAnObject | Self::Batch | Self::ResponseNotAllowed => None,
+            Self::Json(_) | Self::NotAnObject | Self::Batch | Self::Response(_) => None,
             Self::InvalidRequest { id, .. }
             | Self::UnknownMethod { id }
             | Self::InvalidParams { id, .. }
@@ -90,7 +90,7 @@ impl BodyError {
             Self::Json(error) => error.reason(),
             Self::NotAnObject => "not_an_object",
             Self::Batch => "batch",
-            Self::ResponseNotAllowed => "response_not_allowed",
+            Self::Response(_) => "response_not_allowed",
             Self::InvalidRequest { .. } => "invalid_request",
             Self::UnknownMethod { .. } => "unknown_method",
             Self::InvalidParams { .. } => "invalid_params",
@@ -105,7 +105,7 @@ impl fmt::Display for BodyError {
             Self::Json(error) => error.fmt(f),
             Self::NotAnObject => f.write_str("the body is not a JSON object"),
             Self::Batch => f.write_str("batches are not allowed"),
-            Self::ResponseNotAllowed => f.write_str("responses are not allowed"),
+            Self::Response(_) => f.write_str("responses are not allowed"),
             Self::InvalidRequest { member, .. } => {
                 write!(f, "not a JSON-RPC 2.0 request or notification: see `{member}`")
             }

@@ -127,7 +127,9 @@ impl MirroredHeaders {
         }
     }
 
-    fn is_stateless(&self) -> bool {
+    /// Whether the request is of the revision that has no sessions.
+    #[must_use]
+    pub fn is_stateless(&self) -> bool {
         self.version.as_deref() == Some(STATELESS)
     }
 }

@@ -17,5 +17,6 @@ mod answers;
 mod exchange;
 mod intake;
 mod objects;
+mod sessions;
 mod stage;
 mod states;
