@@ -66,14 +66,14 @@ export const JSON_HEADERS = [['content-type', 'application/json'], ['accept', 'a
 
 export const call = (name, args = {}, id = 1) => ({ jsonrpc: '2.0', id, method: 'tools/call', params: { name, arguments: args } });
 
-/** Several cases under one test, all run, the failures together. */
+/** Several cases under one test, all run, the failures together. A case that is an array begins with its name. */
 export async function each(cases, check) {
   const failures = [];
   for (const one of cases) {
     try {
       await check(one);
     } catch (error) {
-      failures.push(`${JSON.stringify(one)}: ${error.message}`);
+      failures.push(`${JSON.stringify(Array.isArray(one) ? one[0] : one)}: ${error.message}`);
     }
   }
   assert.deepEqual(failures, []);
