@@ -13,8 +13,9 @@ export async function startEchoServer() {
     const { method, url, rawHeaders, rawTrailers } = incoming;
     const body = Buffer.concat(chunks);
     requests.push({ method, url, headers: pairs(rawHeaders), trailers: pairs(rawTrailers), body });
-    outgoing.writeHead(200, { 'content-type': 'application/json' });
-    outgoing.end(JSON.stringify({ jsonrpc: '2.0', id: parse(body)?.id ?? null, result: {} }));
+    const answer = JSON.stringify({ jsonrpc: '2.0', id: parse(body)?.id ?? null, result: {} });
+    outgoing.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(answer) });
+    outgoing.end(answer);
   });
   server.keepAliveTimeout = 75_000; // longer than Envoy keeps an idle connection to us
   await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
