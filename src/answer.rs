@@ -8,7 +8,7 @@ use crate::challenge::Challenge;
 use crate::config::Config;
 use crate::exchange::reply::ExchangeError;
 use crate::mcp::{BodyError, HeaderError, Id, MediaError};
-use crate::policy::Denial;
+use crate::policy::{Denial, Remedy};
 use crate::request::RequestError;
 use crate::token::{ScopeSet, TokenError};
 
@@ -64,8 +64,8 @@ impl Refusal {
             Self::TooLarge => "body_too_large",
             Self::Body(error) => error.reason(),
             Self::Header(error) => error.reason(),
-            Self::Denied(Denial::InsufficientScope { .. }) => "insufficient_scope",
-            Self::Denied(Denial::Forbidden { .. }) => "no_rule",
+            Self::Denied(Denial { rule: Some(_), .. }) => "insufficient_scope",
+            Self::Denied(Denial { rule: None, .. }) => "no_rule",
             Self::Exchange(error) => error.reason(),
             Self::DelegationRejected => "delegation_rejected",
             Self::Undecided(_) => "undecided",
@@ -150,10 +150,13 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
         Refusal::TooLarge => plain(413, "The request body is too large."),
         Refusal::Body(cause) => error(cause.http_status(), cause.code(), &cause.to_string()),
         Refusal::Header(cause) => error(400, cause.code(), &cause.to_string()),
-        Refusal::Denied(Denial::InsufficientScope { scopes, message, .. }) => {
-            challenge(plain(403, message), Challenge::InsufficientScope, Some(scopes))
-        }
-        Refusal::Denied(Denial::Forbidden { message }) => forbidden(message),
+        Refusal::Denied(Denial { remedy, message, .. }) => match remedy {
+            Remedy::StepUp(scopes) => {
+                challenge(plain(403, message), Challenge::InsufficientScope, Some(scopes))
+            }
+            Remedy::Nothing => forbidden(message),
+            Remedy::NothingByStatus => plain(403, message),
+        },
         Refusal::Exchange(ExchangeError::Denied | ExchangeError::MayNotAct) => {
             forbidden("Access denied: the authorization server does not delegate this operation.")
         }

@@ -11,7 +11,7 @@ use crate::answer::Refusal;
 use crate::clock::Now;
 use crate::exchange::{Delegated, Target};
 use crate::mcp::{Object, Operation};
-use crate::policy::Permit;
+use crate::policy::{Denial, Permit};
 use crate::token::Caller;
 
 /// What became of a transaction.
@@ -62,6 +62,10 @@ pub struct Record {
     method: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<String>,
     decision: Decision,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
@@ -123,8 +127,13 @@ impl Record {
     /// For what.
     pub fn operation(&mut self, operation: &Operation) {
         self.method = Some(operation.method.as_str());
-        if let Some(Object::Tool(name)) = &operation.object {
-            self.tool = Some(text(name));
+        match &operation.object {
+            Some(Object::Tool(name)) => self.tool = Some(text(name)),
+            Some(Object::Prompt(name)) => self.prompt = Some(text(name)),
+            Some(Object::Resource(uri) | Object::ResourceTemplate(uri)) => {
+                self.resource = Some(text(uri));
+            }
+            _ => {}
         }
     }
 
@@ -151,7 +160,7 @@ impl Record {
         self.decision = if refusal.is_denial() { Decision::Deny } else { Decision::Refuse };
         self.reason = Some(refusal.reason());
         self.detail = refusal.detail();
-        if let Refusal::Denied(crate::policy::Denial::InsufficientScope { rule, .. }) = refusal {
+        if let Refusal::Denied(Denial { rule: Some(rule), .. }) = refusal {
             self.rule = Some(rule.to_string());
         }
     }

@@ -24,7 +24,9 @@ use crate::fingerprint::fingerprint;
 use crate::policy::Policy;
 use crate::policy::compile::{Surroundings, known_scopes};
 use crate::request::{Ignore, fold_path};
-use crate::token::{self, Expectations, KeySet, ScopeTable, TrustedIssuer, is_scope_token};
+use crate::token::{
+    self, Expectations, KeySet, ScopeSet, ScopeTable, TrustedIssuer, is_scope_token,
+};
 use crate::upstream::StrippedHeaders;
 use pushed::Pushed;
 
@@ -65,7 +67,7 @@ pub struct Endpoint {
     /// The rules.
     pub policy: Policy,
     /// The scopes that the 401 challenge names.
-    pub required_scopes: token::ScopeSet,
+    pub required_scopes: ScopeSet,
 }
 
 /// The largest `limits.body_bytes`: Envoy holds this much for each request that is undecided.
@@ -96,8 +98,11 @@ impl Config {
         let resource = resource(&pushed.protected_resource, &mut problems);
         let issuers = issuers(pushed, &mut problems, &mut warnings);
         let endpoints = endpoints(pushed, resource.as_ref(), &scopes, &mut problems);
-        for name in pushed.policies.keys() {
+        for (name, source) in &pushed.policies {
             if !pushed.endpoints.iter().any(|endpoint| endpoint.policy == *name) {
+                // Nobody will ask it, but whoever wrote it wants to know.
+                let around = Surroundings { name, scopes: &scopes, required: &ScopeSet::default() };
+                Policy::compile(source, &around, &mut problems);
                 warnings.push(ConfigError {
                     path: format!("policies.{name}"),
                     message: "no endpoint uses this policy".to_owned(),

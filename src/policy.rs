@@ -2,6 +2,7 @@
 //! help. Rules only allow: what no rule names is denied.
 
 pub mod compile;
+mod resources;
 pub mod source;
 
 use std::collections::HashMap;
@@ -10,12 +11,16 @@ use std::rc::Rc;
 use crate::exchange::Target;
 use crate::mcp::{Class, Method, Object, Operation};
 use crate::token::{Caller, ScopeSet};
+use resources::Resources;
+pub use source::DenialShape;
 
 /// The rules for one endpoint, as look-up tables.
 #[derive(Debug)]
 pub struct Policy {
     baseline: Rule,
     tools: HashMap<Box<str>, Rule>,
+    prompts: HashMap<Box<str>, Rule>,
+    resources: Resources,
 }
 
 #[derive(Debug)]
@@ -23,6 +28,7 @@ struct Rule {
     name: Rc<str>,
     required: ScopeSet,
     message: Rc<str>,
+    shape: DenialShape,
     target: Option<Rc<Target>>,
 }
 
@@ -49,24 +55,27 @@ impl Permit {
     }
 }
 
-/// Why an operation is not allowed.
+/// Why an operation is not allowed, and what the client is told.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Denial {
-    /// A step-up to more scopes would help.
-    InsufficientScope {
-        /// The rule that would have allowed.
-        rule: Rc<str>,
-        /// What to ask for: the rule's scopes and those of its own that the caller already holds,
-        /// since some clients ask for the challenged scopes alone and lose the rest.
-        scopes: ScopeSet,
-        /// The rule's plain sentence.
-        message: Rc<str>,
-    },
-    /// Nothing that the caller could obtain would help.
-    Forbidden {
-        /// A plain sentence.
-        message: String,
-    },
+pub struct Denial {
+    /// The rule whose scopes the caller lacks; none if no rule names the operation.
+    pub rule: Option<Rc<str>>,
+    /// One plain sentence.
+    pub message: Rc<str>,
+    /// What would help.
+    pub remedy: Remedy,
+}
+
+/// What a denied client can do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// Ask for these scopes: the rule's, and those of its own that the caller already holds, since
+    /// some clients ask for the challenged scopes alone and lose the rest.
+    StepUp(ScopeSet),
+    /// Nothing. The message reaches the model as a JSON-RPC error.
+    Nothing,
+    /// Nothing, and the HTTP status says so.
+    NothingByStatus,
 }
 
 impl Policy {
@@ -80,15 +89,13 @@ impl Policy {
             (Class::Baseline, None) if operation.method != Method::TasksList => {
                 self.decide_baseline(caller)
             }
-            (Class::Tool, Some(Object::Tool(name))) => match self.tools.get(name) {
-                Some(rule) => rule.decide(caller),
-                None => Err(Denial::Forbidden {
-                    message: format!("Access denied: no rule allows the tool {name}."),
-                }),
-            },
-            _ => Err(Denial::Forbidden {
-                message: format!("Access denied: no rule allows {}.", operation.method.as_str()),
-            }),
+            (_, Some(Object::Subscription { resources, tasks })) if tasks.is_empty() => {
+                self.decide_subscription(caller, resources)
+            }
+            (_, object) => {
+                let rule = object.as_ref().and_then(|object| self.rule(object));
+                decide(rule, caller, || describe(operation))
+            }
         }
     }
 
@@ -100,6 +107,33 @@ impl Policy {
     pub fn decide_baseline(&self, caller: &Caller) -> Result<Permit, Denial> {
         self.baseline.decide(caller)
     }
+
+    /// Whoever listens to resources could read them, so each must be allowed. One request has one
+    /// token, so all must be delegated alike.
+    fn decide_subscription(&self, caller: &Caller, uris: &[Box<str>]) -> Result<Permit, Denial> {
+        let mut permit = None;
+        for uri in uris {
+            let next = decide(self.resources.rule(uri), caller, || format!("the resource {uri}"))?;
+            match &permit {
+                Some(Permit { target, .. }) if *target != next.target => {
+                    let message = "Access denied: these resources have no delegation in common.";
+                    return Err(Denial::nothing(message.to_owned()));
+                }
+                _ => permit = Some(next),
+            }
+        }
+        permit.map_or_else(|| self.decide_baseline(caller), Ok)
+    }
+
+    fn rule(&self, object: &Object) -> Option<&Rule> {
+        match object {
+            Object::Tool(name) => self.tools.get(name),
+            Object::Prompt(name) => self.prompts.get(name),
+            Object::Resource(uri) => self.resources.rule(uri),
+            Object::ResourceTemplate(template) => self.resources.rule_for_template(template),
+            Object::Task(_) | Object::Subscription { .. } => None,
+        }
+    }
 }
 
 impl Rule {
@@ -107,10 +141,46 @@ impl Rule {
         if caller.scopes.contains_all(&self.required) {
             return Ok(Permit { rule: Rc::clone(&self.name), target: self.target.clone() });
         }
-        Err(Denial::InsufficientScope {
-            rule: Rc::clone(&self.name),
-            scopes: self.required.union(&caller.scopes),
-            message: Rc::clone(&self.message),
-        })
+        let remedy = match self.shape {
+            DenialShape::StepUp => Remedy::StepUp(self.required.union(&caller.scopes)),
+            DenialShape::Error | DenialShape::Hidden => Remedy::Nothing,
+            DenialShape::Forbidden => Remedy::NothingByStatus,
+        };
+        let (rule, message) = (Some(Rc::clone(&self.name)), Rc::clone(&self.message));
+        Err(Denial { rule, message, remedy })
+    }
+}
+
+/// Judges by a rule, if there is one. A hidden object's denial says what would be said if there were
+/// none.
+fn decide(
+    rule: Option<&Rule>,
+    caller: &Caller,
+    what: impl Fn() -> String,
+) -> Result<Permit, Denial> {
+    let no_rule = || Denial::nothing(format!("Access denied: no rule allows {}.", what()));
+    let rule = rule.ok_or_else(no_rule)?;
+    rule.decide(caller).map_err(|denial| match rule.shape {
+        DenialShape::Hidden => Denial { rule: denial.rule, ..no_rule() },
+        _ => denial,
+    })
+}
+
+fn describe(operation: &Operation) -> String {
+    match &operation.object {
+        Some(Object::Tool(name)) => format!("the tool {name}"),
+        Some(Object::Prompt(name)) => format!("the prompt {name}"),
+        Some(Object::Resource(uri) | Object::ResourceTemplate(uri)) => {
+            format!("the resource {uri}")
+        }
+        _ => operation.method.as_str().to_owned(),
+    }
+}
+
+impl Denial {
+    /// Nothing would help.
+    #[must_use]
+    pub fn nothing(message: String) -> Self {
+        Self { rule: None, message: message.into(), remedy: Remedy::Nothing }
     }
 }

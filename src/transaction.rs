@@ -83,8 +83,8 @@ pub enum Step {
     Reply(LocalReply),
 }
 
-/// The start of 2020: a clock that says less was never set.
-const CLOCK_IS_SET: Duration = Duration::from_secs(1_577_836_800);
+/// Fifty years after the Unix epoch: a clock that says less was never set.
+const CLOCK_IS_SET: Duration = Duration::from_hours(50 * 365 * 24);
 
 /// Where a transaction stands. What it knows lives in the variant.
 #[derive(Debug)]
@@ -327,9 +327,9 @@ impl Transaction {
         let operation = mcp::parse(body, &Limits::default()).map_err(|error| {
             *id = error.id().cloned();
             match error {
-                BodyError::InvalidName { .. } => Refusal::Denied(Denial::Forbidden {
-                    message: "Access denied: no rule allows an object of this name.".to_owned(),
-                }),
+                BodyError::InvalidName { .. } => Refusal::Denied(Denial::nothing(
+                    "Access denied: no rule allows an object of this name.".to_owned(),
+                )),
                 error => Refusal::Body(error),
             }
         })?;

@@ -63,11 +63,16 @@ impl StrippedHeaders {
             let name = prefix.unwrap_or(entry);
             let in_name =
                 |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
-            if name.is_empty() || !name.chars().all(in_name) || KEPT.contains(&name) {
+            let is_kept = |kept: &&str| match prefix {
+                Some(prefix) => kept.starts_with(prefix),
+                None => **kept == *name,
+            };
+            if name.is_empty() || !name.chars().all(in_name) || KEPT.iter().any(is_kept) {
                 problems.add_with_help(
                     format!("strip_request_headers[{index}]"),
                     format!("`{entry}` cannot be stripped"),
-                    "write a header name in lower case, with `*` at its end for a prefix",
+                    "write a header name in lower case, or a prefix of names with `*` at its end; \
+                     `authorization`, `content-type`, `content-length` and `host` stay",
                 );
             }
             if prefix.is_some() { &mut prefixes } else { &mut names }.push(name.into());

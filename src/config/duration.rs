@@ -44,8 +44,10 @@ impl Duration {
 
 impl fmt::Display for Duration {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = UNITS.iter().find(|(_, factor)| self.milliseconds.is_multiple_of(*factor));
-        let (name, factor) = unit.copied().unwrap_or(("ms", 1));
+        let fits =
+            |factor: u64| self.milliseconds >= factor && self.milliseconds.is_multiple_of(factor);
+        let unit = UNITS.iter().find(|(_, factor)| fits(*factor));
+        let (name, factor) = unit.copied().unwrap_or(("s", 1_000));
         write!(out, "{}{name}", self.milliseconds.div_euclid(factor))
     }
 }
@@ -90,7 +92,7 @@ mod tests {
     #[test]
     fn a_duration_reads_as_people_write_it_and_prints_the_same() {
         for (text, milliseconds) in
-            [("500ms", 500), ("5s", 5_000), ("10m", 600_000), ("24h", 86_400_000)]
+            [("0s", 0), ("500ms", 500), ("5s", 5_000), ("10m", 600_000), ("24h", 86_400_000)]
         {
             let duration = Duration::parse(text).unwrap();
             assert_eq!(

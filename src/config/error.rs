@@ -95,6 +95,17 @@ impl Problems {
         }
     }
 
+    /// Notes all that an earlier step found, or passes on its value.
+    pub fn take<T>(&mut self, result: Result<T, ConfigErrors>) -> Option<T> {
+        result.map_err(|errors| self.0.extend(errors.0)).ok()
+    }
+
+    /// All that was noted.
+    #[must_use]
+    pub fn into_errors(self) -> Vec<ConfigError> {
+        self.0
+    }
+
     /// Whether nothing was noted.
     #[must_use]
     pub fn is_empty(&self) -> bool {

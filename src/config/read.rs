@@ -1,20 +1,23 @@
 //! JSON text in, a serde type out; every structural error at once, each with its path.
 //!
-//! serde stops at the first error. So the offending value is cut out and the rest is read again,
-//! until nothing new comes up: each round removes a value, so the loop ends.
+//! serde stops at the first error. So something that fits is put in the offending value's place and
+//! the whole is read again, until nothing new comes up. Each place has a few things to try and then
+//! gives way to the one around it, so the loop ends.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use serde_path_to_error::{Path, Segment};
 
-use super::error::{ConfigErrors, Problems, did_you_mean};
-use crate::json;
+use super::error::{ConfigErrors, Problems};
+use crate::json as strict;
 
 /// Limits for configuration, which comes from an operator and not from the network: deep enough for
 /// any policy, large enough for 100 000 rules.
-const LIMITS: json::Limits = json::Limits { depth: 64, members: 10_000_000, values: 10_000_000 };
+const LIMITS: strict::Limits =
+    strict::Limits { depth: 64, members: 10_000_000, values: 10_000_000 };
 
 /// Reads JSON text into a value, by the same strict rules as a request body.
 ///
@@ -22,7 +25,7 @@ const LIMITS: json::Limits = json::Limits { depth: 64, members: 10_000_000, valu
 /// One error without a path if the text is not strict JSON (RFC 8259, no duplicate names).
 pub fn value(text: &[u8]) -> Result<Value, ConfigErrors> {
     let mut problems = Problems::default();
-    if let Err(error) = json::check(text, &LIMITS) {
+    if let Err(error) = strict::check(text, &LIMITS) {
         problems.add("", format!("the configuration is not strict JSON: {error}"));
         return problems.into_result(None);
     }
@@ -39,42 +42,41 @@ pub fn value(text: &[u8]) -> Result<Value, ConfigErrors> {
 ///
 /// # Errors
 /// Every unknown field, missing field and wrong type, each with its path.
-pub fn typed<T: DeserializeOwned>(mut value: Value) -> Result<T, ConfigErrors> {
+pub fn typed<T: DeserializeOwned>(mut document: Value) -> Result<T, ConfigErrors> {
     let mut problems = Problems::default();
-    let mut cuts = Cuts::default();
+    let mut stand_ins = StandIns::default();
     loop {
-        let error = match serde_path_to_error::deserialize::<_, T>(&value) {
+        let error = match serde_path_to_error::deserialize::<_, T>(&document) {
             Ok(typed) => return problems.into_result(Some(typed)),
             Err(error) => error,
         };
-        let place = cuts.original(error.path());
         let message = error.inner().to_string();
-        // A field that an earlier round cut out is missing now; that is our doing.
-        let missing = quoted(&message, "missing field ").map(|field| member(&place, field));
-        if !missing.is_some_and(|field| cuts.places.contains(&field)) {
-            note(&mut problems, &place, &message);
+        let mut place = Place::of(error.path());
+        let missing = quoted(&message, "missing field ");
+        if let Some(field) = missing {
+            place.0.push(Step::Member(field.to_owned()));
         }
-        if !cuts.cut(&mut value, error.path()) {
+        if !stand_ins.cover(&place) {
+            let owner = Place::of(error.path());
+            note(&mut problems, if missing.is_some() { &owner } else { &place }, &message);
+        }
+        let mended = if quoted(&message, "unknown field ").is_some() {
+            place.remove(&mut document)
+        } else {
+            stand_ins.put(&mut document, place, &message)
+        };
+        if !mended {
             return problems.into_result(None);
         }
     }
 }
 
-fn note(problems: &mut Problems, place: &str, message: &str) {
-    if let Some(field) = quoted(message, "unknown field ") {
-        let known: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
-        let message = format!("unknown field `{field}`");
-        return match did_you_mean(field, known.iter().copied()) {
-            Some(near) => problems.add_with_help(place, message, format!("did you mean `{near}`?")),
-            None if known.is_empty() => problems.add(place, message),
-            None => {
-                problems.add_with_help(
-                    place,
-                    message,
-                    format!("known are `{}`", known.join("`, `")),
-                );
-            }
-        };
+fn note(problems: &mut Problems, place: &Place, message: &str) {
+    for (before, what) in [("unknown field ", "field"), ("unknown variant ", "value")] {
+        if let Some(name) = quoted(message, before) {
+            let known = message.split('`').skip(3).step_by(2);
+            return problems.add_unknown(place, format!("unknown {what} `{name}`"), name, known);
+        }
     }
     match message.split_once("; help: ") {
         Some((message, help)) => problems.add_with_help(place, plain(message), help),
@@ -82,10 +84,15 @@ fn note(problems: &mut Problems, place: &str, message: &str) {
     }
 }
 
-/// serde's words for what it wanted, without the names of Rust types.
+/// serde's words for what it found and wanted, without the names of Rust types.
 fn plain(message: &str) -> String {
     let Some((found, expected)) = message.rsplit_once(", expected ") else {
         return message.to_owned();
+    };
+    let found = match found {
+        "invalid type: sequence" => "invalid type: list",
+        "invalid type: map" => "invalid type: object",
+        found => found,
     };
     let expected = match expected {
         "u64" | "u32" | "u16" | "usize" => "a whole number",
@@ -103,59 +110,110 @@ fn quoted<'a>(message: &'a str, before: &str) -> Option<&'a str> {
     message.strip_prefix(before)?.split('`').nth(1)
 }
 
-fn member(place: &str, name: &str) -> String {
-    if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") }
+/// Where a value stands in the document.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Place(Vec<Step>);
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Member(String),
+    Element(usize),
 }
 
-/// What has been cut out so far, so that later paths can still name the original places.
-#[derive(Default)]
-struct Cuts {
-    places: BTreeSet<String>,
-    /// By list, the original indices of the elements that are gone, ascending.
-    elements: BTreeMap<String, BTreeSet<usize>>,
-}
-
-impl Cuts {
-    /// The path in the document as it was pushed.
-    fn original(&self, path: &Path) -> String {
-        path.iter().fold(String::new(), |place, step| match step {
-            Segment::Map { key } | Segment::Enum { variant: key } => member(&place, key),
-            Segment::Seq { index } => format!("{place}[{}]", self.original_index(&place, *index)),
-            Segment::Unknown => place,
-        })
-    }
-
-    fn original_index(&self, list: &str, index: usize) -> usize {
-        let gone = self.elements.get(list).into_iter().flatten();
-        gone.fold(index, |index, gone| if *gone <= index { index.saturating_add(1) } else { index })
-    }
-
-    /// Cuts the value at `path` out; false when that would be the document itself.
-    fn cut(&mut self, document: &mut Value, path: &Path) -> bool {
-        let place = self.original(path);
-        let mut steps: Vec<&Segment> = path.iter().collect();
-        let Some(last) = steps.pop() else { return false };
-        let inner = steps.into_iter().try_fold(document, |value, step| match step {
-            Segment::Map { key } | Segment::Enum { variant: key } => value.get_mut(key),
-            Segment::Seq { index } => value.get_mut(index),
+impl Place {
+    fn of(path: &Path) -> Self {
+        let steps = path.iter().filter_map(|segment| match segment {
+            Segment::Map { key } | Segment::Enum { variant: key } => {
+                Some(Step::Member(key.clone()))
+            }
+            Segment::Seq { index } => Some(Step::Element(*index)),
             Segment::Unknown => None,
         });
-        let gone = match (last, inner) {
-            (
-                Segment::Map { key } | Segment::Enum { variant: key },
-                Some(Value::Object(members)),
-            ) => members.remove(key).is_some(),
-            (Segment::Seq { index }, Some(Value::Array(elements))) if *index < elements.len() => {
-                elements.remove(*index);
-                let path = place.rsplit_once('[').map_or("", |(list, _)| list).to_owned();
-                let original = self.original_index(&path, *index);
-                self.elements.entry(path).or_default().insert(original);
+        Self(steps.collect())
+    }
+
+    /// The value around this one, and the step from there.
+    fn split<'a, 'd>(&'a self, document: &'d mut Value) -> Option<(&'d mut Value, &'a Step)> {
+        let (last, steps) = self.0.split_last()?;
+        let around = steps.iter().try_fold(document, |value, step| match step {
+            Step::Member(name) => value.get_mut(name),
+            Step::Element(index) => value.get_mut(index),
+        });
+        Some((around?, last))
+    }
+
+    fn remove(&self, document: &mut Value) -> bool {
+        match self.split(document) {
+            Some((Value::Object(members), Step::Member(name))) => members.remove(name).is_some(),
+            _ => false,
+        }
+    }
+
+    fn set(&self, document: &mut Value, value: Value) -> bool {
+        match self.split(document) {
+            Some((Value::Object(members), Step::Member(name))) => {
+                members.insert(name.clone(), value);
                 true
             }
+            Some((Value::Array(elements), Step::Element(index))) => {
+                elements.get_mut(*index).map(|element| *element = value).is_some()
+            }
             _ => false,
-        };
-        self.places.insert(place);
-        gone
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Member(name) if number == 0 => out.write_str(name)?,
+                Step::Member(name) => write!(out, ".{name}")?,
+                Step::Element(index) => write!(out, "[{index}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Values put in the place of wrong and missing ones, and how many were tried in each.
+#[derive(Default)]
+struct StandIns(BTreeMap<Place, usize>);
+
+impl StandIns {
+    /// Whether what stands at `place` is our doing.
+    fn cover(&self, place: &Place) -> bool {
+        self.0.keys().any(|known| place.0.starts_with(&known.0))
+    }
+
+    /// Puts the next value that might fit into `place`, or where all were tried, around it. False
+    /// when that would be the document itself.
+    fn put(&mut self, document: &mut Value, mut place: Place, message: &str) -> bool {
+        loop {
+            if place.0.is_empty() {
+                return false;
+            }
+            let tried = self.0.entry(place.clone()).or_default();
+            let next = Self::value(*tried, message);
+            *tried = tried.saturating_add(1);
+            match next {
+                Some(value) => return place.set(document, value),
+                None => place.0.pop(),
+            };
+        }
+    }
+
+    /// One of each kind that a field may want; for one of several names, the last of them.
+    fn value(tried: usize, message: &str) -> Option<Value> {
+        match tried {
+            0 => Some(Value::Null),
+            1 => Some(json!([])),
+            2 => Some(json!({})),
+            3 => Some(json!(0)),
+            4 => Some(json!("1s")),
+            5 => message.rsplit('`').nth(1).map(Value::from),
+            _ => None,
+        }
     }
 }
 
@@ -179,6 +237,14 @@ mod tests {
     struct Item {
         size: u64,
         label: Option<String>,
+        how: How,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum How {
+        Slowly,
+        Quickly,
     }
 
     fn errors(text: &str) -> String {
@@ -186,18 +252,31 @@ mod tests {
     }
 
     #[test]
-    fn every_structural_error_is_reported_at_its_original_place() {
-        let text = r#"{"nam":"x","items":[{"sise":1},{"size":"1"},7,{"size":1,"label":2}]}"#;
+    fn every_structural_error_is_reported_at_its_place() {
+        let text = r#"{"nam":"x","items":[
+            {"sise":1},{"size":"1"},7,{"size":1,"label":2},{},{"how":"fast","size":-1}]}"#;
         assert_eq!(
             errors(text),
             "items[0].sise: unknown field `sise`; help: did you mean `size`?\n\
              items[0]: missing field `size`\n\
+             items[0]: missing field `how`\n\
              items[1].size: invalid type: string \"1\", expected a whole number\n\
+             items[1]: missing field `how`\n\
              items[2]: invalid type: integer `7`, expected an object\n\
              items[3].label: invalid type: integer `2`, expected a string\n\
+             items[3]: missing field `how`\n\
+             items[4]: missing field `size`\n\
+             items[4]: missing field `how`\n\
+             items[5].how: unknown value `fast`; help: known are `slowly`, `quickly`\n\
+             items[5].size: invalid value: integer `-1`, expected a whole number\n\
              nam: unknown field `nam`; help: did you mean `name`?\n\
              missing field `name`"
         );
+    }
+
+    #[test]
+    fn what_is_no_object_at_all_is_one_error() {
+        assert_eq!(errors("7"), "invalid type: integer `7`, expected an object");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! From a policy as written to look-up tables; every error at once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
+use super::resources::Resources;
 use super::source::{Baseline, Delegation, Policy as Source, Rule as RuleSource};
-use super::{Policy, Rule};
+use super::{DenialShape, Policy, Rule};
 use crate::config::{Duration, Problems};
 use crate::exchange::Target;
 use crate::token::{ScopeSet, ScopeTable, is_scope_token};
@@ -32,6 +33,7 @@ impl Policy {
             name: format!("{}.baseline", around.name).into(),
             required: around.required.clone(),
             message: scope_message("this MCP server", around.required, around.scopes),
+            shape: DenialShape::StepUp,
             target: match &source.baseline {
                 Baseline::WithoutToken => None,
                 Baseline::Delegation(delegation) => {
@@ -40,26 +42,45 @@ impl Policy {
                 }
             },
         };
-        let mut tools = HashMap::with_capacity(source.tools.len());
-        for (tool, rule) in &source.tools {
-            let path = format!("{path}.tools.{tool}");
-            if !crate::mcp::is_name(tool) {
-                problems.add_with_help(
-                    &path,
-                    format!("`{tool}` is not a tool name"),
-                    "a tool name has 1 to 128 letters, digits, `_`, `-` and `.`",
-                );
+        let rule = |kind: &str, name: &str, source: &RuleSource, problems: &mut Problems| {
+            let path = format!("{path}.{kind}.{name}");
+            let required = required(source, around, &path, problems);
+            Rule {
+                name: format!("{}.{kind}.{name}", around.name).into(),
+                message: message(source, name, &required, around, &path, problems),
+                required,
+                shape: source.denial,
+                target: Some(defaults.target(
+                    &source.delegation,
+                    &format!("{path}.delegation"),
+                    problems,
+                )),
             }
-            let name = format!("{}.tools.{tool}", around.name).into();
-            let required = required(rule, around, &path, problems);
-            let message = message(rule, tool, &required, around, &path, problems);
-            let target = defaults.target(&rule.delegation, &format!("{path}.delegation"), problems);
-            tools.insert(
-                tool.as_str().into(),
-                Rule { name, required, message, target: Some(target) },
-            );
+        };
+        let mut named = |kind: &str, sources: &BTreeMap<String, RuleSource>| {
+            let mut rules = HashMap::with_capacity(sources.len());
+            for (name, source) in sources {
+                if !crate::mcp::is_name(name) {
+                    problems.add_with_help(
+                        format!("policies.{}.{kind}.{name}", around.name),
+                        format!("`{name}` is not a {} name", kind.trim_end_matches('s')),
+                        "a name has 1 to 128 letters, digits, `_`, `-` and `.`",
+                    );
+                }
+                rules.insert(name.as_str().into(), rule(kind, name, source, problems));
+            }
+            rules
+        };
+        let (tools, prompts) = (named("tools", &source.tools), named("prompts", &source.prompts));
+        let mut resources = Resources::default();
+        for (uri, source) in &source.resources {
+            let rule = rule("resources", uri, source, problems);
+            if let Err(help) = resources.insert(uri, rule) {
+                let path = format!("policies.{}.resources.{uri}", around.name);
+                problems.add_with_help(path, format!("`{uri}` is not a resource"), help);
+            }
         }
-        Self { baseline, tools }
+        Self { baseline, tools, prompts, resources }
     }
 }
 

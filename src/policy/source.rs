@@ -26,6 +26,13 @@ pub struct Policy {
     /// The rules by tool name.
     #[serde(default)]
     pub tools: BTreeMap<String, Rule>,
+    /// The rules by prompt name. They hold for completing a prompt's arguments too.
+    #[serde(default)]
+    pub prompts: BTreeMap<String, Rule>,
+    /// The rules by resource: an absolute URI, or all below one that ends with `/*`. They hold for
+    /// reading, subscribing and completing alike.
+    #[serde(default)]
+    pub resources: BTreeMap<String, Rule>,
 }
 
 /// How a request that has no object goes upstream.
@@ -39,7 +46,7 @@ pub enum Baseline {
     WithoutToken,
 }
 
-/// One way in which a tool may be called.
+/// One way in which a tool, prompt or resource may be used.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -49,8 +56,27 @@ pub struct Rule {
     pub require: Require,
     /// What a caller without it is told: one plain sentence that a model can relay.
     pub message: Option<String>,
+    /// In which form a caller without it is told.
+    #[serde(default)]
+    pub denial: DenialShape,
     /// The token under which the call goes upstream.
     pub delegation: Delegation,
+}
+
+/// In which form a caller who lacks a scope is denied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum DenialShape {
+    /// HTTP 403 with a challenge that names the scopes, so that the client can ask for them.
+    #[default]
+    StepUp,
+    /// HTTP 200 with a JSON-RPC error: the model reads the message, the client does not step up.
+    Error,
+    /// HTTP 403 without a challenge.
+    Forbidden,
+    /// As if it did not exist.
+    Hidden,
 }
 
 /// What a rule requires of the caller.

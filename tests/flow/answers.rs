@@ -46,7 +46,7 @@ fn l05_every_bad_token_gets_the_same_answer() {
 #[test]
 fn f03_where_no_token_can_be_judged_none_is_called_bad() {
     let mut stage = Stage::new();
-    stage.now.unix = std::time::Duration::from_secs(86_400);
+    stage.now.unix = std::time::Duration::from_hours(24);
     let (stream, step) = stage.post(&token(json!({})), &[]);
     let reply = step.reply();
     assert_eq!((reply.status, header(&reply, "retry-after")), (503, Some("1")));
@@ -128,9 +128,12 @@ fn what_no_rule_names_is_refused_in_a_way_that_the_model_reads() {
         (call("list\u{410}ccounts"), "Access denied: no rule allows an object of this name."),
         (
             object("resources/read", json!({"uri": "file:///x"})),
-            "Access denied: no rule allows resources/read.",
+            "Access denied: no rule allows the resource file:///x.",
         ),
-        (object("prompts/get", json!({"name": "x"})), "Access denied: no rule allows prompts/get."),
+        (
+            object("prompts/get", json!({"name": "x"})),
+            "Access denied: no rule allows the prompt x.",
+        ),
         (object("tasks/get", json!({"taskId": "x"})), "Access denied: no rule allows tasks/get."),
         (object("tasks/list", json!({})), "Access denied: no rule allows tasks/list."),
         (
@@ -138,7 +141,7 @@ fn what_no_rule_names_is_refused_in_a_way_that_the_model_reads() {
                 "completion/complete",
                 json!({"ref": {"type": "ref/prompt", "name": "x"}, "argument": {"name": "a", "value": ""}}),
             ),
-            "Access denied: no rule allows completion/complete.",
+            "Access denied: no rule allows the prompt x.",
         ),
     ] {
         let (stream, step) = stage.send(&held, &message);

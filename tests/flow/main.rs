@@ -16,5 +16,6 @@
 mod answers;
 mod exchange;
 mod intake;
+mod objects;
 mod stage;
 mod states;

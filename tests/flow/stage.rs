@@ -48,6 +48,26 @@ pub fn configuration() -> Value {
                         "message": "Access denied: PII access requires pii:read scope.",
                         "delegation": {"scope": "ledger:ReadPII"},
                     },
+                    "readNotes": {
+                        "require": {"scopes": ["pii:read"]}, "denial": "error",
+                        "delegation": {"scope": "ledger:ReadPII"},
+                    },
+                    "wipe": {
+                        "require": {"scopes": ["pii:read"]}, "denial": "forbidden",
+                        "delegation": {"scope": "ledger:ReadPII"},
+                    },
+                    "secretTool": {
+                        "require": {"scopes": ["pii:read"]}, "denial": "hidden",
+                        "delegation": {"scope": "ledger:ReadPII"},
+                    },
+                },
+                "prompts": {"summary": {"delegation": {"scope": "ledger:Prompts"}}},
+                "resources": {
+                    "ledger://accounts/*": {"delegation": {"scope": "ledger:Resources"}},
+                    "ledger://accounts/closed/*": {
+                        "require": {"scopes": ["pii:read"]},
+                        "delegation": {"scope": "ledger:Closed"},
+                    },
                 },
             },
             "open": {"audience": AUDIENCE, "baseline": "without_token"},

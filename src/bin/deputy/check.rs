@@ -6,12 +6,13 @@ use anstream::{eprintln, println};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::report::{Diagnostic, Failure};
+use crate::report::{Diagnostic, EXIT_CODES, Failure};
 use crate::set::Set;
 use crate::source::Source;
 
 /// Check the configuration and print every error with its path
 #[derive(Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Check {
     /// The source file
     #[arg(long, default_value = "deputy.yaml", value_name = "FILE")]

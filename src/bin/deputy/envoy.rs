@@ -6,10 +6,10 @@ pub mod filter;
 
 use std::collections::BTreeMap;
 
-use mcp_deputy::config::{Config, Problems};
+use mcp_deputy::config::pushed::Pushed;
+use mcp_deputy::config::{ConfigError, Problems};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
 
 pub use address::Address;
 
@@ -36,7 +36,7 @@ pub struct Envoy {
 
 impl Envoy {
     /// Checks the section against the rest of the configuration.
-    pub fn check(&self, config: &Config, pushed: &Value, problems: &mut Problems) {
+    pub fn check(&self, pushed: &Pushed, problems: &mut Problems) {
         for (name, address) in [("listen", Some(&self.listen)), ("admin", self.admin.as_ref())] {
             if address.is_some_and(|address| !address.is_ip()) {
                 problems.add_with_help(
@@ -53,17 +53,17 @@ impl Envoy {
                 problems.add(format!("envoy.{name}"), "not the name of a file");
             }
         }
-        self.check_cluster("exchange.cluster".to_owned(), exchange_cluster(pushed), problems);
+        self.check_cluster("exchange.cluster".to_owned(), &pushed.exchange.cluster, problems);
         for (path, cluster) in &self.routes {
             let place = format!("envoy.routes.{path}");
-            if !config.endpoints.iter().any(|endpoint| *endpoint.path == **path) {
-                let endpoints = config.endpoints.iter().map(|endpoint| &*endpoint.path);
+            if !pushed.endpoints.iter().any(|endpoint| endpoint.path == *path) {
+                let endpoints = pushed.endpoints.iter().map(|endpoint| endpoint.path.as_str());
                 problems.add_unknown(&place, format!("unknown endpoint `{path}`"), path, endpoints);
             }
             self.check_cluster(place, cluster, problems);
         }
-        for (index, endpoint) in config.endpoints.iter().enumerate() {
-            if !self.routes.contains_key(&*endpoint.path) {
+        for (index, endpoint) in pushed.endpoints.iter().enumerate() {
+            if !self.routes.contains_key(&endpoint.path) {
                 problems.add_with_help(
                     format!("endpoints[{index}]"),
                     format!("no route leads on from `{}`", endpoint.path),
@@ -73,17 +73,25 @@ impl Envoy {
         }
     }
 
+    /// What is odd about the section.
+    pub fn warnings(&self) -> Vec<ConfigError> {
+        let exposed = self.admin.iter().filter(|address| !address.is_loopback());
+        let warn = |address: &Address| ConfigError {
+            path: "envoy.admin".to_owned(),
+            message: format!("`{}` can be reached from elsewhere", address.authority()),
+            help: Some(
+                "the admin interface has no authentication: keep it on `127.0.0.1`".to_owned(),
+            ),
+        };
+        exposed.map(warn).collect()
+    }
+
     fn check_cluster(&self, place: String, name: &str, problems: &mut Problems) {
         if !self.clusters.contains_key(name) {
             let known = self.clusters.keys().map(String::as_str);
             problems.add_unknown(place, format!("unknown cluster `{name}`"), name, known);
         }
     }
-}
-
-/// The cluster of the authorization server.
-fn exchange_cluster(pushed: &Value) -> &str {
-    pushed.pointer("/exchange/cluster").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The first lines of a file that is written.

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use report::Failure;
+use report::{EXIT_CODES, Failure};
 
 /// The command line.
 #[derive(Parser)]
@@ -30,13 +30,6 @@ enum Command {
     Render(render::Render),
     Schema(schema::Schema),
 }
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  done, and nothing is wrong
-  1  wrong usage, or a file that cannot be read or written
-  2  the configuration has errors
-  3  `render --check`: a rendered file is not what the configuration says";
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {

@@ -3,16 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anstream::println;
+use anstream::{eprintln, println};
 use clap::Args;
 
 use crate::envoy::{bootstrap, filter};
-use crate::report::{Diagnostic, Failure};
+use crate::report::{Diagnostic, EXIT_CODES, Failure};
 use crate::set::Set;
 use crate::source::Source;
 
 /// Write `envoy.yaml`, a whole Envoy bootstrap, and `filter.yaml`, the filter that Envoy watches
 #[derive(Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Render {
     /// The source file
     #[arg(long, default_value = "deputy.yaml", value_name = "FILE")]
@@ -49,24 +50,28 @@ impl Render {
         };
         // The filter last: Envoy watches it, and takes it up as soon as it is there.
         let files = [
-            ("envoy.yaml", bootstrap::render(envoy, &source)),
+            ("envoy.yaml", bootstrap::render(envoy, &source.typed)),
             ("filter.yaml", filter::render(envoy, &source.pushed)),
         ]
         .map(|(name, text)| (self.out.join(name), text));
+        // What is as it should be is left alone, so that Envoy does not look at it again.
+        let is_stale = |(path, text): &(PathBuf, String)| {
+            fs::read_to_string(path).map_or(true, |found| found != *text)
+        };
+        let stale: Vec<(PathBuf, String)> = files.into_iter().filter(is_stale).collect();
         if self.check {
-            let is_stale = |(path, text): &(PathBuf, String)| {
-                fs::read_to_string(path).map_or(true, |found| found != *text)
-            };
-            let stale = files.into_iter().filter(is_stale).map(|(path, _)| path);
-            return match stale.collect::<Vec<_>>() {
-                none if none.is_empty() => Ok(()),
-                stale => Err(Failure::Stale(stale)),
+            return if stale.is_empty() {
+                Ok(())
+            } else {
+                Err(Failure::Stale(stale.into_iter().map(|(path, _)| path).collect()))
             };
         }
-        fs::create_dir_all(&self.out).map_err(|error| Failure::file(&self.out, error))?;
-        files.iter().try_for_each(|(path, text)| {
-            replace(path, text).map_err(|error| Failure::file(path, error))
-        })
+        fs::create_dir_all(&self.out).map_err(|error| Failure::file(&self.out, &error))?;
+        for (path, text) in stale {
+            replace(&path, &text).map_err(|error| Failure::file(&path, &error))?;
+            eprintln!("{}: written", path.display());
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What went wrong, for people and for programs.
 
-use std::fmt::Display;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,6 +8,14 @@ use anstream::eprintln;
 use anstyle::{AnsiColor, Style};
 use mcp_deputy::config::ConfigError;
 use serde_json::{Value, json};
+
+/// What every command says of its end.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0  done, and nothing is wrong
+  1  wrong usage, or a file that cannot be read or written
+  2  the configuration has errors
+  3  `render --check`: a rendered file is not what the configuration says";
 
 /// Why a command did not do what it was asked.
 pub enum Failure {
@@ -23,8 +31,8 @@ pub enum Failure {
 
 impl Failure {
     /// A file that cannot be used, and why.
-    pub fn file(path: &Path, error: impl Display) -> Self {
-        Self::Usage(format!("`{}`: {error}", path.display()))
+    pub fn file(path: &Path, error: &io::Error) -> Self {
+        Self::Usage(format!("`{}`: {}", path.display(), reason(error)))
     }
 
     /// Tells what is wrong.
@@ -48,6 +56,15 @@ impl Failure {
                 ExitCode::from(3)
             }
         }
+    }
+}
+
+/// Why a file cannot be used, in the words of the other messages.
+pub fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
     }
 }
 

@@ -8,10 +8,11 @@ use schemars::{Schema as JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
 use crate::envoy::Envoy;
-use crate::report::Failure;
+use crate::report::{EXIT_CODES, Failure};
 
 /// Print the JSON Schema of a document
 #[derive(Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Schema {
     /// The document
     #[arg(value_enum, default_value_t = Document::Source)]

@@ -9,13 +9,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mcp_deputy::config::pushed::Pushed;
-use mcp_deputy::config::{Config, ConfigError, ConfigErrors, Problems, did_you_mean, typed};
+use mcp_deputy::config::{Config, ConfigError, Problems, did_you_mean, typed};
 use mcp_deputy::token::KeySet;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::envoy::Envoy;
-use crate::report::{Diagnostic, Failure};
+use crate::report::{Diagnostic, Failure, reason};
 use crate::set::Set;
 use crate::yaml;
 
@@ -23,6 +23,8 @@ use crate::yaml;
 pub struct Source {
     /// What the filter gets.
     pub pushed: Value,
+    /// The same, typed.
+    pub typed: Pushed,
     /// The same, compiled.
     pub config: Config,
     /// How Envoy is set up.
@@ -35,68 +37,53 @@ impl Source {
     /// Reads the file, what it names, and the overrides.
     ///
     /// # Errors
-    /// The file cannot be read, or everything that is wrong with it.
+    /// The file cannot be read, or everything that is wrong with it: first with its shape, and when
+    /// that is right, with what it says.
     pub fn read(path: &Path, overrides: Vec<Set>) -> Result<Self, Failure> {
-        let text = fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
+        let text = fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
         let mut files = Files::new(path);
-        let mut document = yaml::value(&text).map_err(|message| {
-            files.failure(vec![error("", format!("{}:{message}", path.display()))])
-        })?;
+        let mut problems = Problems::default();
+        let mut document = match yaml::value(&text) {
+            Ok(document) => document,
+            Err(message) => {
+                problems.add("", format!("{}:{message}", path.display()));
+                return Err(files.failure(problems));
+            }
+        };
         for set in overrides {
             set.apply(&mut document).map_err(Failure::Usage)?;
         }
         let Value::Object(mut document) = document else {
-            let problem = error("", "the document is not an object".to_owned());
-            return Err(files.failure(vec![problem]));
+            problems.add("", "the document is not an object");
+            return Err(files.failure(problems));
         };
-        let mut problems = Problems::default();
-        let envoy = document.remove("envoy");
-        refuse_near_envoy(&mut document, &mut problems);
-        let mut errors = Vec::new();
-        let envoy = envoy.and_then(|value| {
-            typed::<Section>(json!({ "envoy": value })).map_err(|found| errors.extend(found.0)).ok()
-        });
+        let envoy = read_envoy(&mut document, &mut problems);
         files.read_policies(&mut document, &mut problems);
         files.read_keys(&mut document, &mut problems);
-        errors.extend(problems.into_result(Some(())).err().into_iter().flat_map(|found| found.0));
         let pushed = Value::Object(document);
+        let typed = problems.take(typed::<Pushed>(pushed.clone()));
         // Where a file could not be read, its place is empty: no use in judging what is there.
-        let config = if errors.is_empty() {
-            Config::from_value(pushed.clone())
-        } else {
-            typed::<Pushed>(pushed.clone()).and(Err(ConfigErrors(Vec::new())))
+        let (true, Some(typed)) = (problems.is_empty(), typed) else {
+            return Err(files.failure(problems));
         };
-        let envoy = envoy.map(|section| section.envoy);
-        match config {
-            Ok(config) => {
-                let mut problems = Problems::default();
-                if let Some(envoy) = &envoy {
-                    envoy.check(&config, &pushed, &mut problems);
-                }
-                problems.into_result(Some(())).map_err(|found| files.failure(found.0))?;
-                let warnings = files.locate(config.warnings.clone());
-                Ok(Self { pushed, config, envoy, warnings })
-            }
-            Err(found) => {
-                errors.extend(found.0);
-                Err(files.failure(errors))
-            }
+        let config = problems.take(Config::from_value(pushed.clone()));
+        if let Some(envoy) = &envoy {
+            envoy.check(&typed, &mut problems);
         }
+        let (true, Some(config)) = (problems.is_empty(), config) else {
+            return Err(files.failure(problems));
+        };
+        let mut warnings = config.warnings.clone();
+        warnings.extend(envoy.iter().flat_map(Envoy::warnings));
+        let warnings = files.locate(warnings);
+        Ok(Self { pushed, typed, config, envoy, warnings })
     }
 }
 
-/// For the paths in its errors.
-#[derive(Deserialize)]
-struct Section {
-    envoy: Envoy,
-}
-
-fn error(path: &str, message: String) -> ConfigError {
-    ConfigError { path: path.to_owned(), message, help: None }
-}
-
-/// The pushed configuration knows no `envoy`, so it could not say what `envoi` was meant to be.
-fn refuse_near_envoy(document: &mut Map<String, Value>, problems: &mut Problems) {
+/// Takes the section `envoy` out of the document.
+fn read_envoy(document: &mut Map<String, Value>, problems: &mut Problems) -> Option<Envoy> {
+    let section = document.remove("envoy");
+    // The pushed configuration knows no `envoy`, so it could not say what `envoi` was meant to be.
     document.retain(|name, _| {
         let near = did_you_mean(name, ["envoy"]).is_some();
         if near {
@@ -104,6 +91,14 @@ fn refuse_near_envoy(document: &mut Map<String, Value>, problems: &mut Problems)
         }
         !near
     });
+    let section = problems.take(typed::<Section>(json!({ "envoy": section? })));
+    section.map(|section| section.envoy)
+}
+
+/// For the paths in its errors.
+#[derive(Deserialize)]
+struct Section {
+    envoy: Envoy,
 }
 
 /// Which file holds what.
@@ -122,8 +117,8 @@ impl Files {
         self.source.parent().unwrap_or(Path::new("")).join(name)
     }
 
-    fn failure(&self, errors: Vec<ConfigError>) -> Failure {
-        Failure::Configuration(self.locate(errors))
+    fn failure(&self, problems: Problems) -> Failure {
+        Failure::Configuration(self.locate(problems.into_errors()))
     }
 
     fn locate(&self, problems: Vec<ConfigError>) -> Vec<Diagnostic> {
@@ -158,7 +153,10 @@ impl Files {
                 }
             }
             Err(error) => {
-                problems.add("policies", format!("cannot read `{}`: {error}", directory.display()));
+                problems.add(
+                    "policies",
+                    format!("cannot read `{}`: {}", directory.display(), reason(&error)),
+                );
             }
         }
         document.insert("policies".to_owned(), Value::Object(policies));
@@ -199,7 +197,10 @@ fn policy_files(directory: &Path) -> std::io::Result<BTreeMap<String, PathBuf>> 
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str());
         let Some(stem) = name.and_then(|name| name.strip_suffix(".yaml")) else { continue };
-        if !stem.starts_with('.') && !stem.ends_with("_bad") && !stem.ends_with(".test") {
+        if !stem.starts_with('.')
+            && !stem.ends_with("_bad")
+            && Path::new(stem).extension().is_none_or(|kind| kind != "test")
+        {
             files.insert(stem.to_owned(), path);
         }
     }
@@ -207,13 +208,15 @@ fn policy_files(directory: &Path) -> std::io::Result<BTreeMap<String, PathBuf>> 
 }
 
 fn read_yaml(file: &Path) -> Result<Value, String> {
-    let text = fs::read_to_string(file).map_err(|error| format!("cannot read it: {error}"))?;
+    let text =
+        fs::read_to_string(file).map_err(|error| format!("cannot read it: {}", reason(&error)))?;
     yaml::value(&text).map_err(|message| format!("{}:{message}", file.display()))
 }
 
 fn read_keys(file: &Path) -> Result<Value, String> {
     let name = file.display();
-    let text = fs::read(file).map_err(|error| format!("cannot read `{name}`: {error}"))?;
+    let text =
+        fs::read(file).map_err(|error| format!("cannot read `{name}`: {}", reason(&error)))?;
     let keys = serde_json::from_slice(&text).map_err(|error| format!("`{name}`: {error}"))?;
     KeySet::from_slice(&text).map_err(|error| format!("`{name}`: {error}"))?;
     Ok(keys)

@@ -1,5 +1,7 @@
 //! YAML text to a JSON value.
 
+use std::fmt::Write;
+
 use serde_json::Value;
 
 /// Reads one YAML document.
@@ -19,11 +21,11 @@ pub fn value(text: &str) -> Result<Value, String> {
 
 /// Writes a text as a YAML scalar: plain where that is safe, else between double quotes.
 pub fn scalar(text: &str) -> String {
-    let safe = |c: char| c.is_ascii_alphanumeric() || "/._:-".contains(c);
-    let same = serde_yaml_ng::from_str::<String>(text).is_ok_and(|read| read == text)
+    let is_safe = |c: char| c.is_ascii_alphanumeric() || "/._:-".contains(c);
+    let reads_back = serde_yaml_ng::from_str::<String>(text).is_ok_and(|read| read == text)
         && serde_yaml_ng::from_str::<serde_yaml_ng::Value>(text)
             .is_ok_and(|value| value.is_string());
-    if same && text.chars().all(safe) { text.to_owned() } else { quoted(text) }
+    if reads_back && text.chars().all(is_safe) { text.to_owned() } else { quoted(text) }
 }
 
 /// A JSON string is a YAML scalar between double quotes.
@@ -33,24 +35,52 @@ fn quoted(text: &str) -> String {
 
 /// JSON text without the characters that YAML takes for line breaks or forbids.
 pub fn escaped(json: &str) -> String {
-    json.chars().fold(String::with_capacity(json.len()), |mut out, c| {
-        match c {
-            '\u{7f}'..='\u{9f}'
-            | '\u{2028}'
-            | '\u{2029}'
-            | '\u{feff}'
-            | '\u{fffe}'
-            | '\u{ffff}' => {
-                out.push_str(&format!("\\u{:04x}", u32::from(c)));
-            }
-            c => out.push(c),
+    let forbidden = |c: char| {
+        matches!(
+            c,
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+        )
+    };
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if forbidden(c) {
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
         }
-        out
-    })
+    }
+    out
 }
 
 /// Every line of `text` behind `depth` spaces.
 pub fn indented(text: &str, depth: usize) -> String {
     let margin = " ".repeat(depth);
-    text.lines().map(|line| format!("{margin}{line}\n")).collect()
+    text.lines().fold(String::new(), |out, line| out + &margin + line + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scalar_reads_as_it_was() {
+        for (text, written) in [
+            ("/run/secret.yaml", "/run/secret.yaml"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("1.5", "\"1.5\""),
+            ("true", "\"true\""),
+            ("", "\"\""),
+            (".", "."),
+            ("a: b # c", "\"a: b # c\""),
+            ("a\nb\u{2028}\"", "\"a\\nb\\u2028\\\"\""),
+        ] {
+            let read: String = serde_yaml_ng::from_str(&scalar(text)).unwrap();
+            assert_eq!((scalar(text).as_str(), read.as_str()), (written, text));
+        }
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused() {
+        assert!(value("a: {b: 1, b: 2}").is_err());
+    }
 }

@@ -33,6 +33,11 @@ impl Address {
         is_ip(&self.host)
     }
 
+    /// Whether only this machine can reach it.
+    pub fn is_loopback(&self) -> bool {
+        self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
     /// As the authority of a URL.
     pub fn authority(&self) -> String {
         if self.host.contains(':') {

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{Address, Envoy, GENERATED, directory, exchange_cluster};
-use crate::source::Source;
+use mcp_deputy::config::pushed::Pushed;
+
+use super::{Address, Envoy, GENERATED, directory};
 use crate::yaml::{indented, scalar};
 
 /// What Envoy may buffer beyond a body of the largest size, so that the filter is the one to refuse
@@ -11,8 +12,8 @@ use crate::yaml::{indented, scalar};
 const SLACK: usize = 65_536;
 
 /// Renders the file.
-pub fn render(envoy: &Envoy, source: &Source) -> String {
-    let buffer = source.config.limits.body_bytes.saturating_add(SLACK);
+pub fn render(envoy: &Envoy, pushed: &Pushed) -> String {
+    let buffer = pushed.limits.body_bytes.saturating_add(SLACK);
     let admin = envoy
         .admin
         .as_ref()
@@ -21,9 +22,10 @@ pub fn render(envoy: &Envoy, source: &Source) -> String {
     let filter = scalar(&envoy.filter);
     let filter_directory = scalar(directory(&envoy.filter));
     let routes = indented(&routes(envoy), 18);
-    let clusters = indented(&clusters(envoy, exchange_cluster(&source.pushed)), 4);
+    let clusters = indented(&clusters(envoy, &pushed.exchange.cluster), 4);
     format!(
-        r#"{GENERATED}# Secrets and extensions that are watched want a name for who asks.
+        r#"{GENERATED}
+# Envoy takes no watched secret without a name of its own.
 node: {{id: gateway, cluster: gateway}}
 
 {admin}static_resources:
@@ -91,6 +93,8 @@ node: {{id: gateway, cluster: gateway}}
                   - name: envoy.filters.http.router
                     typed_config:
                       "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+                      # Neither side needs to know what Envoy counts.
+                      suppress_envoy_headers: true
                 route_config:
                   name: gateway
                   virtual_hosts:
@@ -142,12 +146,16 @@ fn clusters(envoy: &Envoy, exchange: &str) -> String {
     let mut clusters = String::new();
     for (name, address) in &envoy.clusters {
         let name_text = scalar(name);
-        let kind = if address.is_ip() { "STATIC" } else { "STRICT_DNS" };
+        let kind = if address.is_ip() {
+            "type: STATIC"
+        } else {
+            "type: STRICT_DNS\n  dns_lookup_family: V4_PREFERRED"
+        };
         let socket = socket(address);
         let _ = write!(
             clusters,
             r"- name: {name_text}
-  type: {kind}
+  {kind}
   connect_timeout: 2s
   per_connection_buffer_limit_bytes: 1048576
   load_assignment:

@@ -9,16 +9,10 @@ use crate::yaml::{escaped, indented, scalar};
 /// Renders the file.
 pub fn render(envoy: &Envoy, pushed: &Value) -> String {
     let configuration = escaped(&format!("{pushed:#}"));
-    let version: String = Sha256::digest(configuration.as_bytes())
-        .iter()
-        .take(8)
-        .map(|b| format!("{b:02x}"))
-        .collect();
     let wasm = scalar(&envoy.wasm);
     let configuration = indented(&configuration, 12);
-    format!(
-        r#"{GENERATED}version_info: "{version}"
-resources:
+    let resources = format!(
+        r#"resources:
   - "@type": type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig
     name: deputy
     typed_config:
@@ -38,5 +32,9 @@ resources:
           "@type": type.googleapis.com/google.protobuf.StringValue
           value: |
 {configuration}"#
-    )
+    );
+    let digest = Sha256::digest(resources.as_bytes());
+    let version =
+        digest.iter().take(8).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    format!("{GENERATED}version_info: \"{version}\"\n{resources}")
 }

@@ -1,0 +1,185 @@
+//! Rules for resources: an exact URI, or all below a prefix that ends with `/`.
+
+use std::collections::BTreeMap;
+
+use super::Rule;
+
+/// The rules by URI and by prefix. An exact rule wins over a prefix, a longer prefix over a shorter.
+#[derive(Debug, Default)]
+pub(super) struct Resources {
+    exact: BTreeMap<Box<str>, Rule>,
+    prefixes: BTreeMap<Box<str>, Rule>,
+}
+
+impl Resources {
+    /// Adds a rule for `pattern`, an absolute URI or one that ends with `/*`.
+    ///
+    /// # Errors
+    /// Why it is no pattern.
+    pub(super) fn insert(&mut self, pattern: &str, rule: Rule) -> Result<(), &'static str> {
+        let (uri, rules) = match pattern.strip_suffix('*') {
+            Some(prefix) if prefix.ends_with('/') => (prefix, &mut self.prefixes),
+            Some(_) => return Err("write `*` after a `/`, at the end"),
+            None => (pattern, &mut self.exact),
+        };
+        if uri.contains(['*', ' ']) || !is_absolute(uri) || !is_canonical(uri) {
+            return Err("write an absolute URI, with its scheme in lower case and no dot segments");
+        }
+        rules.insert(uri.into(), rule);
+        Ok(())
+    }
+
+    /// The rule for a resource (`resources/read`, `resources/subscribe`).
+    pub(super) fn rule(&self, uri: &str) -> Option<&Rule> {
+        self.exact.get(uri).or_else(|| self.longest_prefix(uri, uri))
+    }
+
+    /// The rule for a resource template (`completion/complete`): that of the same text, or of all
+    /// that it can ever expand to.
+    pub(super) fn rule_for_template(&self, template: &str) -> Option<&Rule> {
+        let literal = template.split('{').next().unwrap_or_default();
+        self.exact.get(template).or_else(|| self.longest_prefix(template, literal))
+    }
+
+    /// The longest prefix of `literal`, the part of `uri` that is certain.
+    fn longest_prefix(&self, uri: &str, literal: &str) -> Option<&Rule> {
+        if !is_canonical(uri) {
+            return None;
+        }
+        let mut ends = literal.rmatch_indices('/').map(|(slash, _)| slash.saturating_add(1));
+        ends.find_map(|end| self.prefixes.get(literal.get(..end)?))
+    }
+}
+
+fn is_absolute(uri: &str) -> bool {
+    uri.split_once(':').is_some_and(|(scheme, rest)| {
+        scheme.starts_with(|c: char| c.is_ascii_lowercase())
+            && scheme
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b))
+            && !rest.is_empty()
+    })
+}
+
+/// Whether every server takes a URI to lead where its text says: no dot segments, no escapes of what
+/// separates segments, no empty segments, no fragment (RFC 3986 section 6.2.2).
+fn is_canonical(uri: &str) -> bool {
+    let lower = uri.to_ascii_lowercase();
+    let escapes = ["%2e", "%2f", "%5c", "%25", "%00"];
+    let rest = lower.split_once("://").map_or(&*lower, |(_, rest)| rest);
+    is_absolute(uri)
+        && rest.split(['/', '?']).all(|segment| segment != "." && segment != "..")
+        && !rest.contains("//")
+        && !rest.contains(['\\', '#'])
+        && !escapes.iter().any(|escape| lower.contains(escape))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::DenialShape;
+    use crate::token::ScopeSet;
+
+    fn rules(patterns: &[&str]) -> Resources {
+        let mut resources = Resources::default();
+        for pattern in patterns {
+            let rule = Rule {
+                name: (*pattern).into(),
+                required: ScopeSet::default(),
+                message: "".into(),
+                shape: DenialShape::StepUp,
+                target: None,
+            };
+            resources.insert(pattern, rule).unwrap();
+        }
+        resources
+    }
+
+    fn named(rule: Option<&Rule>) -> Option<&str> {
+        rule.map(|rule| &*rule.name)
+    }
+
+    #[test]
+    fn the_exact_rule_wins_and_then_the_longest_prefix() {
+        let rules = rules(&["file:///data/*", "file:///data/secret/*", "file:///data/secret/open"]);
+        for (uri, expected) in [
+            ("file:///data/a", Some("file:///data/*")),
+            ("file:///data/a/b?c=d", Some("file:///data/*")),
+            ("file:///data/", Some("file:///data/*")),
+            ("file:///data/secret/x", Some("file:///data/secret/*")),
+            ("file:///data/secret/open", Some("file:///data/secret/open")),
+            ("file:///data", None),
+            ("file:///database", None),
+            ("file:///other", None),
+            ("file:///", None),
+        ] {
+            assert_eq!(named(rules.rule(uri)), expected, "{uri}");
+        }
+    }
+
+    #[test]
+    fn n04_what_could_lead_elsewhere_is_below_no_prefix() {
+        let rules = rules(&["file:///data/*", "https://a.example/x/*"]);
+        for uri in [
+            "file:///data/../etc",
+            "file:///data/./x",
+            "file:///data/..",
+            "file:///data/%2e%2e/etc",
+            "file:///data/%2E./etc",
+            "file:///data%2f..",
+            "file:///data/a%2f..%2f..%2fetc",
+            "file:///data/%5c..",
+            "file:///data/..\\etc",
+            "file:///data//etc",
+            "file:///data/x#y",
+            "file:///data/%252e",
+            "FILE:///data/x",
+            "file://localhost/data/x",
+            "file:/data/x",
+            "/data/x",
+            "file:///data/x%00",
+            "https://a.example/x/?/../y",
+        ] {
+            assert_eq!(named(rules.rule(uri)), None, "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_template_is_allowed_where_all_that_it_expands_to_is() {
+        let rules = rules(&["file:///data/*", "db://table/{name}"]);
+        for (template, expected) in [
+            ("file:///data/{path}", Some("file:///data/*")),
+            ("file:///data/a/{b}/{c}", Some("file:///data/*")),
+            ("db://table/{name}", Some("db://table/{name}")),
+            ("file:///{path}", None),
+            ("file://{+path}", None),
+            ("db://table/{other}", None),
+            ("file:///data/../{x}", None),
+        ] {
+            assert_eq!(named(rules.rule_for_template(template)), expected, "{template}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused() {
+        for pattern in [
+            "data",
+            "/data/*",
+            "file:///da*",
+            "file:///*/x",
+            "FILE:///x",
+            "file:///a/../b",
+            "a b:/x",
+            "x:",
+        ] {
+            let rule = Rule {
+                name: "".into(),
+                required: ScopeSet::default(),
+                message: "".into(),
+                shape: DenialShape::StepUp,
+                target: None,
+            };
+            assert!(Resources::default().insert(pattern, rule).is_err(), "{pattern}");
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! Every configuration that is shipped is sound and fresh, and every mistake in one is reported in
+//! words that are fixed here.
+
+// The helpers of tests may panic as tests may.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::{env, fs, process};
+
+use mcp_deputy::config::Config;
+use serde_json::{Value, json};
+
+fn deputy(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_deputy"))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn text(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+fn yaml(path: &str) -> Value {
+    serde_yaml_ng::from_str(&text(path)).unwrap()
+}
+
+/// What the shipped `deputy.yaml` pushes.
+fn pushed() -> Value {
+    serde_json::from_str(&stdout(&deputy(&["render", "--json"]))).unwrap()
+}
+
+fn errors(pushed: Value) -> String {
+    Config::from_value(pushed).unwrap_err().to_string()
+}
+
+/// A directory of its own for one test.
+fn scratch(name: &str) -> PathBuf {
+    let directory = env::temp_dir().join(format!("deputy-{name}-{}", process::id()));
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+#[test]
+fn the_shipped_configuration_is_sound() {
+    let output = deputy(&["check"]);
+    assert_eq!(stderr(&output), "deputy.yaml: fine, 1 endpoint\n");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn the_shipped_rendering_is_fresh() {
+    let output = deputy(&["render", "--check"]);
+    assert_eq!(
+        (stderr(&output).as_str(), output.status.code()),
+        ("", Some(0)),
+        "run deputy render"
+    );
+}
+
+#[test]
+fn the_shipped_schemas_are_fresh() {
+    for name in ["config", "source", "policy"] {
+        let fresh =
+            stdout(&deputy(&["schema", name])) == text(&format!("schema/{name}.schema.json"));
+        assert!(fresh, "run deputy schema {name} > schema/{name}.schema.json");
+    }
+}
+
+#[test]
+fn every_policy_that_is_shipped_compiles() {
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("policies")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let stem = name.strip_suffix(".yaml");
+        if stem.is_some_and(|stem| {
+            !stem.ends_with("_bad") && Path::new(stem).extension().is_none_or(|kind| kind != "test")
+        }) {
+            let mut pushed = pushed();
+            pushed["policies"] = json!({"it": yaml(&format!("policies/{name}"))});
+            pushed["endpoints"][0]["policy"] = json!("it");
+            Config::from_value(pushed).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_bad_policy_is_refused_with_every_error() {
+    let mut pushed = pushed();
+    pushed["policies"]["enterprise-ledger"] = yaml("policies/enterprise-ledger_bad.yaml");
+    assert_eq!(
+        errors(pushed),
+        "\
+policies.enterprise-ledger.audience: `https://enterprise-ledger.orchestrator.lab/ and others` is not an audience
+policies.enterprise-ledger.lifetime: `1500ms` is not a token lifetime; help: tokens count whole seconds, so write at least `1s`
+policies.enterprise-ledger.baseline.delegation.scope: `ledger:Connect ledger:Ping` is not a scope; help: a delegation has exactly one scope, without spaces (RFC 6749 section 3.3)
+policies.enterprise-ledger.tools.getAccount.delegation.lifetime: `0s` is not a token lifetime; help: tokens count whole seconds, so write at least `1s`
+policies.enterprise-ledger.tools.getAuditLog.require.scopes[1]: unknown scope `compliance`; help: known are `audit:read`, `mcp:connect`, `pii:read`
+policies.enterprise-ledger.tools.getCustomerPII.require.scopes[0]: unknown scope `pii:reed`; help: did you mean `pii:read`?
+policies.enterprise-ledger.tools.getTransactions.message: the message is empty, too long or has control characters; help: write one plain sentence of at most 1000 bytes
+policies.enterprise-ledger.tools.getTransactions.delegation.audience: `` is not an audience
+policies.enterprise-ledger.tools.list accounts: `list accounts` is not a tool name; help: a name has 1 to 128 letters, digits, `_`, `-` and `.`"
+    );
+}
+
+/// What is wrong with the shape of all files comes at once, then what is wrong with what they say.
+#[test]
+fn a_bad_source_is_refused_with_every_error() {
+    for name in ["misshapen_bad", "deputy_bad"] {
+        let output = deputy(&["check", "--config", &format!("tests/config/{name}.yaml")]);
+        assert_eq!(stderr(&output), text(&format!("tests/config/{name}.stderr")), "{name}");
+        assert_eq!(output.status.code(), Some(2));
+    }
+}
+
+#[test]
+fn a_program_gets_the_same_errors_as_json() {
+    let path = "protected_resource.resource=mcp";
+    let output = deputy(&["check", "--format", "json", "--set", path]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = json!({
+        "file": "deputy.yaml",
+        "path": "protected_resource.resource",
+        "message": "`mcp` is not an http or https URL without query and fragment",
+        "help": "write it like `https://gateway.example.com/mcp`, scheme and host in lower case"
+    });
+    let all: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(all, json!({"errors": [error], "warnings": []}));
+}
+
+#[test]
+fn usage_and_files_fail_with_one() {
+    for arguments in [
+        &["chek"][..],
+        &["check", "--config", "no-such-file.yaml"],
+        &["check", "--set", "limits"],
+        &["check", "--set", "issuers[7].issuer=x"],
+        &["check", "--set", "policies.enterprise-ledger.lifetime=9s"],
+        &["render", "--check", "--json"],
+    ] {
+        assert_eq!(deputy(arguments).status.code(), Some(1), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_yaml_is_reported_with_its_line_and_column() {
+    let file = scratch("syntax").join("deputy.yaml");
+    let path = file.display();
+    for (text, message) in [
+        ("endpoints: [\n", "2:1: did not find expected node content"),
+        ("limits: {}\nlimits: {}\n", "1:1: duplicate entry with key \"limits\""),
+        ("- 1\n", " the document is not an object"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let output = deputy(&["check", "--config", &path.to_string()]);
+        let place = if message.starts_with(' ') { String::new() } else { format!(" {path}:") };
+        assert_eq!(
+            stderr(&output),
+            format!("error:{place}{message}\n  --> {path}\n{path}: 1 error\n")
+        );
+        assert_eq!(output.status.code(), Some(2));
+    }
+}
+
+#[test]
+fn rendering_replaces_what_is_stale_and_nothing_else() {
+    let directory = scratch("render");
+    let out = directory.to_str().unwrap();
+    let render = |more: &[&str]| deputy(&[&["render", "--out", out], more].concat());
+    let files = ["envoy.yaml", "filter.yaml"].map(|name| directory.join(name));
+    let written = |times: [bool; 2]| {
+        let lines = files.iter().zip(times).filter(|(_, written)| *written);
+        lines
+            .fold(String::new(), |text, (file, _)| text + &format!("{}: written\n", file.display()))
+    };
+
+    assert_eq!(render(&["--check"]).status.code(), Some(3));
+    assert_eq!(stderr(&render(&[])), written([true, true]));
+    assert_eq!(render(&["--check"]).status.code(), Some(0));
+    assert_eq!(stderr(&render(&[])), "");
+
+    let name = ["--set", "protected_resource.resource_name=\"Ledger: \\\"A\\\" \\u2028\""];
+    let stale = render(&[&["--check"], &name[..]].concat());
+    assert_eq!(stale.status.code(), Some(3));
+    assert_eq!(
+        stderr(&stale),
+        format!("error: `{}` is stale\n  help: run `deputy render`\n", files[1].display())
+    );
+    assert_eq!(stderr(&render(&name)), written([false, true]));
+
+    let filter: Value = serde_yaml_ng::from_str(&fs::read_to_string(&files[1]).unwrap()).unwrap();
+    let value = &filter["resources"][0]["typed_config"]["config"]["configuration"]["value"];
+    let pushed: Value = serde_json::from_str(value.as_str().unwrap()).unwrap();
+    assert_eq!(pushed["protected_resource"]["resource_name"], "Ledger: \"A\" \u{2028}");
+    Config::from_value(pushed).unwrap();
+}
+
+#[test]
+fn every_value_can_be_set() {
+    let out = scratch("set");
+    let output = deputy(&[
+        "render",
+        "--out",
+        out.to_str().unwrap(),
+        "--set=issuers[0].issuer=http://127.0.0.1:1",
+        "--set=exchange.issuer=http://127.0.0.1:1",
+        "--set=envoy.admin=0.0.0.0:2",
+        "--set=envoy.secret=/run/secrets/gateway.yaml",
+        "--set=envoy.clusters.enterprise_ledger=ledger.example.com:3",
+        "--set=limits.body_bytes=1000",
+    ]);
+    assert!(stderr(&output).starts_with(
+        "warning: envoy.admin: `0.0.0.0:2` can be reached from elsewhere\n  --> deputy.yaml\n"
+    ));
+    let envoy = fs::read_to_string(out.join("envoy.yaml")).unwrap();
+    let envoy: Value = serde_yaml_ng::from_str(&envoy).unwrap();
+    let clusters = &envoy["static_resources"]["clusters"];
+    assert_eq!(
+        (&clusters[0]["type"], &clusters[1]["type"]),
+        (&json!("STATIC"), &json!("STRICT_DNS"))
+    );
+    let listener = &envoy["static_resources"]["listeners"][0];
+    assert_eq!(listener["per_connection_buffer_limit_bytes"], 66_536);
+    let text = envoy.to_string();
+    assert!(text.contains(
+        r#"{"path":"/run/secrets/gateway.yaml","watched_directory":{"path":"/run/secrets"}}"#
+    ));
+}
+
+#[test]
+fn every_rule_of_the_configuration_has_its_own_words() {
+    let jwk = |members: Value| json!({ "keys": [members] });
+    let second = |path: &str| {
+        json!([
+            {"path": "/mcp", "policy": "enterprise-ledger"},
+            {"path": path, "policy": "enterprise-ledger"}
+        ])
+    };
+    for (pointer, value, expected) in [
+        ("/issuers", json!([]), "\
+issuers: at least one is needed
+exchange.issuer: unknown issuer `http://127.0.0.1:9400`"),
+        ("/issuers/0/issuer", json!("127.0.0.1"), "\
+issuers[0].issuer: `127.0.0.1` is not an http or https URL without query and fragment; help: write it like `https://gateway.example.com/mcp`, scheme and host in lower case
+exchange.issuer: unknown issuer `http://127.0.0.1:9400`; help: known are `127.0.0.1`"),
+        ("/issuers/0/jwks", json!([]), "\
+issuers[0].jwks: not a JSON object with an array `keys`, or not a strict one"),
+        ("/issuers/0/jwks", jwk(json!({"kty": "oct", "k": "c2VjcmV0"})), "\
+issuers[0].jwks: no key of this set can verify a token: keys[0]: symmetric keys are not supported; help: push the authorization server's public keys, as its `jwks_uri` serves them"),
+        ("/issuers/0/audiences", json!([]), "\
+issuers[0].audiences: an empty list accepts no token"),
+        ("/issuers/0/token_types", json!([]), "\
+issuers[0].token_types: an empty list accepts no token"),
+        ("/issuers/0/leeway", json!("5"), "\
+issuers[0].leeway: `5` is not a duration; help: write a whole number and `ms`, `s`, `m` or `h`, at most `24h`, such as `5s`"),
+        ("/issuers/0/jwks_uri", json!("https://login.example.com/jwks"), "\
+issuers[0].jwks_uri: unknown field `jwks_uri`; help: known are `issuer`, `jwks`, `algorithms`, `audiences`, `token_types`, `scope_claims`, `client_claims`, `max_lifetime`, `leeway`"),
+        ("/protected_resource/authorization_servers", json!([]), "\
+protected_resource.authorization_servers: at least one is needed"),
+        ("/protected_resource/resource", json!("https://gateway.example.com/api"), "\
+endpoints[0].path: `/mcp` is outside the protected resource; help: clients expect it at or below `/api`"),
+        ("/endpoints", json!([]), "\
+endpoints: at least one is needed"),
+        ("/endpoints/0/policy", json!("enterprise-leger"), "\
+endpoints[0].policy: unknown policy `enterprise-leger`; help: did you mean `enterprise-ledger`?"),
+        ("/endpoints/0/path", json!("/mcp/../x"), "\
+endpoints[0].path: `/mcp/../x` is not a plain path; help: write it like `/mcp`: letters, digits, `-`, `_`, `.`, `~`, no empty segment"),
+        ("/endpoints", second("/mcp"), "\
+endpoints[1].path: `/mcp` is too like the path of another endpoint"),
+        ("/endpoints", second("/Mcp"), "\
+endpoints[1].path: `/Mcp` is outside the protected resource; help: clients expect it at or below `/mcp`
+endpoints[1].path: `/Mcp` is too like the path of another endpoint"),
+        ("/endpoints", second("/mcpx"), "\
+endpoints[1].path: `/mcpx` is outside the protected resource; help: clients expect it at or below `/mcp`"),
+        ("/exchange/issuer", json!("http://127.0.0.1:9401"), "\
+exchange.issuer: unknown issuer `http://127.0.0.1:9401`; help: did you mean `http://127.0.0.1:9400`?"),
+        ("/exchange/timeout", json!("0s"), "\
+exchange.timeout: no exchange is answered in no time"),
+        ("/exchange/timeout", json!("10s"), "\
+limits.decision_time: `10s` leaves no time for an exchange; help: make it longer than `exchange.timeout`, which is `10s`"),
+        ("/allowed_origins", json!(["https://app.example.com/x"]), "\
+allowed_origins[0]: `https://app.example.com/x` is not an origin; help: write scheme, host and port alone, like `https://app.example.com`"),
+        ("/allowed_origins", json!(["*"]), "\
+allowed_origins[0]: `*` is not an origin; help: write scheme, host and port alone, like `https://app.example.com`"),
+        ("/ignore", json!([{}]), "\
+ignore[0]: names neither a host nor a path prefix"),
+        ("/ignore", json!([{"path_prefix": "health"}]), "\
+ignore[0].path_prefix: does not begin with `/`"),
+        ("/ignore", json!([{"path_prefix": "/mcp"}]), "\
+ignore[0]: covers the endpoint `/mcp`; help: name the host, or a longer prefix"),
+        ("/ignore", json!([{"path_prefix": "/"}]), "\
+ignore[0]: covers the endpoint `/mcp`; help: name the host, or a longer prefix"),
+        ("/strip_request_headers", json!(["host", "content-*", "x-*"]), "\
+strip_request_headers[0]: `host` cannot be stripped; help: write a header name in lower case, or a prefix of names with `*` at its end; `authorization`, `content-type`, `content-length` and `host` stay
+strip_request_headers[1]: `content-*` cannot be stripped; help: write a header name in lower case, or a prefix of names with `*` at its end; `authorization`, `content-type`, `content-length` and `host` stay"),
+        ("/limits", json!({"body_bytes": 16_777_217}), "\
+limits.body_bytes: `16777217` is not between 1 and 16777216"),
+        ("/limits", json!({"cached_delegations": 0}), "\
+limits.cached_delegations: `0` is not between 1 and 1000000"),
+        ("/limits", json!({"body_bytes": -1}), "\
+limits.body_bytes: invalid value: integer `-1`, expected a whole number"),
+    ] {
+        let mut pushed = pushed();
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        pushed.pointer_mut(parent).unwrap()[name] = value;
+        assert_eq!(errors(pushed), expected, "{pointer}");
+    }
+}
+
+#[test]
+fn what_is_odd_is_a_warning() {
+    let mut pushed = pushed();
+    pushed["policies"]["other"] = pushed["policies"]["enterprise-ledger"].clone();
+    pushed["issuers"][0]["jwks"]["keys"][1]["kty"] = json!("oct");
+    let warnings = Config::from_value(pushed).unwrap().warnings;
+    let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "issuers[0].jwks.keys[1]: key skipped: keys[1] (kid `sample-es256`): symmetric keys are not supported",
+            "policies.other: no endpoint uses this policy"
+        ]
+    );
+}
+
+#[test]
+fn a_policy_that_nothing_uses_is_still_checked() {
+    let mut pushed = pushed();
+    pushed["policies"]["other"] = pushed["policies"]["enterprise-ledger"].clone();
+    pushed["policies"]["other"]["lifetime"] = json!("0s");
+    assert!(errors(pushed).starts_with("policies.other.lifetime: `0s` is not a token lifetime"));
+}

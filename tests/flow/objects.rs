@@ -1,0 +1,117 @@
+//! A rule holds on every method that reaches its object, and says in which form it denies.
+
+use mcp_deputy::transaction::Step;
+use serde_json::{Value, json};
+
+use super::stage::*;
+
+fn ask(scopes: &str, method: &str, params: Value) -> Step {
+    let message = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
+    Stage::new().send(&token(json!({"scope": scopes})), &message.to_string()).1
+}
+
+/// The scope of the delegation that the step asks for, or the status of the answer.
+fn outcome(step: Step) -> String {
+    match step {
+        Step::Call(callout) => {
+            let form = form_urlencoded::parse(&callout.body).find(|(name, _)| name == "scope");
+            form.unwrap().1.into_owned()
+        }
+        step => step.reply().status.to_string(),
+    }
+}
+
+#[test]
+fn r13_a_rule_holds_on_every_way_to_its_object() {
+    let complete =
+        |reference: Value| json!({"ref": reference, "argument": {"name": "a", "value": ""}});
+    let listen = |uris: &[&str]| json!({"notifications": {"resourceSubscriptions": uris}});
+    let (open, closed) = ("ledger://accounts/1", "ledger://accounts/closed/1");
+    for (method, params, held, expected) in [
+        ("prompts/get", json!({"name": "summary"}), "", "ledger:Prompts"),
+        ("prompts/get", json!({"name": "other"}), "", "200"),
+        (
+            "completion/complete",
+            complete(json!({"type": "ref/prompt", "name": "summary"})),
+            "",
+            "ledger:Prompts",
+        ),
+        (
+            "completion/complete",
+            complete(json!({"type": "ref/prompt", "name": "other"})),
+            "",
+            "200",
+        ),
+        (
+            "completion/complete",
+            complete(json!({"type": "ref/resource", "uri": "ledger://accounts/{id}"})),
+            "",
+            "ledger:Resources",
+        ),
+        (
+            "completion/complete",
+            complete(json!({"type": "ref/resource", "uri": "ledger://accounts/closed/{id}"})),
+            "",
+            "403",
+        ),
+        (
+            "completion/complete",
+            complete(json!({"type": "ref/resource", "uri": "ledger://{kind}/1"})),
+            "",
+            "200",
+        ),
+        ("resources/read", json!({"uri": open}), "", "ledger:Resources"),
+        ("resources/read", json!({"uri": closed}), "", "403"),
+        ("resources/read", json!({"uri": closed}), "pii:read", "ledger:Closed"),
+        ("resources/read", json!({"uri": "ledger://accounts/../users/1"}), "pii:read", "200"),
+        ("resources/read", json!({"uri": "ledger://users/1"}), "", "200"),
+        ("resources/subscribe", json!({"uri": open}), "", "ledger:Resources"),
+        ("resources/subscribe", json!({"uri": closed}), "", "403"),
+        ("resources/unsubscribe", json!({"uri": closed}), "", "403"),
+        ("subscriptions/listen", listen(&[]), "", "ledger:Connect"),
+        ("subscriptions/listen", listen(&[open]), "", "ledger:Resources"),
+        ("subscriptions/listen", listen(&[open, "ledger://accounts/2"]), "", "ledger:Resources"),
+        ("subscriptions/listen", listen(&[open, closed]), "", "403"),
+        ("subscriptions/listen", listen(&[open, closed]), "pii:read", "200"),
+        ("subscriptions/listen", listen(&["ledger://users/1"]), "", "200"),
+        ("tasks/get", json!({"taskId": "1"}), "pii:read", "200"),
+    ] {
+        let step = ask(&format!("mcp:connect {held}"), method, params.clone());
+        assert_eq!(outcome(step), expected, "{method} {params} {held}");
+    }
+}
+
+#[test]
+fn a_rule_says_in_which_form_it_denies() {
+    let call = |name: &str| ask("mcp:connect", "tools/call", json!({"name": name})).reply();
+    let sentence = |what| format!("Access denied: {what} requires the scope mcp:connect pii:read.");
+    for (tool, status, message) in [
+        ("readNotes", 200, sentence("readNotes")),
+        ("wipe", 403, sentence("wipe")),
+        ("secretTool", 200, "Access denied: no rule allows the tool secretTool.".to_owned()),
+    ] {
+        let reply = call(tool);
+        assert_eq!(reply.status, status, "{tool}");
+        assert_eq!(header(&reply, "www-authenticate"), None, "{tool} has no step-up");
+        let error = json!({"code": 403, "message": message});
+        assert_eq!(body(&reply), json!({"jsonrpc": "2.0", "id": 7, "error": error}));
+    }
+    let hidden = String::from_utf8(call("secretTool").body).unwrap();
+    let absent = String::from_utf8(call("absentTool").body).unwrap();
+    assert_eq!(hidden.replace("secretTool", "absentTool"), absent, "a hidden tool is like none");
+}
+
+#[test]
+fn the_record_says_what_the_client_is_not_told() {
+    let mut stage = Stage::new();
+    let (stream, _) = stage.send(&token(json!({})), &call("secretTool"));
+    let record = stream.close(&mut stage, 200).unwrap();
+    assert_eq!(record["reason"], "insufficient_scope");
+    assert_eq!(record["rule"], "ledger.tools.secretTool");
+    let read = json!({"jsonrpc": "2.0", "id": 7, "method": "resources/read",
+        "params": {"uri": "ledger://accounts/closed/1"}});
+    let (stream, _) = stage.send(&token(json!({})), &read.to_string());
+    let record = stream.close(&mut stage, 403).unwrap();
+    assert_eq!(record["resource"], "ledger://accounts/closed/1");
+    assert_eq!(record["rule"], "ledger.resources.ledger://accounts/closed/*");
+}
