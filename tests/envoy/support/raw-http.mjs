@@ -4,15 +4,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
  * Sends `parts` (text as Latin-1, bytes, or a number: milliseconds to wait) over one connection and reads until there
- * is a whole final answer, or the other side closes it. Resolves to the answers in order, interim ones too; none if it
+ * are as many whole `answers`, or the other side closes it. Resolves to the answers in order, interim ones too; none if it
  * was closed without one.
  */
-export async function exchangeBytes(port, parts, { seconds = 15 } = {}) {
+export async function exchangeBytes(port, parts, { seconds = 15, answers = 1 } = {}) {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true });
   const chunks = [];
   socket.on('data', (chunk) => {
     chunks.push(chunk);
-    if (isWhole(parseAnswers(Buffer.concat(chunks)).at(-1))) socket.destroy();
+    if (parseAnswers(Buffer.concat(chunks)).filter(isWhole).length >= answers) socket.destroy();
   });
   socket.on('error', () => {}); // a reset is an answer too
   const closed = new Promise((resolve) => socket.once('close', resolve));
@@ -44,9 +44,8 @@ export const chunked = (pieces, trailers = []) => [
 ];
 
 // Envoy holds a connection open for a while after it refused what came on it.
-function isWhole(answer) {
-  const length = answer?.headers.get('content-length');
-  return answer?.text !== undefined && length !== null && Buffer.byteLength(answer.text) >= Number(length);
+function isWhole({ headers, text }) {
+  return text !== undefined && Buffer.byteLength(text) === Number(headers.get('content-length') ?? NaN);
 }
 
 function parseAnswers(bytes) {
@@ -57,5 +56,6 @@ function parseAnswers(bytes) {
   const headers = new Headers(lines.map((line) => line.split(/:\s*(.*)/s).slice(0, 2)));
   const rest = bytes.subarray(end + 4);
   if (status < 200) return [{ status, headers }, ...parseAnswers(rest)];
-  return [{ status, headers, text: rest.toString() }];
+  const length = Number(headers.get('content-length') ?? Infinity);
+  return [{ status, headers, text: rest.subarray(0, length).toString() }, ...parseAnswers(rest.subarray(length))];
 }
