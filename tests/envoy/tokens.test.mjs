@@ -2,7 +2,7 @@
 // nothing of it reaches the ledger.
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 import { call, each, JSON_HEADERS, startTarget } from './support/attacks.mjs';
 import { request2 } from './support/http2.mjs';
 import { exchangeFrames } from './support/http2-frames.mjs';
@@ -22,7 +22,12 @@ describe('tokens', () => {
     await target?.assertHealthy();
     await target?.stop();
   });
-  const nothingReachedTheLedger = () => assert.deepEqual(target.stack.ledgerRequests(), []);
+  let known = 0;
+  afterEach(() => {
+    const reached = target.stack.ledgerRequests().slice(known);
+    known += reached.length;
+    assert.deepEqual(reached, [], 'nothing reached the ledger');
+  });
 
   const ask = (headers, { path, http = raw } = {}) => (http === raw
     ? raw(target.port, { path, headers: [...JSON_HEADERS, ...headers, ['content-length', LIST.length]], body: LIST })
@@ -74,7 +79,7 @@ describe('tokens', () => {
       'K12 without signature': `${header}.${payload}.`,
       'K14 padded': `${good}=`,
       'changed claims': `${header}.${Buffer.from(JSON.stringify(mint.claims({ sub: 'root' }))).toString('base64url')}.${signature}`,
-      'a delegation token shape': 'a.b.c',
+      'no JWS': 'a.b.c',
       garbage: 'correct-horse-battery-staple',
       'five parts': 'a.b.c.d.e',
       '20 kB': `${header}.${'A'.repeat(20_000)}.${signature}`,
@@ -85,32 +90,27 @@ describe('tokens', () => {
 
   test('L05: every bad token gets the same answer', async () => {
     await each(Object.entries(badTokens()), async ([, token]) => assertRejected(await ask(bearer(token))));
-    nothingReachedTheLedger();
   });
 
   test('L05: over HTTP/2 too', async () => {
     await each(Object.entries(badTokens()), async ([, token]) => assertRejected(await ask(bearer(token), { http: request2 })));
-    nothingReachedTheLedger();
   });
 
   test('what is no bearer token is none', async () => {
     const values = ['', 'Bearer', 'Bearer ', 'Bearer    ', `Basic ${btoa('sarah:judgmentday')}`, `DPoP ${good}`, good, `Token ${good}`, `Bearer\xa0${good}`];
     await each(values, async (value) => assertUnauthenticated(await ask([['authorization', value]])));
     assertUnauthenticated(await ask([]));
-    nothingReachedTheLedger();
   });
 
   test('T16: a token in a cookie is none', async () => {
     assertUnauthenticated(await ask([['cookie', `access_token=${good}`]]));
     assertUnauthenticated(await ask([['proxy-authorization', `Bearer ${good}`], ['x-forwarded-access-token', good]]));
-    nothingReachedTheLedger();
   });
 
   test('a token in the query is refused, though the header has a good one, and stays out of the log', async () => {
     await each(['access_token', 'ACCESS_TOKEN', 'access%5ftoken', 'a=b&access_token'], async (name) => {
       assert.equal((await ask(bearer(good), { path: `/mcp?${name}=${good}` })).status, 400);
     });
-    nothingReachedTheLedger();
     assert.ok(!target.envoyLog().includes(good));
   });
 
@@ -128,7 +128,6 @@ describe('tokens', () => {
         assert.ok(status === 400 || status === 401, `${status}`);
       });
     }
-    nothingReachedTheLedger();
   });
 
   test('T21: two fields in one HTTP/2 request are refused', async () => {
@@ -142,7 +141,6 @@ describe('tokens', () => {
     assert.ok(twoTypes.reset || JSON.parse(twoTypes.text).error.code === 415, twoTypes.text);
     const twoPaths = await request([['authorization', `Bearer ${good}`], [':path', '/other']]);
     assert.ok(twoPaths.reset, twoPaths.text);
-    nothingReachedTheLedger();
   });
 
   test('bytes that are not UTF-8, in any header, kill no worker', async () => {
@@ -154,7 +152,6 @@ describe('tokens', () => {
         assert.ok(answer.status >= 400 && answer.status < 500, `${answer.status}`);
       }
     });
-    nothingReachedTheLedger();
   });
 
   test('M01 M02: the metadata is at the root and below the path, whatever host is asked for', async () => {
@@ -168,7 +165,6 @@ describe('tokens', () => {
       assert.equal((await raw(target.port, { method: 'HEAD', path })).status, 200);
       for (const method of ['POST', 'PUT', 'DELETE']) assert.equal((await raw(target.port, { method, path, headers: [['content-length', '0']] })).status, 405);
     }
-    nothingReachedTheLedger();
   });
 
   test('a browser may ask before it sends, from an allowed origin', async () => {
@@ -180,7 +176,6 @@ describe('tokens', () => {
     assert.equal(allowed.headers.get('access-control-allow-origin'), own);
     assert.match(allowed.headers.get('access-control-allow-headers'), /authorization/);
     assert.equal((await preflight('https://evil.example')).status, 403);
-    nothingReachedTheLedger();
   });
 
   test('T25: a foreign origin is refused, good token or not', async () => {
@@ -188,7 +183,6 @@ describe('tokens', () => {
     await each(origins, async (origin) => assert.equal((await ask([...bearer(good), ['origin', origin]])).status, 403));
     const own = new URL(target.stack.gatewayUrl).origin;
     assert.equal((await ask([...bearer(good), ['origin', own], ['origin', 'https://evil.example']])).status, 403);
-    nothingReachedTheLedger();
   });
 
   test('T19: other HTTP methods are refused', async () => {
@@ -197,6 +191,5 @@ describe('tokens', () => {
       const answer = await send(method);
       assert.ok([405, 400, 501].includes(answer?.status), `${answer?.status}`);
     });
-    nothingReachedTheLedger();
   });
 });

@@ -43,7 +43,7 @@ class Target {
     });
   }
 
-  /** The audit record of the request with this x-request-id, once it is written. */
+  /** The first audit record that `find` is true for, once it is written. */
   record(find) {
     return until(() => this.stack.auditRecords().find(find), 'the audit record');
   }
