@@ -1,12 +1,11 @@
 // Many calls at once, and clients that go away in the middle.
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { connect, constants } from 'node:http2';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../../demo/process.mjs';
 import {
-  atRest, auditOf, call, envoyLog, inboundToken, LIST_ACCOUNTS, PATIENCE, post, requestHeaders, startScriptedStack, toolCall,
+  atRest, auditOf, call, envoyLog, inboundToken, LIST_ACCOUNTS, post, startScriptedStack, statistic, streamOn, toolCall,
 } from './support/faults.mjs';
 
 const WORKERS = 2;
@@ -17,21 +16,9 @@ before(async () => { ({ stack, scripted } = await startScriptedStack({ gateway: 
 after(() => stack?.stop());
 afterEach(() => { scripted.script = scripted.passOn; });
 
-/** From now on the authorization server answers when `release` is called, and not before. */
-function hold() {
-  let release;
-  const released = new Promise((resolve) => { release = resolve; });
-  const before = scripted.asked.length;
-  scripted.script = async (...request) => {
-    await released;
-    await scripted.passOn(...request);
-  };
-  return { release, asked: (count = 1) => until(() => scripted.asked.length >= before + count, 'an exchange under way') };
-}
-
 test('200 calls at once for one token and tool share an exchange per worker', async () => {
   const [before, { token, id }] = [scripted.asked.length, await inboundToken(stack)];
-  const held = hold();
+  const held = scripted.hold();
   const calls = Array.from({ length: 200 }, () => call(stack, token));
   await held.asked();
   held.release();
@@ -65,12 +52,12 @@ test('calls of different users and tools at once never share a delegation', asyn
 test('the client that asked first goes away: those who wait are served all the same', async () => {
   const { token, id } = await inboundToken(stack);
   const session = connect(new URL(stack.gatewayUrl).origin);
-  const held = hold();
+  const [before, held] = [scripted.asked.length, scripted.hold()];
   const first = streamOn(session, token);
-  first.status.catch(() => {});
   await held.asked();
   const others = Array.from({ length: 10 }, () => streamOn(session, token));
-  await sleep(100); // they may also come later: then they ask anew, which is as good
+  await until(async () => await statistic(stack, 'http.gateway.downstream_rq_active') === 11, 'all of them in Envoy');
+  assert.equal(scripted.asked.length, before + 1, 'they wait for the first one\'s exchange');
   first.stream.close(constants.NGHTTP2_CANCEL);
   await auditOf(stack, id); // the first is gone
   held.release();
@@ -82,7 +69,7 @@ test('the client that asked first goes away: those who wait are served all the s
 
 test('every client goes away: nothing is left behind, and the next is served', async () => {
   const { token, id } = await inboundToken(stack);
-  const held = hold();
+  const held = scripted.hold();
   const calls = Array.from({ length: 5 }, () => post(stack, token));
   await held.asked();
   calls.forEach(({ request }) => request.destroy());
@@ -115,16 +102,3 @@ test('300 clients that go away at all times leave Envoy well', async () => {
   assert.doesNotMatch(envoyLog(stack), /panicked|\[critical\]|proxy_wasm.*(failed|error)/i);
   assert.ok(stack.ledgerRequests().slice(before).every(({ verdict }) => verdict === 'served'));
 });
-
-function streamOn(session, token) {
-  const headers = { ...requestHeaders(token), ':method': 'POST', ':path': '/mcp' };
-  const stream = session.request(headers);
-  stream.setTimeout(PATIENCE, () => stream.destroy(new Error('no answer: it hangs')));
-  const status = once(stream, 'response').then(([answer]) => {
-    stream.resume();
-    return answer[':status'];
-  });
-  stream.on('error', () => {});
-  stream.end(LIST_ACCOUNTS);
-  return { stream, status };
-}

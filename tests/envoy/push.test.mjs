@@ -1,12 +1,14 @@
 // A new configuration is pushed to a gateway at work.
 import assert from 'node:assert/strict';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { constants, connect } from 'node:http2';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { ensureKeys, readJson, root, writeAtomically } from '../../demo/keys.mjs';
 import { until } from '../../demo/process.mjs';
 import {
-  atRest, auditOf, call, envoyLog, inboundToken, load, newSigningKey, startScriptedStack, toolCall,
+  atRest, auditOf, call, envoyLog, inboundToken, load, newSigningKey, startScriptedStack, statistic,
+  streamOn, toolCall,
 } from './support/faults.mjs';
 
 const GET_TRANSACTIONS = toolCall('getTransactions', { accountId: 'ACC-1001' });
@@ -16,7 +18,7 @@ const VIEW = 'ledger:ViewTransactions';
 describe('a push', () => {
   let stack;
   let scripted;
-  before(async () => { ({ stack, scripted } = await startScriptedStack({ gateway: { set: { 'exchange.timeout': '5s' } } })); });
+  before(async () => { ({ stack, scripted } = await startScriptedStack({ gateway: { set: { 'exchange.timeout': '5s', 'limits.decision_time': '8s' } } })); });
   after(() => stack?.stop());
   afterEach(() => { scripted.script = scripted.passOn; });
 
@@ -62,17 +64,11 @@ describe('a push', () => {
 
   test('while an exchange is under way: the request ends under the old policy', async () => {
     const client = await inboundToken(stack);
-    const before = scripted.asked.length;
-    let release;
-    const released = new Promise((resolve) => { release = resolve; });
-    scripted.script = async (...request) => {
-      await released;
-      await scripted.passOn(...request);
-    };
+    const held = scripted.hold();
     const calls = Array.from({ length: 6 }, () => call(stack, client.token, GET_TRANSACTIONS));
-    await until(() => scripted.asked.length > before, 'an exchange under way');
+    await held.asked();
     assert.equal(await pushScope(VIEW), 'accepted');
-    release();
+    held.release();
     assert.deepEqual([...new Set((await Promise.all(calls)).map(({ status }) => status))], [200]);
     assert.deepEqual((await auditOf(stack, client.id, 6)).map(({ delegation }) => delegation.scope).includes(LIST), true);
     assert.equal(await pushScope(LIST), 'accepted');
@@ -89,6 +85,38 @@ describe('a push', () => {
     assert.equal((await answer).status, 503);
     assert.equal(await pushScope(LIST), 'accepted');
     await atRest(stack);
+  });
+
+  // What the old configuration still has to do, it does: its clock ticks on.
+  test('while calls wait for the exchange of a client who then goes away: they are served', async () => {
+    const { token, id } = await inboundToken(stack);
+    const session = connect(new URL(stack.gatewayUrl).origin);
+    const held = scripted.hold();
+    const first = streamOn(session, token);
+    await held.asked();
+    const others = Array.from({ length: 5 }, () => streamOn(session, token));
+    await until(async () => await statistic(stack, 'http.gateway.downstream_rq_active') === 6, 'all of them in Envoy');
+    assert.equal(await pushScope(VIEW), 'accepted');
+    first.stream.close(constants.NGHTTP2_CANCEL);
+    await auditOf(stack, id); // the first is gone
+    held.release();
+    assert.deepEqual(await Promise.all(others.map(({ status }) => status)), [200, 200, 200, 200, 200]);
+    session.close();
+    assert.equal(await pushScope(LIST), 'accepted');
+  });
+
+  test('while a body is under way that never ends: the request is answered all the same', async () => {
+    const { token, id } = await inboundToken(stack);
+    const session = connect(new URL(stack.gatewayUrl).origin);
+    const { stream, status } = streamOn(session, token, { end: false });
+    await until(async () => await statistic(stack, 'http.gateway.downstream_rq_active') === 1, 'it in Envoy');
+    assert.equal(await pushScope(VIEW), 'accepted');
+    assert.equal(await status, 503);
+    stream.close();
+    session.close();
+    const [{ reason, detail }] = await auditOf(stack, id);
+    assert.deepEqual({ reason, detail }, { reason: 'undecided', detail: 'the request body did not end in time' });
+    assert.equal(await pushScope(LIST), 'accepted');
   });
 
   test('with errors is refused whole, each of them is in the log, and the old one serves on', async () => {

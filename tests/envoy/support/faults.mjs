@@ -1,5 +1,6 @@
 // What the tests of faults and pushes share: a stack whose authorization server can misbehave, tokens, and a plain client.
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, request as httpRequest } from 'node:http';
 import { createRequire } from 'node:module';
@@ -95,6 +96,18 @@ export class ScriptedServer {
 
   script = this.passOn;
 
+  /** From now on nothing is answered until `release()`. `asked()` waits for the first request that is held. */
+  hold() {
+    let release;
+    const released = new Promise((resolve) => { release = resolve; });
+    const before = this.#asked.length;
+    this.script = async (...request) => {
+      await released;
+      await this.passOn(...request);
+    };
+    return { release, asked: () => until(() => this.#asked.length > before, 'an exchange under way') };
+  }
+
   async stop() {
     if (!this.#server.listening) return;
     this.#server.closeAllConnections();
@@ -172,6 +185,21 @@ export function post(stack, token, body = LIST_ACCOUNTS) {
 }
 
 export const call = (stack, token, body) => post(stack, token, body).answer;
+
+/** Posts a message on an HTTP/2 session, whose streams are all one worker's. Without `end` the body stays open. */
+export function streamOn(session, token, { end = true } = {}) {
+  const headers = { ...requestHeaders(token), ':method': 'POST', ':path': '/mcp' };
+  const stream = session.request(headers);
+  stream.setTimeout(PATIENCE, () => stream.destroy(new Error('no answer: it hangs')));
+  const status = once(stream, 'response').then(([answer]) => {
+    stream.resume();
+    return answer[':status'];
+  });
+  status.catch(() => {}); // whoever closes the stream need not listen
+  stream.write(LIST_ACCOUNTS);
+  if (end) stream.end();
+  return { stream, status };
+}
 
 /** The JSON-RPC message of an answer, be it JSON or the one event of a stream. */
 function messageIn(text) {
