@@ -41,9 +41,7 @@ pub fn render(envoy: &Envoy, pushed: &Value, typed: &Pushed) -> String {
     format!("{GENERATED}version_info: \"{version}\"\n{resources}")
 }
 
-/// The environment variables that the filter may read. A virtual machine is given them when it starts,
-/// and Envoy starts another one only if this part of its configuration differs: so they stand in
-/// `configuration` too, which the filter does not read.
+/// The environment variables of Envoy's that the filter may read: no others reach its virtual machine.
 fn environment(pushed: &Pushed) -> String {
     let Some(sessions) = &pushed.sessions else { return String::new() };
     let names: Vec<String> = sessions.keys_from_environment.iter().map(|n| scalar(n)).collect();
