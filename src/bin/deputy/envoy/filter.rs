@@ -47,8 +47,8 @@ fn environment(pushed: &Pushed) -> String {
     let names: Vec<String> = sessions.keys_from_environment.iter().map(|n| scalar(n)).collect();
     let names = names.join(", ");
     format!(
-        r#"
+        "
           # The keys of the sessions.
-          environment_variables: {{host_env_keys: [{names}]}}"#
+          environment_variables: {{host_env_keys: [{names}]}}"
     )
 }
