@@ -10,6 +10,7 @@ use crate::exchange::reply::ExchangeError;
 use crate::mcp::{BodyError, HeaderError, Id, MediaError};
 use crate::policy::{Denial, Remedy};
 use crate::request::RequestError;
+use crate::response::ResponseError;
 use crate::token::{ScopeSet, TokenError};
 
 /// An answer that does not come from upstream.
@@ -44,6 +45,8 @@ pub enum Refusal {
     Exchange(ExchangeError),
     /// The MCP server does not accept the delegation token.
     DelegationRejected,
+    /// The MCP server's answer could hold a list, and cannot be filtered.
+    Unfilterable(ResponseError),
     /// No decision in time; the text says what it waited for.
     Undecided(&'static str),
     /// An event that the state does not expect, or a host that fails.
@@ -68,6 +71,7 @@ impl Refusal {
             Self::Denied(Denial { rule: None, .. }) => "no_rule",
             Self::Exchange(error) => error.reason(),
             Self::DelegationRejected => "delegation_rejected",
+            Self::Unfilterable(_) => "unfilterable_response",
             Self::Undecided(_) => "undecided",
             Self::Failed => "failed",
         }
@@ -78,6 +82,7 @@ impl Refusal {
     pub fn detail(&self) -> Option<&'static str> {
         match self {
             Self::Exchange(error) => error.detail(),
+            Self::Unfilterable(error) => Some(error.detail()),
             Self::Undecided(waited_for) => Some(waited_for),
             _ => None,
         }
@@ -168,6 +173,9 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
         }
         Refusal::DelegationRejected => {
             error(502, INTERNAL_ERROR, "The MCP server does not accept the delegation token.")
+        }
+        Refusal::Unfilterable(_) => {
+            error(502, INTERNAL_ERROR, "The MCP server's answer cannot be filtered.")
         }
         Refusal::Undecided(_) => unavailable("No decision in time; retry later."),
         Refusal::Failed => error(500, INTERNAL_ERROR, "Internal error."),

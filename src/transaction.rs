@@ -14,10 +14,10 @@ use crate::config::{Config, Endpoint};
 use crate::exchange::reply::ExchangeError;
 use crate::exchange::{Answer, Callout, Delegated, Exchanges, Key};
 use crate::json::Limits;
-use crate::mcp::{self, BodyError, Id, MirroredHeaders};
+use crate::mcp::{self, BodyError, Id, List, MirroredHeaders};
 use crate::policy::{Denial, Permit};
 use crate::request::{self, Headers, Intake, RequestError, Verb};
-use crate::response::{self, Head};
+use crate::response::{self, BodyFilter, Head, Reader};
 use crate::token::{Caller, Callers, ScopeSet};
 use crate::upstream::{self, Credential, Edits};
 
@@ -66,7 +66,19 @@ pub enum Event<'a> {
     /// Time has passed.
     Tick,
     /// The response's headers are there: the MCP server's, or those of an answer made here.
-    ResponseHeaders(Headers<'a>),
+    ResponseHeaders {
+        /// All of them.
+        headers: Headers<'a>,
+        /// Whether nothing follows.
+        end_of_stream: bool,
+    },
+    /// More of the response's body is there, after [`Step::Filter`].
+    ResponseBody {
+        /// What came since the last event.
+        chunk: &'a [u8],
+        /// Whether nothing follows.
+        end_of_stream: bool,
+    },
 }
 
 /// What the host must do next.
@@ -81,6 +93,19 @@ pub enum Step {
     Call(Callout),
     /// Answer the client.
     Reply(LocalReply),
+    /// Make these changes to the response's headers, and give every chunk of its body. Without this
+    /// step, no [`Event::ResponseBody`] is due.
+    Filter {
+        /// The changes.
+        edits: Edits,
+        /// Whether to hold the headers until the first chunk, so that there can be another answer
+        /// if it fails.
+        hold: bool,
+    },
+    /// Put this in place of the chunk.
+    Replace(Vec<u8>),
+    /// End the response that has begun, so that the client sees it fail.
+    Reset,
 }
 
 /// Fifty years after the Unix epoch: a clock that says less was never set.
@@ -92,7 +117,8 @@ enum State {
     AwaitHeaders,
     AwaitBody(Box<Question>),
     AwaitExchange(Box<Waiting>),
-    Forwarded { origin: Option<String> },
+    Forwarded(Box<Reader>),
+    Filtering(Box<Filtering>),
     Ignored,
     Replied,
     Failed,
@@ -107,6 +133,8 @@ struct Question {
     mirrored: MirroredHeaders,
     stripped: Vec<String>,
     origin: Option<String>,
+    /// Whether it asks for a list.
+    asks_for_list: bool,
     /// Whether the host has shown any of the body.
     body_seen: bool,
 }
@@ -118,8 +146,17 @@ struct Waiting {
     key: Key,
     id: Option<Id>,
     stripped: Vec<String>,
-    origin: Option<String>,
+    reader: Reader,
     required_scopes: ScopeSet,
+}
+
+/// A response whose body is filtered.
+#[derive(Debug)]
+struct Filtering {
+    reader: Reader,
+    filter: BodyFilter,
+    /// Whether the host still holds the headers.
+    is_held: bool,
 }
 
 /// One HTTP request and its response.
@@ -156,8 +193,16 @@ impl Transaction {
             (State::AwaitExchange(waiting), Event::Tick) => {
                 self.on_tick_for_exchange(waiting, engine, now)
             }
-            (State::Forwarded { origin }, Event::ResponseHeaders(headers)) => {
-                self.on_response(headers, origin, &engine.config)
+            (State::Forwarded(reader), Event::ResponseHeaders { headers, end_of_stream }) => {
+                self.on_response(headers, reader, !end_of_stream, &engine.config)
+            }
+            (State::Filtering(filtering), Event::ResponseBody { chunk, end_of_stream }) => {
+                self.on_response_body(filtering, chunk, end_of_stream, &engine.config)
+            }
+            // The rest of a response that was given up.
+            (state @ (State::Replied | State::Failed), Event::ResponseBody { .. }) => {
+                self.state = state;
+                Step::Replace(Vec::new())
             }
             // The host repeats the end of a body, and the rest of one, while a stream waits.
             (state @ State::AwaitExchange(_), Event::RequestBody { .. }) => {
@@ -166,24 +211,28 @@ impl Transaction {
             }
             // What was decided stays decided. An answer made here passes this way too.
             (
-                state @ (State::Forwarded { .. } | State::Ignored | State::Replied),
-                Event::RequestBody { .. } | Event::Tick | Event::ResponseHeaders(_),
+                state @ (State::Forwarded(_)
+                | State::Filtering(_)
+                | State::Ignored
+                | State::Replied),
+                Event::RequestBody { .. } | Event::Tick,
             )
-            | (state @ State::AwaitHeaders, Event::Tick | Event::ResponseHeaders(_)) => {
+            | (state @ (State::Ignored | State::Replied), Event::ResponseHeaders { .. })
+            | (state @ State::AwaitHeaders, Event::Tick | Event::ResponseHeaders { .. }) => {
                 self.state = state;
                 Step::Continue(Edits::default())
             }
             // Envoy itself answers, a timeout say, while this filter holds the request.
-            (State::AwaitBody(_), Event::ResponseHeaders(_)) => {
+            (State::AwaitBody(_), Event::ResponseHeaders { .. }) => {
                 self.state = State::Replied;
                 Step::Continue(Edits::default())
             }
-            (State::AwaitExchange(waiting), Event::ResponseHeaders(_)) => {
+            (State::AwaitExchange(waiting), Event::ResponseHeaders { .. }) => {
                 engine.exchanges.abandon(&waiting.key, self.stream);
                 self.state = State::Replied;
                 Step::Continue(Edits::default())
             }
-            (State::Failed, Event::ResponseHeaders(_) | Event::Tick) => {
+            (State::Failed, Event::ResponseHeaders { .. } | Event::Tick) => {
                 Step::Continue(Edits::default())
             }
             _ => self.fail(&engine.config),
@@ -300,7 +349,7 @@ impl Transaction {
             return Step::Pause;
         };
         let mut id = None;
-        let decision = self.judge(endpoint, &question, body, &mut id);
+        let decision = self.judge(endpoint, &mut question, body, &mut id);
         about.id = id.as_ref();
         match decision {
             Err(refusal) => self.refuse(config, &refusal, about, question.origin.as_deref()),
@@ -316,13 +365,12 @@ impl Transaction {
     fn judge(
         &mut self,
         endpoint: &Endpoint,
-        question: &Question,
+        question: &mut Question,
         body: &[u8],
         id: &mut Option<Id>,
     ) -> Result<Permit, Refusal> {
-        let caller = &question.caller;
         if question.verb != Verb::Message {
-            return endpoint.policy.decide_baseline(caller).map_err(Refusal::Denied);
+            return endpoint.policy.decide_baseline(&question.caller).map_err(Refusal::Denied);
         }
         let operation = mcp::parse(body, &Limits::default()).map_err(|error| {
             *id = error.id().cloned();
@@ -335,8 +383,9 @@ impl Transaction {
         })?;
         self.record.operation(&operation);
         id.clone_from(&operation.id);
+        question.asks_for_list = List::of(operation.method).is_some();
         question.mirrored.check(&operation).map_err(Refusal::Header)?;
-        endpoint.policy.decide(caller, &operation).map_err(Refusal::Denied)
+        endpoint.policy.decide(&question.caller, &operation).map_err(Refusal::Denied)
     }
 
     fn exchange(
@@ -348,25 +397,27 @@ impl Transaction {
         engine: &mut Engine,
         now: Now,
     ) -> Step {
-        let Question { caller, stripped, origin, .. } = question;
+        let Question { caller, stripped, origin, endpoint, asks_for_list, .. } = question;
+        let reader = Reader { caller, endpoint, asks_for_list, origin };
         let Some(target) = permit.target().map(Rc::clone) else {
-            return self.forward(permit, &Credential::WithoutToken, stripped, origin);
+            return self.forward(permit, &Credential::WithoutToken, stripped, reader);
         };
         let Engine { config, exchanges, .. } = engine;
-        let (key, step) = match exchanges.ask(&config.exchange, &caller, &target, self.stream, now)
-        {
+        let caller = &reader.caller;
+        let (key, step) = match exchanges.ask(&config.exchange, caller, &target, self.stream, now) {
             Answer::Delegated(delegated) => {
                 self.record.delegated(&target, &delegated, Source::Cached);
-                return self.forward(permit, &Credential::Delegation(&delegated), stripped, origin);
+                return self.forward(permit, &Credential::Delegation(&delegated), stripped, reader);
             }
             Answer::Refused(error) => {
                 let about = About { id: id.as_ref(), required_scopes: Some(&required_scopes) };
-                return self.refuse(config, &Refusal::Exchange(error), about, origin.as_deref());
+                let origin = reader.origin.as_deref();
+                return self.refuse(config, &Refusal::Exchange(error), about, origin);
             }
             Answer::Wait(key) => (key, Step::Pause),
             Answer::Call(callout) => (callout.key.clone(), Step::Call(callout)),
         };
-        let waiting = Waiting { permit, key, id, stripped, origin, required_scopes };
+        let waiting = Waiting { permit, key, id, stripped, reader, required_scopes };
         self.state = State::AwaitExchange(Box::new(waiting));
         step
     }
@@ -377,18 +428,18 @@ impl Transaction {
         result: Result<&Rc<Delegated>, &ExchangeError>,
         config: &Config,
     ) -> Step {
-        let Waiting { permit, id, stripped, origin, required_scopes, .. } = waiting;
+        let Waiting { permit, id, stripped, reader, required_scopes, .. } = waiting;
         match result {
             Ok(delegated) => {
                 if let Some(target) = permit.target() {
                     self.record.delegated(target, delegated, Source::Exchanged);
                 }
-                self.forward(permit, &Credential::Delegation(delegated), stripped, origin)
+                self.forward(permit, &Credential::Delegation(delegated), stripped, reader)
             }
             Err(error) => {
                 let about = About { id: id.as_ref(), required_scopes: Some(&required_scopes) };
                 let refusal = Refusal::Exchange(error.clone());
-                self.refuse(config, &refusal, about, origin.as_deref())
+                self.refuse(config, &refusal, about, reader.origin.as_deref())
             }
         }
     }
@@ -420,7 +471,7 @@ impl Transaction {
         engine.exchanges.abandon(&waiting.key, self.stream);
         let about = About { id: waiting.id.as_ref(), ..About::default() };
         let refusal = Refusal::Undecided("the token exchange did not end in time");
-        self.refuse(&engine.config, &refusal, about, waiting.origin.as_deref())
+        self.refuse(&engine.config, &refusal, about, waiting.reader.origin.as_deref())
     }
 
     fn is_in_time(&self, engine: &Engine, now: Now) -> bool {
@@ -428,16 +479,58 @@ impl Transaction {
         waited < engine.config.limits.decision_time.as_std()
     }
 
-    fn on_response(&mut self, headers: Headers, origin: Option<String>, config: &Config) -> Step {
+    fn on_response(
+        &mut self,
+        headers: Headers,
+        reader: Box<Reader>,
+        has_body: bool,
+        config: &Config,
+    ) -> Step {
         self.record.answered(response::status(headers));
-        match response::head(headers, origin.as_deref()) {
+        let refusal = match response::head(headers, &reader, has_body) {
             Head::Pass(edits) => {
-                self.state = State::Forwarded { origin };
-                Step::Continue(edits)
+                self.state = State::Forwarded(reader);
+                return Step::Continue(edits);
             }
-            Head::DelegationRejected => {
-                let refusal = Refusal::DelegationRejected;
-                self.refuse(config, &refusal, About::default(), origin.as_deref())
+            Head::Filter(edits, filter) => {
+                let is_held = filter.is_prompt();
+                let filtering = Filtering { reader: *reader, filter, is_held };
+                self.state = State::Filtering(Box::new(filtering));
+                return Step::Filter { edits, hold: is_held };
+            }
+            Head::Unfilterable(error) => Refusal::Unfilterable(error),
+            Head::DelegationRejected => Refusal::DelegationRejected,
+        };
+        self.refuse(config, &refusal, About::default(), reader.origin.as_deref())
+    }
+
+    fn on_response_body(
+        &mut self,
+        mut filtering: Box<Filtering>,
+        chunk: &[u8],
+        end_of_stream: bool,
+        config: &Config,
+    ) -> Step {
+        let Filtering { reader, filter, is_held } = &mut *filtering;
+        let Some(endpoint) = config.endpoints.get(reader.endpoint) else {
+            return self.fail(config);
+        };
+        let shows =
+            |list: List, key: &str| endpoint.policy.shows(&reader.caller, &list.object(key.into()));
+        match filter.chunk(chunk, end_of_stream, &shows) {
+            Ok(passed) => {
+                *is_held = false;
+                self.state = State::Filtering(filtering);
+                Step::Replace(passed)
+            }
+            Err(error) if *is_held => {
+                let refusal = Refusal::Unfilterable(error);
+                self.refuse(config, &refusal, About::default(), reader.origin.as_deref())
+            }
+            Err(error) => {
+                self.record.refused(&Refusal::Unfilterable(error));
+                self.state = State::Replied;
+                Step::Reset
             }
         }
     }
@@ -447,9 +540,9 @@ impl Transaction {
         permit: Permit,
         credential: &Credential,
         stripped: Vec<String>,
-        origin: Option<String>,
+        reader: Reader,
     ) -> Step {
-        self.state = State::Forwarded { origin };
+        self.state = State::Forwarded(Box::new(reader));
         Step::Continue(upstream::forward(permit, credential, stripped))
     }
 
@@ -497,6 +590,7 @@ fn question(
         mirrored,
         stripped,
         origin: None,
+        asks_for_list: false,
         body_seen: false,
     })
 }

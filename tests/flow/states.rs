@@ -9,11 +9,19 @@ use mcp_deputy::transaction::{Event, Step};
 
 use super::stage::*;
 
-const STATES: [&str; 7] =
-    ["await_headers", "await_body", "await_exchange", "forwarded", "ignored", "replied", "failed"];
+const STATES: [&str; 8] = [
+    "await_headers",
+    "await_body",
+    "await_exchange",
+    "forwarded",
+    "filtering",
+    "ignored",
+    "replied",
+    "failed",
+];
 
-const EVENTS: [&str; 7] =
-    ["headers", "more_body", "whole_body", "exchanged", "refused", "tick", "response"];
+const EVENTS: [&str; 8] =
+    ["headers", "more_body", "whole_body", "exchanged", "refused", "tick", "response", "chunk"];
 
 fn reach(stage: &mut Stage, state: &str) -> Stream {
     match state {
@@ -23,6 +31,11 @@ fn reach(stage: &mut Stage, state: &str) -> Stream {
         "forwarded" => {
             let issued = issued(&delegation("ledger:ListAccounts"));
             stage.exchange(&token(serde_json::json!({})), "listAccounts", issued).0
+        }
+        "filtering" => {
+            let mut stream = reach(stage, "forwarded");
+            let _ = stream.response(stage, &[("content-type", "text/event-stream")]);
+            stream
         }
         "ignored" => {
             let mut stream = stage.begin();
@@ -55,7 +68,8 @@ fn meet(stage: &mut Stage, stream: &mut Stream, event: &str) -> Step {
         }
         "refused" => stream.event(stage, Event::Exchanged(Err(&ExchangeError::NoAnswer))),
         "tick" => stream.event(stage, Event::Tick),
-        _ => stream.event(stage, Event::ResponseHeaders(headers)),
+        "chunk" => stream.chunk(stage, b"data: 1\n\n", false),
+        _ => stream.event(stage, Event::ResponseHeaders { headers, end_of_stream: false }),
     }
 }
 
@@ -66,6 +80,10 @@ fn shape(step: &Step) -> String {
         Step::Pause => "pause".into(),
         Step::Call(_) => "call".into(),
         Step::Reply(reply) => reply.status.to_string(),
+        Step::Filter { .. } => "filter".into(),
+        Step::Replace(chunk) if chunk.is_empty() => "nothing".into(),
+        Step::Replace(_) => "replace".into(),
+        Step::Reset => "reset".into(),
     }
 }
 
@@ -83,15 +101,16 @@ fn every_state_meets_every_event() {
         table.push_str(row.trim_end());
         table.push('\n');
     }
-    //               headers  more_body whole_body exchanged refused tick   response
+    //               headers  more_body whole_body exchanged refused tick   response chunk
     let expected = "\
-await_headers   401      500      500      500      500      pass     pass
-await_body      500      pause    400      500      500      pause    pass
-await_exchange  500      pause    pause    forward  503      pause    pass
-forwarded       500      pass     pass     500      500      pass     pass
-ignored         500      pass     pass     500      500      pass     pass
-replied         500      pass     pass     500      500      pass     pass
-failed          500      500      500      500      500      pass     pass
+await_headers   401      500      500      500      500      pass     pass     500
+await_body      500      pause    400      500      500      pause    pass     500
+await_exchange  500      pause    pause    forward  503      pause    pass     500
+forwarded       500      pass     pass     500      500      pass     pass     500
+filtering       500      pass     pass     500      500      pass     500      replace
+ignored         500      pass     pass     500      500      pass     pass     500
+replied         500      pass     pass     500      500      pass     pass     nothing
+failed          500      500      500      500      500      pass     pass     nothing
 ";
     assert_eq!(table, expected, "\n{table}");
 }
