@@ -122,8 +122,8 @@ fn every_subset_of_a_list_is_well_formed() {
         let out = message().chunk(input.as_bytes(), true, &shows).unwrap();
         let out: serde_json::Value = serde_json::from_slice(&out).unwrap();
         let tools = out["result"]["tools"].as_array().unwrap();
-        let shown: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
-        assert_eq!(shown, expected.iter().map(|name| &***name).collect::<Vec<_>>());
+        let names_shown: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+        assert_eq!(names_shown, expected.iter().map(|name| &***name).collect::<Vec<_>>());
     }
 }
 
@@ -194,7 +194,7 @@ fn p14_what_two_readers_could_read_differently_fails() {
         (result(r#""a":01,"tools":[]"#), syntax),
         (result(r#""a":"\x","tools":[]"#), syntax),
         (result(r#""a":,"tools":[]"#), syntax),
-        (result(r#"tools:[]"#), syntax),
+        (result(r"tools:[]"), syntax),
         (result(r#""tools":[]"#) + "{}", syntax),
         (result(r#""tools":[]"#) + r#","tools""#, syntax),
         (r#"{"result":{"tools":[{"name":"a"}]"#.into(), ResponseError::Truncated),
