@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::answer::Refusal;
 use crate::clock::Now;
 use crate::exchange::{Delegated, Target};
+use crate::fingerprint::fingerprint;
 use crate::mcp::{Object, Operation};
 use crate::policy::{Denial, Permit};
 use crate::token::Caller;
@@ -122,6 +123,11 @@ impl Record {
         self.prior_actors = texts(&claims.actors);
         let id = claims.id.clone().unwrap_or_else(|| caller.token.fingerprint());
         self.token_id = Some(text(&id));
+    }
+
+    /// The token that was sent is not accepted: what it says of itself is not worth recording.
+    pub fn rejected(&mut self, token: &str) {
+        self.token_id = Some(fingerprint(token.as_bytes()).into());
     }
 
     /// For what.

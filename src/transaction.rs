@@ -300,7 +300,10 @@ impl Transaction {
             .map_err(Refusal::Request)
             .and_then(|token| {
                 let (issuers, scopes) = (&config.issuers, &config.scopes);
-                engine.callers.verify(token, issuers, scopes, now).map_err(Refusal::Token)
+                engine.callers.verify(token, issuers, scopes, now).map_err(|error| {
+                    self.record.rejected(token);
+                    Refusal::Token(error)
+                })
             })
             .and_then(|caller| {
                 self.record.caller(&caller);
