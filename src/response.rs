@@ -99,7 +99,9 @@ fn body_filter(headers: Headers, asks_for_list: bool) -> Result<Option<BodyFilte
     }
     check_content_encoding(&values("content-encoding"))
         .map_err(|_| ResponseError::ContentEncoding)?;
-    if names_event_stream {
+    if types.is_empty() {
+        Ok(Some(BodyFilter::Empty))
+    } else if names_event_stream {
         match types.as_slice() {
             [value] if essence(value).eq_ignore_ascii_case(EVENT_STREAM) => {
                 Ok(Some(BodyFilter::Events(EventFilter::new(LONGEST_EVENT))))
@@ -128,6 +130,8 @@ fn essence(value: &[u8]) -> &[u8] {
 /// What a body that could hold a list must pass.
 #[derive(Debug)]
 pub enum BodyFilter {
+    /// No body, though its length was not told: it has no media type.
+    Empty,
     /// One message or batch, `application/json`.
     Message(ListFilter),
     /// Messages in a stream of events, `text/event-stream`.
@@ -148,6 +152,8 @@ impl BodyFilter {
     ) -> Result<Vec<u8>, ResponseError> {
         let mut out = Vec::with_capacity(chunk.len());
         match self {
+            Self::Empty if chunk.is_empty() => {}
+            Self::Empty => return Err(ResponseError::MediaType),
             Self::Message(filter) => {
                 filter.chunk(chunk, shows, &mut out)?;
                 if end_of_stream {
@@ -163,7 +169,7 @@ impl BodyFilter {
     /// be silent for long.
     #[must_use]
     pub fn is_prompt(&self) -> bool {
-        matches!(self, Self::Message(_))
+        !matches!(self, Self::Events(_))
     }
 }
 

@@ -353,6 +353,7 @@ fn headers(of: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
 fn kind(of: &[(&str, &str)], asks_for_list: bool) -> &'static str {
     match body_filter(Headers(&headers(of)), asks_for_list) {
         Ok(None) => "pass",
+        Ok(Some(BodyFilter::Empty)) => "empty",
         Ok(Some(BodyFilter::Message(_))) => "message",
         Ok(Some(BodyFilter::Events(_))) => "events",
         Err(error) => error.detail(),
@@ -378,7 +379,9 @@ fn p01_p03_the_media_type_decides_in_any_spelling() {
         assert_eq!(kind(&[("content-type", value)], true), for_list, "{value}");
         assert_eq!(kind(&[("content-type", value)], false), otherwise, "{value}");
     }
-    assert_eq!(kind(&[], true), "media_type");
+    assert_eq!(kind(&[], true), "empty");
+    assert_eq!(run(|| BodyFilter::Empty, &[]).as_deref(), Ok(""));
+    assert_eq!(run(|| BodyFilter::Empty, &[b"{"]), Err(ResponseError::MediaType));
     assert_eq!(kind(&[], false), "pass");
     let two = [("content-type", "application/json"), ("content-type", "text/event-stream")];
     assert_eq!((kind(&two, true), kind(&two, false)), ("media_type", "media_type"));
