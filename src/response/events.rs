@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr2, memchr2_iter, memchr3};
+
 use super::ResponseError;
 use super::lists::{ListFilter, Shows};
 use crate::mcp::List;
@@ -59,7 +61,7 @@ impl EventFilter {
             rest = after;
         }
         self.after_cr &= chunk.is_empty();
-        while let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+        while let Some(end) = memchr2(b'\n', b'\r', rest) {
             let (line, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
             self.hold(line)?;
             let (terminator, after) = match after {
@@ -172,9 +174,17 @@ fn text(event: &[u8]) -> Cow<'_, [u8]> {
     text
 }
 
-/// The lines of an event, none of which is blank.
+/// The lines of an event, each of which has its end; none is blank, but that CRLF looks like one.
 fn lines(event: &[u8]) -> impl Iterator<Item = &[u8]> {
-    event.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.is_empty())
+    let mut ends = memchr2_iter(b'\n', b'\r', event);
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let end = ends.next()?;
+        let line = event.get(start..end);
+        start = end.saturating_add(1);
+        line
+    })
+    .filter(|line| !line.is_empty())
 }
 
 /// The value of a `data` line. Other names, also in other case, are other fields.
@@ -190,7 +200,7 @@ fn data(line: &[u8]) -> Option<&[u8]> {
 /// is mostly other things.
 fn may_hold_list(event: &[u8]) -> bool {
     let mut rest = event;
-    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0xc5)) {
+    while let Some(at) = memchr3(b'"', b'\\', 0xc5, rest) {
         let (_, found) = rest.split_at_checked(at).unwrap_or((&[], rest));
         let is_name = |name: &str| {
             let (start, end) = (1, name.len().saturating_add(1));

@@ -7,6 +7,8 @@
 
 use std::collections::BTreeSet;
 
+use memchr::memchr2;
+
 use super::ResponseError;
 use crate::json::{self, JsonError, Limits, Observer, Token, fold, walk};
 use crate::mcp::List;
@@ -370,27 +372,26 @@ struct Scan {
 impl Scan {
     /// How many of `bytes` belong to the value, and whether it ends there.
     fn take(&mut self, bytes: &[u8]) -> (usize, bool) {
-        for (index, byte) in bytes.iter().enumerate() {
+        let mut index = 0;
+        while let Some((byte, rest)) = bytes.get(index..).and_then(<[u8]>::split_first) {
             let next = index.saturating_add(1);
-            if self.in_string {
-                match byte {
-                    _ if self.escaped => self.escaped = false,
-                    b'\\' => self.escaped = true,
-                    b'"' => {
-                        self.in_string = false;
-                        if self.depth == 0 {
-                            return (next, true);
-                        }
-                    }
-                    _ => {}
-                }
-                continue;
-            }
+            index = next;
             match byte {
-                b'"' => self.in_string = true,
+                _ if self.escaped => self.escaped = false,
+                b'\\' if self.in_string => self.escaped = true,
+                b'"' => {
+                    self.in_string = !self.in_string;
+                    if !self.in_string && self.depth == 0 {
+                        return (next, true);
+                    }
+                }
+                _ if self.in_string => {
+                    let special = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+                    index = next.saturating_add(special);
+                }
                 b'{' | b'[' => self.depth = self.depth.saturating_add(1),
                 b'}' | b']' | b',' | b' ' | b'\t' | b'\n' | b'\r' if self.depth == 0 => {
-                    return (index, true);
+                    return (next.saturating_sub(1), true);
                 }
                 b'}' | b']' => {
                     self.depth = self.depth.saturating_sub(1);
