@@ -7,6 +7,7 @@
 mod draft;
 mod error;
 mod header;
+mod list;
 mod media;
 mod message;
 mod method;
@@ -16,6 +17,7 @@ mod tests;
 
 pub use error::BodyError;
 pub use header::{HeaderError, MirroredHeaders};
+pub use list::List;
 pub use media::{MediaError, check_content_encoding, check_content_type};
 pub use message::{Id, Object, Operation, is_name, parse};
 pub use method::{Class, Method};

@@ -16,6 +16,7 @@
 mod answers;
 mod exchange;
 mod intake;
+mod lists;
 mod objects;
 mod sessions;
 mod stage;
