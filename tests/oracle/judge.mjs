@@ -7,36 +7,54 @@ import { isDeepStrictEqual } from 'node:util';
  */
 export function judge(bodies, executions, records) {
   const byId = Map.groupBy(records, ({ request_id: id }) => id);
-  const seen = new Set();
-  return executions.flatMap((execution) => {
-    const ofThis = byId.get(execution.request) ?? [];
-    const body = bodies.get(Number(execution.input));
-    const problems = problemsOf(execution, ofThis, body);
-    if (seen.has(execution.request)) problems.push('a second execution of one request');
-    seen.add(execution.request);
-    return problems.length ? [{ problems, execution, records: ofThis, body: body?.toString('latin1') }] : [];
+  const byRequest = Map.groupBy(executions, ({ request, input }) => `${request} ${input}`);
+  return [...byRequest.values()].flatMap((ofThis) => {
+    const [{ request, input }] = ofThis;
+    const body = bodies.get(Number(input));
+    return judgeRequest(ofThis, byId.get(request) ?? [], body).map((one) => ({ ...one, input: Number(input), body: body?.toString('latin1') }));
   });
 }
 
-function problemsOf(execution, records, body) {
-  const problems = [];
-  const agree = (what, ...values) => {
-    if (!values.every((value) => isDeepStrictEqual(value, values[0]))) problems.push(what);
-  };
+/** A body is one message or, under 2025-03-26, a batch, which its record lists. Each message is executed once at most. */
+function judgeRequest(executions, records, body) {
+  const messages = [parse(body) ?? {}].flat();
   const [record] = records;
-  if (records.length !== 1 || record.decision !== 'allow') problems.push('not exactly one record that allows it');
+  const asked = record?.batch ?? [record];
+  const left = new Set(messages.keys());
+  return executions.flatMap((execution) => {
+    const index = [...left].find((i) => !differences(execution, messages[i], asked[i]).length) ?? [...left][0];
+    left.delete(index);
+    const problems = differences(execution, messages[index], asked[index]);
+    if (records.length !== 1 || record.decision !== 'allow') problems.push('not exactly one record that allows it');
+    if (asked.length !== messages.length) problems.push('not as many messages in the record as in the body');
+    return problems.length ? [{ problems, execution, records }] : [];
+  });
+}
+
+/** Between what was executed, what the client sent, and what the record says. */
+function differences(execution, message, asked) {
+  const problems = [];
+  const agree = (problem, one, other) => { if (!isDeepStrictEqual(one, other)) problems.push(problem); };
   if (execution.tool === 'secret_tool') problems.push('no rule allows this tool');
-  const message = parse(body);
-  agree('method', execution.method, record?.method, message?.method);
+  agree('not the method of the record', execution.method, asked?.method);
+  agree('not the method of the body', execution.method, message?.method);
   if (execution.method === 'tools/call') {
-    agree('tool', execution.tool, record?.tool, message?.params?.name);
-    agree('arguments', comparable(execution.arguments), comparable(message?.params?.arguments));
+    agree('not the tool of the record', execution.tool, asked?.tool);
+    agree('not the tool of the body', execution.tool, message?.params?.name);
+    agree('not the arguments of the body', comparable(execution.arguments), comparable(message?.params?.arguments));
   }
   return problems;
 }
 
-// Absent arguments are none. Through JSON, since the server's log is: what is not finite is null there, and -0 is 0.
-const comparable = (args) => JSON.parse(JSON.stringify(args ?? {}));
+/**
+ * Absent arguments are none. Through JSON, since the server's log is: what is not finite is null there, and -0 is 0.
+ * An argument `__proto__` is left out: the SDKs in TypeScript drop it (zod does), so the tool sees less than was sent.
+ */
+function comparable(args) {
+  const copy = JSON.parse(JSON.stringify(args ?? {}));
+  delete copy.__proto__;
+  return copy;
+}
 
 function parse(body) {
   try {

@@ -109,7 +109,7 @@ async function send({ count, source, port, server, stack, direct }) {
     const ids = new Set(records().map(({ request_id: id }) => id));
     return executions.every(({ request }) => ids.has(request));
   }, 'the records', { seconds: 5 }).catch(() => {}); // the judge says which are missing
-  const disagreements = judge(bodies, executions, records()).map((one) => ({ kind: kinds.get(Number(one.execution.input)), ...one }));
+  const disagreements = judge(bodies, executions, records()).map((one) => ({ kind: kinds.get(one.input), ...one }));
   return { disagreements, executions, statuses, tally: tallyOf(kinds, executions) };
 }
 
