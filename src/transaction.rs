@@ -14,7 +14,7 @@ use crate::config::{Config, Endpoint};
 use crate::exchange::reply::ExchangeError;
 use crate::exchange::{Answer, Callout, Delegated, Exchanges, Key};
 use crate::json::Limits;
-use crate::mcp::{self, BodyError, Id, MirroredHeaders};
+use crate::mcp::{self, Body, BodyError, HeaderError, Id, MirroredHeaders};
 use crate::policy::{Denial, Permit};
 use crate::request::{self, Headers, Intake, RequestError, Verb};
 use crate::response::{self, Head};
@@ -104,7 +104,8 @@ struct Question {
     endpoint: usize,
     caller: Rc<Caller>,
     verb: Verb,
-    mirrored: MirroredHeaders,
+    /// An error in them waits for the body, which has the id that the answer repeats.
+    mirrored: Result<MirroredHeaders, HeaderError>,
     stripped: Vec<String>,
     origin: Option<String>,
     /// Whether the host has shown any of the body.
@@ -234,7 +235,7 @@ impl Transaction {
                 self.state = State::Ignored;
                 return Step::Continue(Edits::default());
             }
-            Ok(Intake::Metadata) => return self.serve(metadata(config)),
+            Ok(Intake::Metadata(document)) => return self.serve(metadata(document)),
             Ok(Intake::Preflight) => return self.serve(preflight(origin.as_deref())),
             Ok(Intake::Endpoint(endpoint)) => endpoint,
             Err(error) => {
@@ -324,7 +325,12 @@ impl Transaction {
         if question.verb != Verb::Message {
             return endpoint.policy.decide_baseline(caller).map_err(Refusal::Denied);
         }
-        let operation = mcp::parse(body, &Limits::default()).map_err(|error| {
+        let limits = Limits::default();
+        let mirrored = question.mirrored.as_ref().map_err(|error| {
+            *id = mcp::read_id(body, &limits);
+            Refusal::Header(error.clone())
+        })?;
+        let body = mcp::parse(body, mirrored.revision(), &limits).map_err(|error| {
             *id = error.id().cloned();
             match error {
                 BodyError::InvalidName { .. } => Refusal::Denied(Denial::nothing(
@@ -333,10 +339,18 @@ impl Transaction {
                 error => Refusal::Body(error),
             }
         })?;
-        self.record.operation(&operation);
-        id.clone_from(&operation.id);
-        question.mirrored.check(&operation).map_err(Refusal::Header)?;
-        endpoint.policy.decide(caller, &operation).map_err(Refusal::Denied)
+        match body {
+            Body::One(operation) => {
+                self.record.operation(&operation);
+                id.clone_from(&operation.id);
+                mirrored.check(&operation).map_err(Refusal::Header)?;
+                endpoint.policy.decide(caller, &operation).map_err(Refusal::Denied)
+            }
+            Body::Batch(operations) => {
+                self.record.batch(&operations);
+                endpoint.policy.decide_batch(caller, &operations).map_err(Refusal::Denied)
+            }
+        }
     }
 
     fn exchange(
@@ -480,15 +494,19 @@ fn question(
     caller: Rc<Caller>,
     headers: Headers,
 ) -> Result<Question, Refusal> {
-    let verb = request::verb(headers).map_err(Refusal::Request)?;
+    let mirrored = MirroredHeaders::read(headers);
+    let revision = mirrored.as_ref().ok().map(MirroredHeaders::revision);
+    let verb = request::verb(headers, revision).map_err(Refusal::Request)?;
     if verb == Verb::Message {
         let values = |name| headers.all(name).collect::<Vec<_>>();
         mcp::check_content_type(&values("content-type")).map_err(Refusal::Media)?;
         mcp::check_content_encoding(&values("content-encoding")).map_err(Refusal::Media)?;
     }
-    let mirrored = MirroredHeaders::read(headers).map_err(Refusal::Header)?;
+    if let (Verb::OpenStream | Verb::EndSession, Err(error)) = (verb, &mirrored) {
+        return Err(Refusal::Header(error.clone()));
+    }
     let mut stripped = config.strip_request_headers.found(headers);
-    stripped.extend(mirrored.meaningless());
+    stripped.extend(mirrored.iter().flat_map(MirroredHeaders::meaningless));
     let index = config.endpoints.iter().position(|known| std::ptr::eq(known, endpoint));
     Ok(Question {
         endpoint: index.ok_or(Refusal::Failed)?,

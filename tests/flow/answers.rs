@@ -134,8 +134,6 @@ fn what_no_rule_names_is_refused_in_a_way_that_the_model_reads() {
             object("prompts/get", json!({"name": "x"})),
             "Access denied: no rule allows the prompt x.",
         ),
-        (object("tasks/get", json!({"taskId": "x"})), "Access denied: no rule allows tasks/get."),
-        (object("tasks/list", json!({})), "Access denied: no rule allows tasks/list."),
         (
             object(
                 "completion/complete",
