@@ -1,4 +1,5 @@
-# `make` prints the targets. What they install goes into target/ and demo/node_modules.
+# `make` prints the targets. What they install goes into target/, demo/node_modules and
+# tests/conformance/node_modules.
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -47,6 +48,13 @@ smoke-test: ## check that what `make up` started is healthy
 test: tools build ## run every test
 	tests/run
 
+conformance: tools tests/conformance/node_modules/.ready build ## run the official MCP conformance suite against a server alone and through the filter
+	$(NODE) tests/conformance/run.mjs
+
+tests/conformance/node_modules/.ready: tests/conformance/package-lock.json
+	npm ci --prefix tests/conformance --no-audit --no-fund --loglevel=error
+	touch $@
+
 lint: ## check formatting and lints, natively and for wasm
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
@@ -58,8 +66,8 @@ render: ## render envoy.yaml, filter.yaml and the schemas anew
 		cargo run --quiet --bin deputy -- schema $$name > schema/$$name.schema.json; done
 
 clean: ## remove what was built and installed
-	rm -rf target dist demo/node_modules
+	rm -rf target dist demo/node_modules tests/conformance/node_modules
 
 tools: $(VENV)/.ready demo/node_modules/.ready
 
-.PHONY: help tools init build demo up down smoke-test test lint render clean
+.PHONY: help tools init build demo up down smoke-test test conformance lint render clean
