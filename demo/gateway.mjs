@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { root } from './keys.mjs';
+import { root, writeAtomically } from './keys.mjs';
 import { startProcess, until } from './process.mjs';
 
 const {
@@ -18,16 +18,17 @@ const missingForGateway = () => [DEPUTY, DEPUTY_WASM, ENVOY].find((path) => !exi
 
 /**
  * `place`: `{ directory, keys, ports: { gateway, admin }, resource, issuer, authorizationServer, ledger, log }`;
- * `authorizationServer` and `ledger` are host:port. `config` and `set` change what is rendered.
+ * `authorizationServer` and `ledger` are host:port. `config` and `set` change what is rendered; `edit`,
+ * by file name, what is made of the text: `{ 'filter.yaml': (text) => text }`; `env` adds to Envoy's environment.
  */
-export async function startGateway(place, { config, set } = {}) {
+export async function startGateway(place, { config, set, edit, env } = {}) {
   const missing = missingForGateway();
   if (missing) throw new Error(`${missing} is missing; \`make init build\` makes it`);
   const directory = join(place.directory, 'gateway');
-  await renderGateway(directory, place, config, set);
+  await renderGateway(directory, place, { config, set, edit });
 
   const envoy = startProcess(ENVOY, ['-c', join(directory, 'envoy.yaml'), '--concurrency', '2', '--disable-hot-restart',
-    '--log-level', 'warning', '--component-log-level', 'wasm:info'], { log: place.log });
+    '--log-level', 'warning', '--component-log-level', 'wasm:info'], { env, log: place.log });
   const adminUrl = `http://127.0.0.1:${place.ports.admin}`;
   const get = async (path) => {
     const response = await fetch(adminUrl + path);
@@ -47,7 +48,9 @@ export async function startGateway(place, { config, set } = {}) {
     async reconfigure(changes = {}) {
       const filter = () => readFileSync(join(directory, 'filter.yaml'), 'utf8');
       const [before, old] = [await discoveryCounters(get), filter()];
-      await renderGateway(directory, place, changes.config ?? config, { ...set, ...changes.set });
+      await renderGateway(directory, place, {
+        config: changes.config ?? config, set: { ...set, ...changes.set }, edit: changes.edit ?? edit,
+      });
       if (filter() === old) return 'unchanged';
       return until(async () => {
         const now = await discoveryCounters(get);
@@ -58,9 +61,10 @@ export async function startGateway(place, { config, set } = {}) {
   };
 }
 
-/** Writes `envoy.yaml` and `filter.yaml` into `directory`. */
-export async function renderGateway(directory, place, config = DEPUTY_CONFIG, set = {}) {
-  mkdirSync(directory, { recursive: true });
+/** Writes `envoy.yaml` and `filter.yaml` into `directory`: rendered and edited beside it, then moved into place. */
+export async function renderGateway(directory, place, { config = DEPUTY_CONFIG, set = {}, edit = {} } = {}) {
+  const rendered = join(directory, 'rendered');
+  mkdirSync(rendered, { recursive: true });
   const settings = {
     'protected_resource.resource': place.resource,
     'protected_resource.authorization_servers[0]': place.issuer,
@@ -79,9 +83,13 @@ export async function renderGateway(directory, place, config = DEPUTY_CONFIG, se
   };
   const args = Object.entries(settings).flatMap(([path, value]) => ['--set', `${path}=${value}`]);
   try {
-    await promisify(execFile)(DEPUTY, ['render', '--config', config, '--out', directory, ...args], { cwd: root });
+    await promisify(execFile)(DEPUTY, ['render', '--config', config, '--out', rendered, ...args], { cwd: root });
   } catch (error) {
     throw new Error(`deputy render: ${error.stderr || error.message}`);
+  }
+  for (const name of ['envoy.yaml', 'filter.yaml']) {
+    const text = readFileSync(join(rendered, name), 'utf8');
+    writeAtomically(join(directory, name), edit[name]?.(text) ?? text);
   }
 }
 

@@ -24,7 +24,7 @@ const host = (url) => new URL(url).host;
  *
  * - `state`, `directory`: as STATE and DIRECTORY above
  * - `ports`: `{ gateway, admin, authorizationServer, ledger }`, each a free one if absent
- * - `gateway`: `false` starts no Envoy; `{ config, set }` changes what `deputy render` is given
+ * - `gateway`: `false` starts no Envoy; `{ config, set, edit, env }` changes what it is given, see gateway.mjs
  * - `upstream`: host:port of another MCP server, in the ledger's place
  */
 export async function startStack(options = {}) {
@@ -117,7 +117,7 @@ class Stack {
 
   stopGateway() { return this.#stop('gateway'); }
 
-  /** `{ config, set }` for `deputy render`; resolves to 'accepted', 'rejected' or 'unchanged'. */
+  /** `{ config, set, edit }` as at the start, `set` added to that one; resolves to 'accepted', 'rejected' or 'unchanged'. */
   reconfigure(changes) { return this.#parts.gateway.reconfigure(changes); }
 
   get pids() { return Object.fromEntries(Object.entries(this.#parts).map(([name, part]) => [name, part.pid])); }

@@ -10,6 +10,7 @@ use crate::exchange::reply::ExchangeError;
 use crate::mcp::{BodyError, HeaderError, Id, MediaError, UnsupportedRevision};
 use crate::policy::{Denial, Remedy};
 use crate::request::RequestError;
+use crate::session::SessionError;
 use crate::token::{ScopeSet, TokenError};
 
 /// An answer that does not come from upstream.
@@ -30,6 +31,8 @@ pub enum Refusal {
     Request(RequestError),
     /// By its token.
     Token(TokenError),
+    /// By its session.
+    Session(SessionError),
     /// By the kind of its body.
     Media(MediaError),
     /// The body is over the limit.
@@ -44,6 +47,8 @@ pub enum Refusal {
     Exchange(ExchangeError),
     /// The MCP server does not accept the delegation token.
     DelegationRejected,
+    /// The MCP server opens a session that cannot be bound to the caller.
+    SessionNotBound(SessionError),
     /// No decision in time; the text says what it waited for.
     Undecided(&'static str),
     /// An event that the state does not expect, or a host that fails.
@@ -60,6 +65,7 @@ impl Refusal {
         match self {
             Self::Request(error) => error.reason(),
             Self::Token(error) => error.reason(),
+            Self::Session(error) | Self::SessionNotBound(error) => error.reason(),
             Self::Media(error) => error.reason(),
             Self::TooLarge => "body_too_large",
             Self::Body(error) => error.reason(),
@@ -143,6 +149,11 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
         Refusal::Request(RequestError::UnexpectedBody) => {
             plain(400, "A request of this HTTP method has no body.")
         }
+        Refusal::Session(SessionError::Missing) => {
+            plain(403, "Last-Event-ID goes with the session that it belongs to.")
+        }
+        // The client starts a new one (MCP 2025-11-25, session management).
+        Refusal::Session(_) => plain(404, "Session not found."),
         Refusal::Media(_) => {
             plain(415, "Send application/json, in UTF-8 and without content encoding.")
         }
@@ -171,6 +182,9 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
         }
         Refusal::DelegationRejected => {
             error(502, INTERNAL_ERROR, "The MCP server does not accept the delegation token.")
+        }
+        Refusal::SessionNotBound(_) => {
+            error(502, INTERNAL_ERROR, "The MCP server opens a session that cannot be bound.")
         }
         Refusal::Undecided(_) => unavailable("No decision in time; retry later."),
         Refusal::Failed => error(500, INTERNAL_ERROR, "Internal error."),

@@ -10,7 +10,8 @@ use serde::Serialize;
 use crate::answer::Refusal;
 use crate::clock::Now;
 use crate::exchange::{Delegated, Target};
-use crate::mcp::{Object, Operation};
+use crate::fingerprint::fingerprint;
+use crate::mcp::{Object, Operation, Response};
 use crate::policy::{Denial, Permit};
 use crate::token::Caller;
 
@@ -63,6 +64,9 @@ pub struct Record {
     /// In place of it, if the body is a batch.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     batch: Vec<Asked>,
+    /// In place of it, if the body is a response: the server's request that it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answers: Option<&'static str>,
     decision: Decision,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
@@ -149,6 +153,11 @@ impl Record {
         self.token_id = Some(text(&id));
     }
 
+    /// The token that was sent is not accepted: what it says of itself is not worth recording.
+    pub fn rejected(&mut self, token: &str) {
+        self.token_id = Some(fingerprint(token.as_bytes()).into());
+    }
+
     /// For what.
     pub fn operation(&mut self, operation: &Operation) {
         self.asked = Asked::new(operation);
@@ -157,6 +166,11 @@ impl Record {
     /// For what, each message of a batch.
     pub fn batch(&mut self, operations: &[Operation]) {
         self.batch = operations.iter().map(Asked::new).collect();
+    }
+
+    /// To answer what.
+    pub fn response(&mut self, response: Response) {
+        self.answers = Some(response.answers());
     }
 
     /// A rule allowed it.
@@ -190,6 +204,11 @@ impl Record {
     /// It asked for what is public.
     pub fn served(&mut self) {
         self.decision = Decision::Serve;
+    }
+
+    /// It was allowed, and its answer was cut off for this reason.
+    pub fn cut_off(&mut self, reason: &'static str) {
+        self.reason = Some(reason);
     }
 
     /// The MCP server answered.

@@ -25,6 +25,7 @@ use crate::fingerprint::fingerprint;
 use crate::policy::Policy;
 use crate::policy::compile::{Surroundings, known_scopes};
 use crate::request::{Ignore, fold_path};
+use crate::session::{Environment, SessionKeys};
 use crate::token::{
     self, Expectations, KeySet, ScopeSet, ScopeTable, TrustedIssuer, is_scope_token,
 };
@@ -50,6 +51,8 @@ pub struct Config {
     pub strip_request_headers: StrippedHeaders,
     /// The token exchange.
     pub exchange: exchange::Settings,
+    /// What binds sessions to their callers.
+    pub sessions: SessionKeys,
     /// Bounds on what one request may cost.
     pub limits: pushed::Limits,
     /// The first 16 hexadecimal digits of the SHA-256 of the policies: which rules decided.
@@ -75,24 +78,26 @@ pub struct Endpoint {
 const LARGEST_BODY: usize = 16 * 1_048_576;
 
 impl Config {
-    /// Reads and compiles a pushed configuration.
+    /// Reads and compiles a pushed configuration, with the secrets that it names.
     ///
     /// # Errors
     /// Everything that is wrong with it, each with its path; nothing of it is used then.
-    pub fn parse(text: &[u8]) -> Result<Self, ConfigErrors> {
-        Self::from_value(read::value(text)?)
+    pub fn parse(text: &[u8], environment: Environment) -> Result<Self, ConfigErrors> {
+        Self::compile(read::value(text)?, Some(environment))
     }
 
-    /// Compiles a configuration that is already a JSON value.
+    /// Compiles a configuration without the secrets that it names, to check it or to use it where
+    /// there are none: it binds no session, so it accepts none.
     ///
     /// # Errors
     /// As [`Config::parse`].
     pub fn from_value(value: Value) -> Result<Self, ConfigErrors> {
-        let policy_hash = hash(value.get("policies"));
-        Self::compile(&typed(value)?, policy_hash)
+        Self::compile(value, None)
     }
 
-    fn compile(pushed: &Pushed, policy_hash: Box<str>) -> Result<Self, ConfigErrors> {
+    fn compile(value: Value, environment: Option<Environment>) -> Result<Self, ConfigErrors> {
+        let policy_hash = hash(value.get("policies"));
+        let pushed = &typed::<Pushed>(value)?;
         let mut problems = Problems::default();
         let mut warnings = Vec::new();
         let scopes = scopes(&pushed.protected_resource.scopes_supported, &mut problems);
@@ -116,6 +121,7 @@ impl Config {
         if let Some(metadata) = &pushed.authorization_server_metadata {
             authorization_server::check(metadata, servers, &mut problems);
         }
+        let sessions = SessionKeys::compile(pushed.sessions.as_ref(), environment, &mut problems);
         limits(pushed, &mut problems);
         let allowed_origins = origins(pushed, resource.as_ref(), &mut problems);
         let ignore = Ignore::compile(&pushed.ignore, &endpoints, &mut problems);
@@ -135,6 +141,7 @@ impl Config {
             ignore,
             strip_request_headers,
             exchange,
+            sessions,
             limits: pushed::Limits { ..pushed.limits },
             policy_hash,
             warnings,

@@ -133,7 +133,7 @@ impl RootContext for Root {
     fn on_configure(&mut self, _: usize) -> bool {
         let text = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, ALL);
         let text = text.ok().flatten().unwrap_or_default();
-        let config = match Config::parse(&text) {
+        let config = match Config::parse(&text, &|name| std::env::var(name).ok()) {
             Ok(config) => config,
             Err(errors) => {
                 for error in &errors.0 {
@@ -166,9 +166,11 @@ impl RootContext for Root {
             let root = worker.root;
             let calls = orphans.iter().flat_map(|orphan| worker.call(root, orphan));
             let mut steps: Vec<_> = calls.collect();
-            let undecided = worker.transactions.iter().filter(|(_, one)| one.is_undecided());
-            let undecided: Vec<u32> = undecided.map(|(stream, _)| *stream).collect();
-            steps.extend(undecided.into_iter().map(|id| (id, worker.deliver(id, Event::Tick))));
+            let waiting = worker.transactions.iter().filter(|(_, one)| one.wants_ticks());
+            let waiting: Vec<u32> = waiting.map(|(stream, _)| *stream).collect();
+            let ticked = waiting.into_iter().map(|id| (id, worker.deliver(id, Event::Tick)));
+            // A stream that flows is not one to resume.
+            steps.extend(ticked.filter(|(_, step)| !matches!(step, Step::Continue(_))));
             steps
         };
         for (stream, step) in steps {
@@ -218,6 +220,10 @@ impl Stream {
             Step::Pause => Action::Pause,
             Step::Reply(reply) => {
                 send(&reply);
+                Action::Pause
+            }
+            Step::Reset => {
+                reset();
                 Action::Pause
             }
             Step::Call(callout) => {
@@ -329,6 +335,7 @@ fn carry_out(stream: u32, step: Step) {
             }
         }
         Step::Reply(reply) => send(&reply),
+        Step::Reset => reset(),
         // Nobody who waits is told to call.
         Step::Pause | Step::Call(_) => {}
     }
@@ -344,6 +351,11 @@ fn edit(map: MapType, edits: &Edits) -> bool {
 fn send(reply: &LocalReply) {
     let headers = reply.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let _ = hostcalls::send_http_response(u32::from(reply.status), headers, Some(&reply.body));
+}
+
+/// After the headers, Envoy turns an answer into a reset of the stream.
+fn reset() {
+    send(&LocalReply { status: 502, headers: vec![], body: vec![] });
 }
 
 fn headers(map: MapType) -> Vec<(String, Vec<u8>)> {

@@ -10,6 +10,9 @@
 //!            endpoint   asks     for    they?     them        token out   it passes   record
 //! ```
 //!
+//! Between `token` and `mcp`, [`session`] sees to it that a session which the request names is the
+//! caller's own, and on the way back it binds the one that the MCP server opens.
+//!
 //! No stage does I/O. [`transaction`] runs them: an [`Event`](transaction::Event) goes in, a
 //! [`Step`](transaction::Step) comes out. `filter`, which exists in the wasm build alone, turns
 //! Envoy's callbacks into events and steps into host calls. What the host must do:
@@ -30,6 +33,7 @@ pub mod config;
 
 pub mod request;
 pub mod token;
+pub mod session;
 pub mod mcp;
 pub mod policy;
 pub mod exchange;

@@ -10,6 +10,7 @@ mod header;
 mod media;
 mod message;
 mod method;
+mod response;
 mod revision;
 #[cfg(test)]
 mod tests;
@@ -19,4 +20,5 @@ pub use header::{HeaderError, MirroredHeaders};
 pub use media::{MediaError, check_content_encoding, check_content_type};
 pub use message::{Body, Id, Object, Operation, is_name, parse, read_id};
 pub use method::{Class, Method};
+pub use response::{Response, ServerRequest};
 pub use revision::{Revision, UnsupportedRevision};

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::exchange::Target;
-use crate::mcp::{Class, Method, Object, Operation};
+use crate::mcp::{Class, Method, Object, Operation, Response, ServerRequest};
 use crate::token::{Caller, ScopeSet};
 use resources::Resources;
 pub use source::DenialShape;
@@ -21,6 +21,7 @@ pub struct Policy {
     tools: HashMap<Box<str>, Rule>,
     prompts: HashMap<Box<str>, Rule>,
     resources: Resources,
+    server_requests: Vec<ServerRequest>,
 }
 
 #[derive(Debug)]
@@ -126,6 +127,23 @@ impl Policy {
             Remedy::Nothing => Denial { remedy: Remedy::NothingByStatus, ..denial },
             _ => denial,
         })
+    }
+
+    /// Judges a response to a request of the server's.
+    ///
+    /// # Errors
+    /// The denial, if the policy does not name the request, or as for the baseline.
+    pub fn decide_response(&self, caller: &Caller, response: Response) -> Result<Permit, Denial> {
+        let allowed = match response {
+            Response::Result(request) => self.server_requests.contains(&request),
+            // No more than that the client did not do what it was asked.
+            Response::Error => !self.server_requests.is_empty(),
+            Response::Unknown => false,
+        };
+        if allowed {
+            return self.decide_baseline(caller);
+        }
+        Err(Denial::nothing("Access denied: no rule allows this response.".to_owned()))
     }
 
     /// Whoever listens to resources could read them, so each must be allowed.

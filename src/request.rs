@@ -156,6 +156,13 @@ pub fn verb(headers: Headers, revision: Option<Revision>) -> Result<Verb, Reques
     }
 }
 
+/// Whether a request asks to resume a stream after an event (`Last-Event-ID`, MCP 2025-11-25,
+/// resumability).
+#[must_use]
+pub fn resumes(headers: Headers) -> bool {
+    headers.all("last-event-id").next().is_some()
+}
+
 /// The origin of a browser page, if the request has one and it may call.
 #[must_use]
 pub fn allowed_origin<'a>(config: &Config, headers: Headers<'a>) -> Option<&'a str> {

@@ -17,7 +17,8 @@ use crate::json::Limits;
 use crate::mcp::{self, Body, BodyError, HeaderError, Id, MirroredHeaders};
 use crate::policy::{Denial, Permit};
 use crate::request::{self, Headers, Intake, RequestError, Verb};
-use crate::response::{self, Head};
+use crate::response::{self, Head, Reader};
+use crate::session::{self, Binding, SessionError};
 use crate::token::{Caller, Callers, ScopeSet};
 use crate::upstream::{self, Credential, Edits};
 
@@ -81,6 +82,8 @@ pub enum Step {
     Call(Callout),
     /// Answer the client.
     Reply(LocalReply),
+    /// End the response that has begun, so that the client sees it fail.
+    Reset,
 }
 
 /// Fifty years after the Unix epoch: a clock that says less was never set.
@@ -92,7 +95,7 @@ enum State {
     AwaitHeaders,
     AwaitBody(Box<Question>),
     AwaitExchange(Box<Waiting>),
-    Forwarded { origin: Option<String> },
+    Forwarded(Box<Reader>),
     Ignored,
     Replied,
     Failed,
@@ -107,6 +110,8 @@ struct Question {
     /// An error in them waits for the body, which has the id that the answer repeats.
     mirrored: Result<MirroredHeaders, HeaderError>,
     stripped: Vec<String>,
+    /// The MCP server's id of the session, once it is known to be the caller's.
+    session: Option<String>,
     origin: Option<String>,
     /// Whether the host has shown any of the body.
     body_seen: bool,
@@ -118,8 +123,8 @@ struct Waiting {
     permit: Permit,
     key: Key,
     id: Option<Id>,
-    stripped: Vec<String>,
-    origin: Option<String>,
+    edits: Edits,
+    reader: Reader,
     required_scopes: ScopeSet,
 }
 
@@ -157,8 +162,15 @@ impl Transaction {
             (State::AwaitExchange(waiting), Event::Tick) => {
                 self.on_tick_for_exchange(waiting, engine, now)
             }
-            (State::Forwarded { origin }, Event::ResponseHeaders(headers)) => {
-                self.on_response(headers, origin, &engine.config)
+            (State::Forwarded(reader), Event::ResponseHeaders(headers)) => {
+                self.on_response(headers, reader, &engine.config)
+            }
+            (State::Forwarded(reader), Event::Tick)
+                if reader.streams && !reader.caller.is_current(now) =>
+            {
+                self.record.cut_off("token_expired");
+                self.state = State::Replied;
+                Step::Reset
             }
             // The host repeats the end of a body, and the rest of one, while a stream waits.
             (state @ State::AwaitExchange(_), Event::RequestBody { .. }) => {
@@ -167,7 +179,7 @@ impl Transaction {
             }
             // What was decided stays decided. An answer made here passes this way too.
             (
-                state @ (State::Forwarded { .. } | State::Ignored | State::Replied),
+                state @ (State::Forwarded(_) | State::Ignored | State::Replied),
                 Event::RequestBody { .. } | Event::Tick | Event::ResponseHeaders(_),
             )
             | (state @ State::AwaitHeaders, Event::Tick | Event::ResponseHeaders(_)) => {
@@ -199,6 +211,13 @@ impl Transaction {
     }
 
     /// Whether a tick could mean anything to it.
+    #[must_use]
+    pub fn wants_ticks(&self) -> bool {
+        let streams = matches!(&self.state, State::Forwarded(reader) if reader.streams);
+        streams || self.is_undecided()
+    }
+
+    /// Whether the request is still held.
     #[must_use]
     pub const fn is_undecided(&self) -> bool {
         matches!(self.state, State::AwaitBody(_) | State::AwaitExchange(_))
@@ -252,7 +271,10 @@ impl Transaction {
             .map_err(Refusal::Request)
             .and_then(|token| {
                 let (issuers, scopes) = (&config.issuers, &config.scopes);
-                engine.callers.verify(token, issuers, scopes, now).map_err(Refusal::Token)
+                engine.callers.verify(token, issuers, scopes, now).map_err(|error| {
+                    self.record.rejected(token);
+                    Refusal::Token(error)
+                })
             })
             .and_then(|caller| {
                 self.record.caller(&caller);
@@ -330,25 +352,32 @@ impl Transaction {
             *id = mcp::read_id(body, &limits);
             Refusal::Header(error.clone())
         })?;
-        let body = mcp::parse(body, mirrored.revision(), &limits).map_err(|error| {
-            *id = error.id().cloned();
-            match error {
-                BodyError::InvalidName { .. } => Refusal::Denied(Denial::nothing(
-                    "Access denied: no rule allows an object of this name.".to_owned(),
-                )),
-                error => Refusal::Body(error),
-            }
-        })?;
-        match body {
-            Body::One(operation) => {
+        let revision = mirrored.revision();
+        let is_in_session = question.session.is_some() && !revision.is_stateless();
+        match mcp::parse(body, revision, &limits) {
+            Ok(Body::One(operation)) => {
                 self.record.operation(&operation);
                 id.clone_from(&operation.id);
                 mirrored.check(&operation).map_err(Refusal::Header)?;
                 endpoint.policy.decide(caller, &operation).map_err(Refusal::Denied)
             }
-            Body::Batch(operations) => {
+            Ok(Body::Batch(operations)) => {
                 self.record.batch(&operations);
                 endpoint.policy.decide_batch(caller, &operations).map_err(Refusal::Denied)
+            }
+            // A server asks in a session, so it is answered in one.
+            Err(BodyError::Response(response)) if is_in_session => {
+                self.record.response(response);
+                endpoint.policy.decide_response(caller, response).map_err(Refusal::Denied)
+            }
+            Err(error) => {
+                *id = error.id().cloned();
+                Err(match error {
+                    BodyError::InvalidName { .. } => Refusal::Denied(Denial::nothing(
+                        "Access denied: no rule allows an object of this name.".to_owned(),
+                    )),
+                    error => Refusal::Body(error),
+                })
             }
         }
     }
@@ -362,25 +391,29 @@ impl Transaction {
         engine: &mut Engine,
         now: Now,
     ) -> Step {
-        let Question { caller, stripped, origin, .. } = question;
+        let Question { caller, endpoint, stripped, session, origin, .. } = question;
+        let set = session.map(|id| (session::HEADER, id)).into_iter().collect();
+        let edits = Edits { remove: stripped, set };
+        let reader = Reader { caller, endpoint, origin, streams: false };
         let Some(target) = permit.target().map(Rc::clone) else {
-            return self.forward(permit, &Credential::WithoutToken, stripped, origin);
+            return self.forward(permit, &Credential::WithoutToken, edits, reader);
         };
         let Engine { config, exchanges, .. } = engine;
-        let (key, step) = match exchanges.ask(&config.exchange, &caller, &target, self.stream, now)
-        {
+        let caller = &reader.caller;
+        let (key, step) = match exchanges.ask(&config.exchange, caller, &target, self.stream, now) {
             Answer::Delegated(delegated) => {
                 self.record.delegated(&target, &delegated, Source::Cached);
-                return self.forward(permit, &Credential::Delegation(&delegated), stripped, origin);
+                return self.forward(permit, &Credential::Delegation(&delegated), edits, reader);
             }
             Answer::Refused(error) => {
                 let about = About { id: id.as_ref(), required_scopes: Some(&required_scopes) };
-                return self.refuse(config, &Refusal::Exchange(error), about, origin.as_deref());
+                let origin = reader.origin.as_deref();
+                return self.refuse(config, &Refusal::Exchange(error), about, origin);
             }
             Answer::Wait(key) => (key, Step::Pause),
             Answer::Call(callout) => (callout.key.clone(), Step::Call(callout)),
         };
-        let waiting = Waiting { permit, key, id, stripped, origin, required_scopes };
+        let waiting = Waiting { permit, key, id, edits, reader, required_scopes };
         self.state = State::AwaitExchange(Box::new(waiting));
         step
     }
@@ -391,18 +424,18 @@ impl Transaction {
         result: Result<&Rc<Delegated>, &ExchangeError>,
         config: &Config,
     ) -> Step {
-        let Waiting { permit, id, stripped, origin, required_scopes, .. } = waiting;
+        let Waiting { permit, id, edits, reader, required_scopes, .. } = waiting;
         match result {
             Ok(delegated) => {
                 if let Some(target) = permit.target() {
                     self.record.delegated(target, delegated, Source::Exchanged);
                 }
-                self.forward(permit, &Credential::Delegation(delegated), stripped, origin)
+                self.forward(permit, &Credential::Delegation(delegated), edits, reader)
             }
             Err(error) => {
                 let about = About { id: id.as_ref(), required_scopes: Some(&required_scopes) };
                 let refusal = Refusal::Exchange(error.clone());
-                self.refuse(config, &refusal, about, origin.as_deref())
+                self.refuse(config, &refusal, about, reader.origin.as_deref())
             }
         }
     }
@@ -434,7 +467,7 @@ impl Transaction {
         engine.exchanges.abandon(&waiting.key, self.stream);
         let about = About { id: waiting.id.as_ref(), ..About::default() };
         let refusal = Refusal::Undecided("the token exchange did not end in time");
-        self.refuse(&engine.config, &refusal, about, waiting.origin.as_deref())
+        self.refuse(&engine.config, &refusal, about, waiting.reader.origin.as_deref())
     }
 
     fn is_in_time(&self, engine: &Engine, now: Now) -> bool {
@@ -442,29 +475,32 @@ impl Transaction {
         waited < engine.config.limits.decision_time.as_std()
     }
 
-    fn on_response(&mut self, headers: Headers, origin: Option<String>, config: &Config) -> Step {
+    fn on_response(&mut self, headers: Headers, mut reader: Box<Reader>, config: &Config) -> Step {
+        let Some(endpoint) = config.endpoints.get(reader.endpoint) else {
+            return self.fail(config);
+        };
         self.record.answered(response::status(headers));
-        match response::head(headers, origin.as_deref()) {
+        let refusal = match response::head(headers, &reader, &endpoint.path, &config.sessions) {
             Head::Pass(edits) => {
-                self.state = State::Forwarded { origin };
-                Step::Continue(edits)
+                reader.streams = response::is_event_stream(headers);
+                self.state = State::Forwarded(reader);
+                return Step::Continue(edits);
             }
-            Head::DelegationRejected => {
-                let refusal = Refusal::DelegationRejected;
-                self.refuse(config, &refusal, About::default(), origin.as_deref())
-            }
-        }
+            Head::SessionNotBound(error) => Refusal::SessionNotBound(error),
+            Head::DelegationRejected => Refusal::DelegationRejected,
+        };
+        self.refuse(config, &refusal, About::default(), reader.origin.as_deref())
     }
 
     fn forward(
         &mut self,
         permit: Permit,
         credential: &Credential,
-        stripped: Vec<String>,
-        origin: Option<String>,
+        edits: Edits,
+        reader: Reader,
     ) -> Step {
-        self.state = State::Forwarded { origin };
-        Step::Continue(upstream::forward(permit, credential, stripped))
+        self.state = State::Forwarded(Box::new(reader));
+        Step::Continue(upstream::forward(permit, credential, edits))
     }
 
     fn serve(&mut self, reply: LocalReply) -> Step {
@@ -505,6 +541,11 @@ fn question(
     if let (Verb::OpenStream | Verb::EndSession, Err(error)) = (verb, &mirrored) {
         return Err(Refusal::Header(error.clone()));
     }
+    let binding = Binding::session(&caller, &endpoint.path);
+    let session = config.sessions.of_request(binding, headers).map_err(Refusal::Session)?;
+    if verb == Verb::OpenStream && session.is_none() && request::resumes(headers) {
+        return Err(Refusal::Session(SessionError::Missing));
+    }
     let mut stripped = config.strip_request_headers.found(headers);
     stripped.extend(mirrored.iter().flat_map(MirroredHeaders::meaningless));
     let index = config.endpoints.iter().position(|known| std::ptr::eq(known, endpoint));
@@ -514,6 +555,7 @@ fn question(
         verb,
         mirrored,
         stripped,
+        session,
         origin: None,
         body_seen: false,
     })

@@ -94,11 +94,11 @@ impl StrippedHeaders {
 /// The header changes with which a permitted request goes up. Takes the permit: it is good for one
 /// request.
 ///
-/// `stripped` is what [`StrippedHeaders::found`] found when the request came in.
+/// `edits` is what was found due when the request came in: [`StrippedHeaders::found`], and the MCP
+/// server's session id in place of the client's.
 #[must_use]
-pub fn forward(permit: Permit, credential: &Credential, stripped: Vec<String>) -> Edits {
+pub fn forward(permit: Permit, credential: &Credential, mut edits: Edits) -> Edits {
     drop(permit);
-    let mut edits = Edits { remove: stripped, set: Vec::new() };
     match credential {
         Credential::Delegation(delegated) => {
             edits.set.push(("authorization", format!("Bearer {}", delegated.token.reveal())));

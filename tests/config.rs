@@ -360,6 +360,17 @@ ignore[0]: covers the endpoint `/mcp`; help: name the host, or a longer prefix")
         ("/strip_request_headers", json!(["host", "content-*", "x-*"]), "\
 strip_request_headers[0]: `host` cannot be stripped; help: write a header name in lower case, or a prefix of names with `*` at its end; `authorization`, `content-type`, `content-length` and `host` stay
 strip_request_headers[1]: `content-*` cannot be stripped; help: write a header name in lower case, or a prefix of names with `*` at its end; `authorization`, `content-type`, `content-length` and `host` stay"),
+        ("/sessions", json!({"keys_from_environment": []}), "\
+sessions.keys_from_environment: at least one is needed"),
+        ("/sessions", json!({"keys_from_environment": ["A", "A", "a key, by mistake", "1A", ""]}), "\
+sessions.keys_from_environment[1]: `A` is listed twice
+sessions.keys_from_environment[2]: not the name of an environment variable; help: name a variable like `DEPUTY_SESSION_KEY`; the key itself does not belong in the configuration
+sessions.keys_from_environment[3]: not the name of an environment variable; help: name a variable like `DEPUTY_SESSION_KEY`; the key itself does not belong in the configuration
+sessions.keys_from_environment[4]: not the name of an environment variable; help: name a variable like `DEPUTY_SESSION_KEY`; the key itself does not belong in the configuration"),
+        ("/sessions", json!({}), "\
+sessions: missing field `keys_from_environment`"),
+        ("/policies/enterprise-ledger/server_requests", json!(["sampling"]), "\
+policies.enterprise-ledger.server_requests[0]: unknown value `sampling`; help: known are `ping`, `sampling/createMessage`, `elicitation/create`, `roots/list`"),
         ("/limits", json!({"body_bytes": 16_777_217}), "\
 limits.body_bytes: `16777217` is not between 1 and 16777216"),
         ("/limits", json!({"cached_delegations": 0}), "\
@@ -372,6 +383,41 @@ limits.body_bytes: invalid value: integer `-1`, expected a whole number"),
         pushed.pointer_mut(parent).unwrap()[name] = value;
         assert_eq!(errors(pushed), expected, "{pointer}");
     }
+}
+
+#[test]
+fn the_keys_of_sessions_come_from_the_environment() {
+    let mut pushed = pushed();
+    pushed["sessions"] = json!({"keys_from_environment": ["LONG", "SHORT", "NONE"]});
+    let text = pushed.to_string();
+    let environment = |name: &str| match name {
+        "LONG" => Some("0123456789abcdef0123456789abcdef".to_owned()),
+        "SHORT" => Some("0123456789abcdef0123456789abcde".to_owned()),
+        _ => None,
+    };
+    assert_eq!(
+        Config::parse(text.as_bytes(), &environment).unwrap_err().to_string(),
+        "\
+sessions.keys_from_environment[1]: `SHORT` is shorter than 32 bytes; help: make one with `openssl rand -base64 32`, and set it in Envoy's environment
+sessions.keys_from_environment[2]: `NONE` is not set in the environment; help: make one with `openssl rand -base64 32`, and set it in Envoy's environment"
+    );
+    // Who checks a configuration need not have its secrets.
+    Config::from_value(pushed).unwrap();
+}
+
+#[test]
+fn envoy_passes_on_the_keys_of_sessions_and_no_other_variable() {
+    let out = scratch("sessions");
+    let render = |more: &[&str]| {
+        let output = deputy(&[&["render", "--out", out.to_str().unwrap()], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let filter = fs::read_to_string(out.join("filter.yaml")).unwrap();
+        let filter: Value = serde_yaml_ng::from_str(&filter).unwrap();
+        filter["resources"][0]["typed_config"]["config"]["vm_config"].clone()
+    };
+    assert_eq!(render(&[]).get("environment_variables"), None);
+    let vm = render(&["--set", "sessions={keys_from_environment: [KEY, KEY_BEFORE]}"]);
+    assert_eq!(vm["environment_variables"], json!({"host_env_keys": ["KEY", "KEY_BEFORE"]}));
 }
 
 #[test]

@@ -37,7 +37,7 @@ export class SignedInClient {
       return await request();
     } catch (error) {
       if (!(error instanceof UnauthorizedError)) throw error;
-      await this.#transport.finishAuth(this.#provider.takeCode());
+      await this.#transport.finishAuth(this.#provider.takeCallback().get('code'));
       return request();
     }
   }

@@ -13,7 +13,7 @@ export class HeadlessOAuthProvider {
   #verifier;
   #state;
   #discovery;
-  #code;
+  #callback;
 
   /** `credentials`: `{ user, password }`. `report` gets `{ step, ... }` as things happen. */
   constructor(credentials, report = () => {}) {
@@ -41,14 +41,14 @@ export class HeadlessOAuthProvider {
     const answer = (await signIn(url, this.#credentials)).searchParams;
     if (answer.get('error')) throw new Error(`${answer.get('error')}: ${answer.get('error_description')}`);
     if (answer.get('state') !== this.#state) throw new Error('the callback carries another state');
-    this.#code = answer.get('code');
+    this.#callback = answer;
   }
 
-  /** The authorization code of the last sign-in; good for one use. */
-  takeCode() {
-    const code = this.#code;
-    this.#code = undefined;
-    return code;
+  /** The parameters of the last sign-in's callback; good for one use. */
+  takeCallback() {
+    const callback = this.#callback;
+    this.#callback = undefined;
+    return callback;
   }
 
   tokens() { return this.#tokens; }

@@ -32,6 +32,9 @@ pub struct Pushed {
     pub policies: BTreeMap<String, Policy>,
     /// Where and how a caller's token is exchanged for a delegation token (RFC 8693).
     pub exchange: Exchange,
+    /// How session ids are bound to their callers. Without it no session passes, in either
+    /// direction.
+    pub sessions: Option<Sessions>,
     /// Origins of browser clients that may call, besides the resource's own (scheme, host, port).
     #[serde(default)]
     pub allowed_origins: Vec<String>,
@@ -134,6 +137,17 @@ pub struct Exchange {
     /// The values of `typ` that a delegation token may have.
     #[serde(default = "access_token_type")]
     pub token_types: Vec<String>,
+}
+
+/// How session ids are bound to their callers: the client holds the MCP server's id, sealed by a key.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Sessions {
+    /// The environment variables of Envoy that hold the keys, each a random text of at least 32
+    /// bytes. The first one seals, all of them open, so that keys can rotate. The same on every
+    /// gateway that serves the endpoint.
+    pub keys_from_environment: Vec<String>,
 }
 
 /// A host, a path prefix, or a path prefix of a host, that the filter leaves alone. An endpoint's

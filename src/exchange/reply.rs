@@ -12,7 +12,8 @@ use crate::token::{BearerToken, Caller, TokenError, Unverified};
 /// What the host heard.
 #[derive(Debug, Clone)]
 pub struct CalloutReply {
-    /// The HTTP status; none if the reply was too large or cut off.
+    /// The HTTP status; none if the reply was not complete in time, was cut off, or too large for
+    /// the host, which does not say which.
     pub status: Option<u16>,
     /// Whether the server itself answered, and not Envoy in its place.
     pub from_server: bool,
@@ -25,7 +26,7 @@ pub struct CalloutReply {
 pub enum ExchangeError {
     /// The request could not be sent: no such cluster, or no endpoint in it.
     Unreachable,
-    /// No answer in time, or the connection was refused.
+    /// No whole answer in time, or the connection was refused.
     NoAnswer,
     /// The server is overloaded or broken.
     Unavailable,
@@ -117,7 +118,7 @@ pub(super) fn check(
     sent: Now,
     now: Now,
 ) -> Result<Delegated, ExchangeError> {
-    let status = reply.status.ok_or(ExchangeError::BadReply("no status"))?;
+    let status = reply.status.ok_or(ExchangeError::NoAnswer)?;
     if !reply.from_server && status >= 500 {
         return Err(ExchangeError::NoAnswer);
     }

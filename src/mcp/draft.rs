@@ -60,6 +60,7 @@ pub(super) struct Draft {
     /// `Present(None)` is a method that is not in the table.
     pub(super) method: Member<Option<Method>>,
     pub(super) result: Member<()>,
+    pub(super) result_members: ResultMembers,
     pub(super) error: Member<()>,
     pub(super) params: Member<()>,
     pub(super) name: Member<Box<str>>,
@@ -84,6 +85,18 @@ pub(super) struct Draft {
     pub(super) subscribed_tasks: Vec<Member<Box<str>>>,
 }
 
+/// Which members the result of a response has: those by which the results of a server's requests
+/// differ, and others. `_meta`, which any may have, does not count.
+#[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "a set of names")]
+pub(super) struct ResultMembers {
+    pub(super) roots: bool,
+    pub(super) action: bool,
+    pub(super) role: bool,
+    pub(super) model: bool,
+    pub(super) others: bool,
+}
+
 /// Where in a body the walk stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -94,6 +107,11 @@ pub(super) enum Place {
     Id,
     Method,
     Result,
+    ResultRoots,
+    ResultAction,
+    ResultRole,
+    ResultModel,
+    ResultOther,
     Error,
     Params,
     Name,
@@ -146,6 +164,14 @@ const PARAMS: Significant = &[
     ("protocolVersion", Place::OfferedVersion),
 ];
 
+const RESULT: Significant = &[
+    ("roots", Place::ResultRoots),
+    ("action", Place::ResultAction),
+    ("role", Place::ResultRole),
+    ("model", Place::ResultModel),
+    ("_meta", Place::Elsewhere),
+];
+
 const META: Significant = &[
     ("io.modelcontextprotocol/protocolVersion", Place::ProtocolVersion),
     ("io.modelcontextprotocol/clientCapabilities", Place::ClientCapabilities),
@@ -164,6 +190,7 @@ impl Observer for Drafts {
         let significant = match place {
             Place::Body | Place::Message => MESSAGE,
             Place::Params => PARAMS,
+            Place::Result => RESULT,
             Place::Meta => META,
             Place::Reference => REFERENCE,
             Place::Notifications => NOTIFICATIONS,
@@ -178,7 +205,7 @@ impl Observer for Drafts {
         if matches!(name, "__proto__" | "constructor") {
             return Err(JsonError::PrototypeMember);
         }
-        Ok(Place::Elsewhere)
+        Ok(if place == Place::Result { Place::ResultOther } else { Place::Elsewhere })
     }
 
     fn element(&mut self, place: Place) -> Place {
@@ -219,8 +246,13 @@ impl Draft {
                     _ => Member::Wrong,
                 }
             }
-            Place::Result => self.result = Member::Present(()),
-            Place::Error => self.error = Member::Present(()),
+            Place::Result => self.result = object(token),
+            Place::ResultRoots => self.result_members.roots = true,
+            Place::ResultAction => self.result_members.action = true,
+            Place::ResultRole => self.result_members.role = true,
+            Place::ResultModel => self.result_members.model = true,
+            Place::ResultOther => self.result_members.others = true,
+            Place::Error => self.error = object(token),
             Place::Params => self.params = object(token),
             Place::Name => self.name = text(token),
             Place::Uri => self.uri = text(token),

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::header::HeaderError;
 use super::message::Id;
+use super::response::Response;
 use super::revision::UnsupportedRevision;
 use crate::json::JsonError;
 
@@ -19,9 +20,9 @@ pub enum BodyError {
     NotAnObject,
     /// The body is a JSON-RPC batch that is not allowed, and why.
     Batch(&'static str),
-    /// The body is a response. A client sends one to answer a server's request, which MCP
-    /// dropped in 2026-07-28.
-    ResponseNotAllowed,
+    /// The body is a response and asks for nothing. A client sends one in a session, to answer a
+    /// server's request; MCP 2026-07-28 has neither.
+    Response(Response),
     /// The body is not exactly one of request and notification (JSON-RPC 2.0 section 4).
     InvalidRequest {
         /// The request's id, where it has a valid one.
@@ -78,7 +79,7 @@ impl BodyError {
             Self::Json(_) => -32700,
             Self::NotAnObject
             | Self::Batch(_)
-            | Self::ResponseNotAllowed
+            | Self::Response(_)
             | Self::InvalidRequest { .. } => -32600,
             Self::OtherRevision { .. } => HeaderError::Mismatch.code(),
             Self::UnsupportedRevision { .. } => UnsupportedRevision::CODE,
@@ -91,7 +92,7 @@ impl BodyError {
     #[must_use]
     pub fn id(&self) -> Option<&Id> {
         match self {
-            Self::Json(_) | Self::NotAnObject | Self::Batch(_) | Self::ResponseNotAllowed => None,
+            Self::Json(_) | Self::NotAnObject | Self::Batch(_) | Self::Response(_) => None,
             Self::InvalidRequest { id, .. }
             | Self::OtherRevision { id }
             | Self::UnsupportedRevision { id, .. }
@@ -101,16 +102,18 @@ impl BodyError {
         }
     }
 
-    /// The same of a batch, whose answer has no id.
+    /// The same of a message in a batch: the answer has no id, and no response is taken for the
+    /// whole body.
     pub(super) fn in_batch(mut self) -> Self {
-        if let Self::InvalidRequest { id, .. }
-        | Self::OtherRevision { id }
-        | Self::UnsupportedRevision { id, .. }
-        | Self::UnknownMethod { id }
-        | Self::InvalidParams { id, .. }
-        | Self::InvalidName { id } = &mut self
-        {
-            *id = None;
+        match &mut self {
+            Self::Response(_) => return Self::Batch("a batch cannot contain responses"),
+            Self::InvalidRequest { id, .. }
+            | Self::OtherRevision { id }
+            | Self::UnsupportedRevision { id, .. }
+            | Self::UnknownMethod { id }
+            | Self::InvalidParams { id, .. }
+            | Self::InvalidName { id } => *id = None,
+            Self::Json(_) | Self::NotAnObject | Self::Batch(_) => {}
         }
         self
     }
@@ -122,7 +125,7 @@ impl BodyError {
             Self::Json(error) => error.reason(),
             Self::NotAnObject => "not_an_object",
             Self::Batch(_) => "batch",
-            Self::ResponseNotAllowed => "response_not_allowed",
+            Self::Response(_) => "response_not_allowed",
             Self::InvalidRequest { .. } => "invalid_request",
             Self::OtherRevision { .. } => HeaderError::Mismatch.reason(),
             Self::UnsupportedRevision { .. } => "unsupported_version",
@@ -139,7 +142,7 @@ impl fmt::Display for BodyError {
             Self::Json(error) => error.fmt(f),
             Self::NotAnObject => f.write_str("the body is not a JSON object"),
             Self::Batch(why) => f.write_str(why),
-            Self::ResponseNotAllowed => f.write_str("responses are not allowed"),
+            Self::Response(_) => f.write_str("responses are not allowed"),
             Self::InvalidRequest { member, .. } => {
                 write!(f, "not a JSON-RPC 2.0 request or notification: see `{member}`")
             }

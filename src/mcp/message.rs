@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use super::draft::{BATCH_MESSAGES, Draft, Drafts, Member, Place};
 use super::error::BodyError;
 use super::method::Method;
+use super::response::Response;
 use super::revision::Revision;
 use crate::json::{Limits, Token, walk};
 
@@ -162,6 +163,7 @@ fn judge(mut draft: Draft, revision: Revision) -> Result<Operation, BodyError> {
     let is_response = draft.method.is_absent()
         && !draft.id.is_absent()
         && draft.result.is_absent() != draft.error.is_absent();
+    let response = is_response.then(|| Response::of(&draft));
     let id_is_wrong = draft.id.is_wrong();
     let id = std::mem::take(&mut draft.id).present();
     let method = std::mem::take(&mut draft.method);
@@ -170,8 +172,8 @@ fn judge(mut draft: Draft, revision: Revision) -> Result<Operation, BodyError> {
     if draft.jsonrpc != Member::Present(()) {
         return invalid("jsonrpc");
     }
-    if is_response {
-        return Err(BodyError::ResponseNotAllowed);
+    if let Some(response) = response {
+        return Err(BodyError::Response(response));
     }
     // A message that is a request to one server and a response to another is refused.
     if !draft.result.is_absent() {

@@ -80,7 +80,8 @@ impl Policy {
                 problems.add_with_help(path, format!("`{uri}` is not a resource"), help);
             }
         }
-        Self { baseline, tools, prompts, resources }
+        let server_requests = source.server_requests.clone();
+        Self { baseline, tools, prompts, resources, server_requests }
     }
 }
 

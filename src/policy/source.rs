@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::config::Duration;
+use crate::mcp::ServerRequest;
 
 /// What callers may do at one MCP server. Rules only allow: a tool that no rule names is refused.
 #[derive(Debug, Deserialize)]
@@ -33,6 +34,10 @@ pub struct Policy {
     /// reading, subscribing and completing alike.
     #[serde(default)]
     pub resources: BTreeMap<String, Rule>,
+    /// The requests of the server to the client that the client may answer, in a session. An answer
+    /// goes up as the baseline says.
+    #[serde(default = "ping")]
+    pub server_requests: Vec<ServerRequest>,
 }
 
 /// How a request that has no object goes upstream.
@@ -100,6 +105,10 @@ pub struct Delegation {
     pub audience: Option<String>,
     /// The longest lifetime that is accepted; by default the policy's.
     pub lifetime: Option<Duration>,
+}
+
+fn ping() -> Vec<ServerRequest> {
+    vec![ServerRequest::Ping]
 }
 
 const fn five_seconds() -> Duration {

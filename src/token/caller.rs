@@ -85,7 +85,9 @@ impl Caller {
         })
     }
 
-    fn is_current(&self, now: Now) -> bool {
+    /// Whether the token has not expired, with the leeway of its issuer.
+    #[must_use]
+    pub fn is_current(&self, now: Now) -> bool {
         now.unix_seconds() < self.claims.expires_at.saturating_add(self.leeway)
     }
 }

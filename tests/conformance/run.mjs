@@ -1,5 +1,6 @@
 // Runs the official MCP conformance suite twice, against a server directly and against the same server through the
-// filter, and compares what it found, check by check. Run by `make conformance`; SESSIONS=1 for a server with sessions.
+// filter, and compares what it found, check by check. Run by `make conformance`.
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { createServer, request as send } from 'node:http';
 import { dirname, join } from 'node:path';
@@ -62,7 +63,10 @@ const server = await startServer(join(here, 'server.mjs'), { log: join(state, 's
 const stack = await startStack({
   state,
   upstream: new URL(server.url).host,
-  gateway: { set: { policies: join(here, 'policies') } },
+  gateway: {
+    set: { policies: join(here, 'policies'), sessions: '{keys_from_environment: [DEPUTY_SESSION_KEY]}' },
+    env: { DEPUTY_SESSION_KEY: randomBytes(32).toString('base64url') },
+  },
 });
 let proxy;
 try {

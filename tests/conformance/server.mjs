@@ -1,7 +1,7 @@
-// The MCP server that the conformance suite expects (its tools, prompts and resources by name), on the official SDK.
+// The MCP server that the conformance suite expects (its tools, prompts and resources by name), on the official SDK,
+// with sessions, and so with requests from server to client.
 //
-//   PORT      0 for a free one
-//   SESSIONS  1: sessions, and with them requests from server to client; else each request stands alone
+//   PORT    0 for a free one
 //   stdout: {"event":"ready","url":...}
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -41,7 +41,7 @@ const ENUMS = plainObject({
   titledMulti: { type: 'array', items: { anyOf: titled('First Choice', 'Second Choice', 'Third Choice') } },
 }, []);
 
-// Without a session no answer can come back; a second is enough to find out.
+// An answer that does not come back must not hold the suite up.
 const ask = (extra, method, params, schema) => extra.sendRequest({ method, params }, schema, { timeout: 1000 });
 
 const elicit = async (extra, label, message, requestedSchema) => {
@@ -156,7 +156,7 @@ const sessions = new Map();
 async function transportFor(request) {
   const known = sessions.get(request.headers['mcp-session-id']);
   if (known) return known;
-  const transport = new StreamableHTTPServerTransport(process.env.SESSIONS !== '1' ? { sessionIdGenerator: undefined } : {
+  const transport = new StreamableHTTPServerTransport({
     sessionIdGenerator: randomUUID,
     onsessioninitialized: (id) => sessions.set(id, transport),
     onsessionclosed: (id) => sessions.delete(id),
@@ -173,7 +173,6 @@ function isLocal({ headers: { host, origin } }) {
 
 const http = createServer(async (request, response) => {
   if (!isLocal(request)) return response.writeHead(403).end();
-  if (request.method !== 'POST' && process.env.SESSIONS !== '1') return response.writeHead(405, { allow: 'POST' }).end();
   await (await transportFor(request)).handleRequest(request, response);
 });
 http.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {

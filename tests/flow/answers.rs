@@ -33,6 +33,7 @@ fn l05_every_bad_token_gets_the_same_answer() {
         let record = stream.close(&mut stage, 401).unwrap();
         assert_eq!((&record["reason"], &record["decision"]), (&reason.into(), &"refuse".into()));
         assert!(!record.to_string().contains(&bad), "{reason}: the record holds the token");
+        assert_eq!(record["token_id"].as_str().unwrap().len(), 16, "{reason}: its fingerprint");
         seen.push(reply);
     }
     let challenge = header(&seen[0], "www-authenticate").unwrap();

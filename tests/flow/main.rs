@@ -18,5 +18,6 @@ mod eras;
 mod exchange;
 mod intake;
 mod objects;
+mod sessions;
 mod stage;
 mod states;

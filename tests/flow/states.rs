@@ -9,11 +9,19 @@ use mcp_deputy::transaction::{Event, Step};
 
 use super::stage::*;
 
-const STATES: [&str; 7] =
-    ["await_headers", "await_body", "await_exchange", "forwarded", "ignored", "replied", "failed"];
+const STATES: [&str; 8] = [
+    "await_headers",
+    "await_body",
+    "await_exchange",
+    "forwarded",
+    "streaming",
+    "ignored",
+    "replied",
+    "failed",
+];
 
-const EVENTS: [&str; 7] =
-    ["headers", "more_body", "whole_body", "exchanged", "refused", "tick", "response"];
+const EVENTS: [&str; 8] =
+    ["headers", "more_body", "whole_body", "exchanged", "refused", "tick", "late_tick", "response"];
 
 fn reach(stage: &mut Stage, state: &str) -> Stream {
     match state {
@@ -23,6 +31,12 @@ fn reach(stage: &mut Stage, state: &str) -> Stream {
         "forwarded" => {
             let issued = issued(&delegation("ledger:ListAccounts"));
             stage.exchange(&token(serde_json::json!({})), "listAccounts", issued).0
+        }
+        "streaming" => {
+            let mut stream = reach(stage, "forwarded");
+            let headers = [(":status", "200"), ("content-type", "Text/Event-Stream; a=b")];
+            let _ = stream.response(stage, &headers);
+            stream
         }
         "ignored" => {
             let mut stream = stage.begin();
@@ -55,6 +69,11 @@ fn meet(stage: &mut Stage, stream: &mut Stream, event: &str) -> Step {
         }
         "refused" => stream.event(stage, Event::Exchanged(Err(&ExchangeError::NoAnswer))),
         "tick" => stream.event(stage, Event::Tick),
+        "late_tick" => {
+            // Long after the time for a decision, and after the token's.
+            stage.pass(Duration::from_secs(605));
+            stream.event(stage, Event::Tick)
+        }
         _ => stream.event(stage, Event::ResponseHeaders(headers)),
     }
 }
@@ -66,6 +85,7 @@ fn shape(step: &Step) -> String {
         Step::Pause => "pause".into(),
         Step::Call(_) => "call".into(),
         Step::Reply(reply) => reply.status.to_string(),
+        Step::Reset => "reset".into(),
     }
 }
 
@@ -78,20 +98,21 @@ fn every_state_meets_every_event() {
             let mut stage = Stage::new();
             let mut stream = reach(&mut stage, state);
             let step = meet(&mut stage, &mut stream, event);
-            row.push_str(&format!(" {:8}", shape(&step)));
+            row.push_str(&format!(" {:9}", shape(&step)));
         }
         table.push_str(row.trim_end());
         table.push('\n');
     }
-    //               headers  more_body whole_body exchanged refused tick   response
+    //              headers   more_body whole_body exchanged refused  tick      late_tick response
     let expected = "\
-await_headers   401      500      500      500      500      pass     pass
-await_body      500      pause    400      500      500      pause    pass
-await_exchange  500      pause    pause    forward  503      pause    pass
-forwarded       500      pass     pass     500      500      pass     pass
-ignored         500      pass     pass     500      500      pass     pass
-replied         500      pass     pass     500      500      pass     pass
-failed          500      500      500      500      500      pass     pass
+await_headers   401       500       500       500       500       pass      pass      pass
+await_body      500       pause     400       500       500       pause     503       pass
+await_exchange  500       pause     pause     forward   503       pause     503       pass
+forwarded       500       pass      pass      500       500       pass      pass      pass
+streaming       500       pass      pass      500       500       pass      reset     pass
+ignored         500       pass      pass      500       500       pass      pass      pass
+replied         500       pass      pass      500       500       pass      pass      pass
+failed          500       500       500       500       500       pass      pass      pass
 ";
     assert_eq!(table, expected, "\n{table}");
 }

@@ -51,7 +51,7 @@ impl Render {
         // The filter last: Envoy watches it, and takes it up as soon as it is there.
         let files = [
             ("envoy.yaml", bootstrap::render(envoy, &source.typed)),
-            ("filter.yaml", filter::render(envoy, &source.pushed)),
+            ("filter.yaml", filter::render(envoy, &source.pushed, &source.typed)),
         ]
         .map(|(name, text)| (self.out.join(name), text));
         // What is as it should be is left alone, so that Envoy does not look at it again.

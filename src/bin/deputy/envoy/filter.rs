@@ -1,5 +1,6 @@
 //! `filter.yaml`: the filter with its configuration, which Envoy takes up while it runs (ECDS).
 
+use mcp_deputy::config::pushed::Pushed;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -7,9 +8,10 @@ use super::{Envoy, GENERATED};
 use crate::yaml::{escaped, indented, scalar};
 
 /// Renders the file.
-pub fn render(envoy: &Envoy, pushed: &Value) -> String {
+pub fn render(envoy: &Envoy, pushed: &Value, typed: &Pushed) -> String {
     let configuration = escaped(&format!("{pushed:#}"));
     let wasm = scalar(&envoy.wasm);
+    let environment = environment(typed);
     let configuration = indented(&configuration, 12);
     let resources = format!(
         r#"resources:
@@ -27,7 +29,7 @@ pub fn render(envoy: &Envoy, pushed: &Value) -> String {
         vm_config:
           vm_id: deputy
           runtime: envoy.wasm.runtime.v8
-          code: {{local: {{filename: {wasm}}}}}
+          code: {{local: {{filename: {wasm}}}}}{environment}
         configuration:
           "@type": type.googleapis.com/google.protobuf.StringValue
           value: |
@@ -37,4 +39,16 @@ pub fn render(envoy: &Envoy, pushed: &Value) -> String {
     let version =
         digest.iter().take(8).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     format!("{GENERATED}version_info: \"{version}\"\n{resources}")
+}
+
+/// The environment variables of Envoy's that the filter may read: no others reach its virtual machine.
+fn environment(pushed: &Pushed) -> String {
+    let Some(sessions) = &pushed.sessions else { return String::new() };
+    let names: Vec<String> = sessions.keys_from_environment.iter().map(|n| scalar(n)).collect();
+    let names = names.join(", ");
+    format!(
+        "
+          # The keys of the sessions.
+          environment_variables: {{host_env_keys: [{names}]}}"
+    )
 }

@@ -1,0 +1,144 @@
+// What people do all day, with both generations of the official client, and what the ledger is shown of it.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { after, before, describe, test } from 'node:test';
+import { GATEWAY } from '../../demo/keys.mjs';
+import { JOHN, SARAH } from '../../demo/people.mjs';
+import { call, startTarget } from './support/attacks.mjs';
+import { CurrentClient, EarlierClient } from './support/sdk-clients.mjs';
+
+const PII = 'Access denied: PII access requires pii:read scope.';
+
+describe('calls of real clients', () => {
+  let target;
+  const inboundTokens = new Set();
+  before(async () => { target = await startTarget(); });
+  after(() => target?.stop());
+
+  for (const [generation, Client, version] of [['1.32', EarlierClient, '2025-11-25'], ['2.4', CurrentClient, '2026-07-28']]) {
+    describe(`client ${generation}`, () => {
+      let sarah;
+      before(async () => { sarah = await Client.connect(target.stack.gatewayUrl, SARAH); });
+      after(() => sarah?.close());
+      const keepToken = (client) => inboundTokens.add(client.accessToken);
+
+      test('it connects, lists the tools and calls one', async () => {
+        const { tools } = await sarah.listTools();
+        assert.ok(tools.some(({ name }) => name === 'listAccounts'));
+        const result = await sarah.callTool('listAccounts');
+        assert.equal(result.structuredContent.accounts.length, 5);
+        keepToken(sarah);
+      });
+
+      test('a tool that no rule names is refused with a sentence, and the session goes on', async () => {
+        await assert.rejects(sarah.callTool('dropAllAccounts'), (error) => error.code === 403 && /Access denied/.test(error.message));
+        assert.equal((await sarah.callTool('getAccount', { accountId: 'ACC-1001' })).structuredContent.id, 'ACC-1001');
+      });
+
+      test('a missing scope is stepped up to', async () => {
+        const held = sarah.accessToken;
+        const result = await sarah.callTool('getCustomerPII', { customerId: 'CUST-001' });
+        assert.equal(result.structuredContent.id, 'CUST-001');
+        assert.notEqual(sarah.accessToken, held);
+        keepToken(sarah);
+      });
+
+      test('who may not have the scope is refused, and the ledger does not hear of it', async () => {
+        const john = await Client.connect(target.stack.gatewayUrl, JOHN);
+        const before = target.stack.ledgerRequests().filter(({ tool }) => tool === 'getCustomerPII').length;
+        await assert.rejects(john.callTool('getCustomerPII', { customerId: 'CUST-001' }));
+        assert.equal((await john.callTool('listAccounts')).structuredContent.accounts.length, 5);
+        keepToken(john);
+        await john.close();
+        assert.equal(target.stack.ledgerRequests().filter(({ tool }) => tool === 'getCustomerPII').length, before);
+      });
+
+      test(`it speaks revision ${version}`, async () => {
+        const records = await target.record(({ tool }) => tool === 'getCustomerPII') && target.stack.auditRecords();
+        const methods = new Set(records.map(({ method }) => method));
+        assert.ok(methods.has(version === '2026-07-28' ? 'server/discover' : 'initialize'));
+      });
+    });
+  }
+
+  test('the refusal is a sentence that the model can relay, under the id of the request', async () => {
+    const missing = await target.post(call('getCustomerPII', {}, 'seven'));
+    assert.equal(missing.status, 403);
+    assert.deepEqual(JSON.parse(missing.text), { jsonrpc: '2.0', id: 'seven', error: { code: 403, message: PII } });
+    assert.match(missing.headers.get('www-authenticate'), /error="insufficient_scope", scope="mcp:connect pii:read"/);
+    const unknown = await target.post(call('dropAllAccounts', {}, 8));
+    assert.equal(unknown.status, 200);
+    assert.deepEqual(JSON.parse(unknown.text).id, 8);
+  });
+
+  test('C11: the ledger has seen delegation tokens alone: the user, through the gateway, for one operation, for five seconds', async () => {
+    const requests = target.stack.ledgerRequests();
+    const served = { listAccounts: 'ledger:ListAccounts', getAccount: 'ledger:GetAccount', getCustomerPII: 'ledger:ReadPII' };
+    assert.deepEqual([...new Set(requests.map(({ tool }) => tool).filter(Boolean))].sort(), Object.keys(served).sort());
+    const inbound = new Set([...inboundTokens].map((token) => createHash('sha256').update(token).digest('hex').slice(0, 16)));
+    assert.ok(inbound.size >= 4);
+    for (const { token, claims, tool, verdict } of requests) {
+      assert.equal(verdict, 'served');
+      assert.ok(!inbound.has(token));
+      assert.ok([SARAH.user, JOHN.user].includes(claims.sub));
+      assert.deepEqual(claims.act, { sub: GATEWAY });
+      assert.equal(claims.scope, tool ? served[tool] : 'ledger:Connect');
+      assert.equal(claims.aud, 'https://enterprise-ledger.orchestrator.lab/');
+      assert.equal(claims.exp - claims.iat, 5);
+    }
+  });
+});
+
+describe('what goes up', () => {
+  let target;
+  before(async () => { target = await startTarget({ echo: true }); });
+  after(() => target?.stop());
+
+  test('the body, byte for byte', async () => {
+    for (const body of [
+      ' \r\n\t{ "params" : {"arguments":{"z":1.0e+2,"a":"\\u0041\\/ é😀", "b":[ ]} ,"name":"listAccounts"},\n"method":"tools\\/call","id":-7,"jsonrpc":"2.0"}  \n',
+      '{"jsonrpc":"2.0","id":"\\u0031","method":"tools/call","params":{"name":"\\u006cistAccounts"}}',
+    ]) {
+      const answer = await target.post(body);
+      const received = target.echo.take();
+      assert.deepEqual([answer.status, received.length], [200, 1], answer.text);
+      assert.equal(received[0].body.toString(), body);
+    }
+  });
+
+  test('C11 T20 T23 T24 T27: none of the headers by which a server could be told who asks', async () => {
+    const token = target.mint.token();
+    const forbidden = ['cookie', 'proxy-authorization', 'x-forwarded-client-cert', 'x-forwarded-user', 'x-mcp-user', 'X-MCP-Authorized', 'x-jwt-claim-sub',
+      'x-user-sub', 'x-remote-user', 'x-http-method-override', 'x-method-override', 'router-key', 'mcp-init-host', 'x-envoy-original-path', 'x-auth-request-user'];
+    const answer = await target.post(call('listAccounts'), { token, headers: [...forbidden.map((name) => [name, 'root']), ['mcp-name', 'getAccount'], ['mcp-method', 'ping']] });
+    assert.equal(answer.status, 200);
+    const [{ headers }] = target.echo.take();
+    const names = headers.map(([name]) => name);
+    assert.deepEqual(names.filter((name) => [...forbidden, 'mcp-name', 'mcp-method'].some((stripped) => stripped.toLowerCase() === name)), []);
+    assert.deepEqual(names.filter((name) => name.startsWith('x-envoy-') && !ENVOYS_OWN.includes(name)), []);
+    assert.equal(names.filter((name) => name === 'authorization').length, 1);
+    assert.ok(!JSON.stringify(headers).includes(token));
+  });
+
+  test('T23: a name with an underscore is refused before anyone reads it', async () => {
+    const answer = await target.post(call('listAccounts'), { headers: [['X_MCP_USER', 'root']] });
+    assert.equal(answer.status, 400);
+    assert.equal(target.echo.take().length, 0);
+  });
+
+  test('H01 H02: mirrored headers must match the body where they count, and are dropped where they do not', async () => {
+    const body = (version) => ({ ...call('listAccounts'), params: { name: 'listAccounts', arguments: {},
+      _meta: { 'io.modelcontextprotocol/protocolVersion': version, 'io.modelcontextprotocol/clientCapabilities': {} } } });
+    const headers = (name) => [['mcp-protocol-version', '2026-07-28'], ['mcp-method', 'tools/call'], ['mcp-name', name]];
+    const wrong = await target.post(body('2026-07-28'), { headers: headers('getAccount') });
+    assert.deepEqual([wrong.status, JSON.parse(wrong.text).error.code, target.echo.take().length], [400, -32020, 0]);
+    assert.equal((await target.post(body('2026-07-28'), { headers: headers('listAccounts') })).status, 200);
+    assert.ok(target.echo.take()[0].headers.some(([name, value]) => name === 'mcp-name' && value === 'listAccounts'));
+    const old = [['mcp-protocol-version', '2025-06-18'], ['mcp-method', 'tools/call'], ['mcp-name', 'getAccount']];
+    assert.equal((await target.post(call('listAccounts'), { headers: old })).status, 200);
+    assert.ok(!target.echo.take()[0].headers.some(([name]) => name === 'mcp-name'));
+  });
+});
+
+/** What Envoy's router itself adds for the upstream. */
+const ENVOYS_OWN = ['x-envoy-original-host', 'x-envoy-expected-rq-timeout-ms', 'x-envoy-internal', 'x-envoy-external-address', 'x-envoy-attempt-count'];

@@ -1,0 +1,220 @@
+// Sessions of a stateful MCP server, bound to their users by the gateway.
+import assert from 'node:assert/strict';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { root } from '../../demo/keys.mjs';
+import { JOHN, SARAH } from '../../demo/people.mjs';
+import { until } from '../../demo/process.mjs';
+import { startStack } from '../../demo/stack.mjs';
+import { startStatefulServer } from './support/stateful-server.mjs';
+import { Mint, inSeconds } from './support/tokens.mjs';
+
+// The packages are the demo's.
+const require = createRequire(new URL('../../demo/package.json', import.meta.url));
+const { Client } = require('@modelcontextprotocol/sdk/client/index.js');
+const { StreamableHTTPClientTransport } = require('@modelcontextprotocol/sdk/client/streamableHttp.js');
+const { ElicitRequestSchema } = require('@modelcontextprotocol/sdk/types.js');
+
+const KEYS = { DEPUTY_SESSION_KEY: 'n'.repeat(44), DEPUTY_SESSION_KEY_BEFORE: 'o'.repeat(44), DEPUTY_SHORT_KEY: 'short' };
+const keysFrom = (...names) => `{keys_from_environment: [${names.join(', ')}]}`;
+
+const PING = { message: { method: 'ping' } };
+
+function send(stack, method, token, session, { message, headers } = {}) {
+  return fetch(stack.gatewayUrl, {
+    method,
+    headers: {
+      authorization: `Bearer ${token}`, accept: 'application/json, text/event-stream', 'content-type': 'application/json',
+      ...session && { 'mcp-session-id': session }, ...headers,
+    },
+    body: message && JSON.stringify({ jsonrpc: '2.0', id: 1, ...message }),
+  });
+}
+
+async function initialize(stack, token) {
+  const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } };
+  const answer = await send(stack, 'POST', token, undefined, { message: { method: 'initialize', params } });
+  await answer.text();
+  return { status: answer.status, session: answer.headers.get('mcp-session-id') };
+}
+
+/** Runs `check` with a stateful server and a stack in front of it, configured by `set`. */
+async function withStack(set, check) {
+  const state = mkdtempSync(join(tmpdir(), 'deputy-sessions-'));
+  const server = await startStatefulServer();
+  let stack;
+  try {
+    stack = await startStack({ state, upstream: server.address, gateway: { set, env: KEYS } });
+    await check(stack, new Mint(stack));
+  } finally {
+    await stack?.stop();
+    await server.stop();
+    rmSync(state, { recursive: true });
+  }
+}
+
+describe('the sessions of a stateful server', () => {
+  let state;
+  let server;
+  let stack;
+  let mint;
+  before(async () => {
+    state = mkdtempSync(join(tmpdir(), 'deputy-sessions-'));
+    server = await startStatefulServer();
+    const policies = join(state, 'policies');
+    cpSync(join(root, 'policies'), policies, { recursive: true });
+    const file = join(policies, 'enterprise-ledger.yaml');
+    writeFileSync(file, `${readFileSync(file, 'utf8')}\nserver_requests: [ping, elicitation/create]\n`);
+    const set = { policies, sessions: keysFrom('DEPUTY_SESSION_KEY_BEFORE'), 'issuers[0].leeway': '1s' };
+    stack = await startStack({ state, upstream: server.address, gateway: { set, env: KEYS } });
+    mint = new Mint(stack);
+  });
+  after(async () => {
+    await stack?.stop();
+    await server?.stop();
+    rmSync(state, { recursive: true });
+  });
+
+  const tokenOf = ({ user: sub }, changes) => mint.token({ sub, ...changes });
+
+  const request = (...args) => send(stack, ...args);
+  const open = async (token) => (await initialize(stack, token)).session;
+
+  async function connect(token, answers) {
+    const client = new Client({ name: 'test', version: '1' }, { capabilities: { elicitation: {} } });
+    client.setRequestHandler(ElicitRequestSchema, async () => answers);
+    const requestInit = { headers: { authorization: `Bearer ${token}` } };
+    const transport = new StreamableHTTPClientTransport(new URL(stack.gatewayUrl), { requestInit });
+    await client.connect(transport);
+    return { client, transport };
+  }
+
+  test('a client of the official SDK works in its own session, and ends it', async () => {
+    const { client, transport } = await connect(tokenOf(SARAH));
+    const text = async () => (await client.callTool({ name: 'listAccounts', arguments: {} })).content[0].text;
+    assert.deepEqual([await text(), await text()], ['1', '2']);
+    assert.equal(server.sessions.length, 1);
+    assert.ok(!transport.sessionId.includes(server.sessions[0]));
+    await transport.terminateSession();
+    assert.deepEqual(server.sessions, []);
+    await client.close();
+  });
+
+  test('a client answers what the server asks, in its session, as the policy allows', async () => {
+    const { client, transport } = await connect(tokenOf(SARAH), { action: 'accept', content: { account: 'ACC-1001' } });
+    const { content } = await client.callTool({ name: 'getAccount', arguments: {} });
+    assert.equal(content[0].text, 'accept ACC-1001');
+    const record = await until(() => stack.auditRecords().find(({ answers }) => answers === 'elicitation/create'), 'the audit record');
+    assert.deepEqual([record.decision, record.subject, record.upstream_status], ['allow', SARAH.user, 202]);
+
+    const roots = { message: { result: { roots: [] } } };
+    assert.equal((await request('POST', tokenOf(SARAH), transport.sessionId, roots)).status, 403);
+    assert.equal((await request('POST', tokenOf(SARAH), undefined, { message: { result: {} } })).status, 400);
+    await transport.terminateSession();
+    await client.close();
+  });
+
+  test('nobody uses the session of another: not to call, nor to listen, nor to end it', async () => {
+    const session = await open(tokenOf(SARAH));
+    const seen = server.requests.length;
+    for (const token of [tokenOf(JOHN), tokenOf(SARAH, { client_id: 'another-client' })]) {
+      assert.equal((await request('POST', token, session, PING)).status, 404);
+      assert.equal((await request('GET', token, session)).status, 404);
+      assert.equal((await request('GET', token, session, { headers: { 'last-event-id': '1' } })).status, 404);
+      assert.equal((await request('DELETE', token, session)).status, 404);
+    }
+    assert.equal((await request('POST', tokenOf(SARAH), server.sessions[0], PING)).status, 404, 'the id of the server itself');
+    assert.equal((await request('GET', tokenOf(JOHN), undefined, { headers: { 'last-event-id': '1' } })).status, 403);
+    assert.equal(server.requests.length, seen, 'nothing went up');
+    const reasons = await until(() => {
+      const found = stack.auditRecords().map(({ reason }) => reason).filter((reason) => /session$/.test(reason));
+      return found.length === 10 && found;
+    }, 'the audit records');
+    assert.deepEqual([...new Set(reasons)].sort(), ['foreign_session', 'malformed_session', 'missing_session']);
+
+    assert.equal((await request('POST', tokenOf(SARAH), session, PING)).status, 200, 'her own goes on');
+    assert.equal((await request('DELETE', tokenOf(SARAH), session)).status, 200);
+  });
+
+  test('keys rotate by pushes, and sessions go on', async () => {
+    const push = (...names) => stack.reconfigure({ set: { sessions: keysFrom(...names) } });
+    const sarah = tokenOf(SARAH);
+    const old = await open(sarah);
+    const ping = async (session) => (await request('POST', sarah, session, PING)).status;
+
+    assert.equal(await push('DEPUTY_SESSION_KEY', 'DEPUTY_SESSION_KEY_BEFORE'), 'accepted');
+    // Each worker takes it on its own, a moment apart.
+    const sealed = await until(async () => {
+      const answer = await request('POST', sarah, old, PING);
+      assert.equal(answer.status, 200);
+      const now = answer.headers.get('mcp-session-id');
+      return now !== old && now;
+    }, 'the new key');
+    for (let i = 0; i < 8; i += 1) assert.equal(await ping(old), 200);
+
+    assert.equal(await push('DEPUTY_SESSION_KEY'), 'accepted');
+    await until(async () => await ping(old) === 404, 'the end of the old key');
+    assert.equal(await ping(sealed), 200);
+  });
+
+  test('a configuration whose key is missing or short is refused, and the one before serves on', async () => {
+    const sarah = tokenOf(SARAH);
+    const session = await open(sarah);
+    for (const [name, what] of [['DEPUTY_NO_SUCH_KEY', 'is not set in the environment'], ['DEPUTY_SHORT_KEY', 'is shorter than 32 bytes']]) {
+      assert.equal(await stack.reconfigure({ set: { sessions: keysFrom(name) } }), 'rejected');
+      assert.match(readFileSync(stack.logs.envoy, 'utf8'), new RegExp(`sessions.keys_from_environment\\[0\\]: \`${name}\` ${what}`));
+    }
+    assert.equal((await request('POST', sarah, session, PING)).status, 200);
+  });
+
+  test('no key is in the log or in what the admin interface shows', async () => {
+    const dump = await (await fetch(`${stack.adminUrl}/config_dump`)).text();
+    for (const text of [dump, readFileSync(stack.logs.envoy, 'utf8')]) {
+      for (const key of Object.values(KEYS).filter(({ length }) => length > 40)) assert.ok(!text.includes(key));
+    }
+  });
+
+  test('a stream ends when the token expires, and the session does not', async () => {
+    const session = await open(tokenOf(SARAH));
+    const shortLived = tokenOf(SARAH, { exp: inSeconds(2) });
+    const stream = await request('GET', shortLived, session);
+    assert.deepEqual([stream.status, stream.headers.get('content-type')], [200, 'text/event-stream']);
+    const begun = Date.now();
+    await assert.rejects(stream.text());
+    const lasted = Date.now() - begun;
+    assert.ok(lasted > 1_500 && lasted < 4_500, `the token's two seconds and one of leeway, not ${lasted} ms`);
+    const record = await until(() => stack.auditRecords().find(({ reason }) => reason === 'token_expired'), 'the audit record');
+    assert.deepEqual([record.decision, record.http_method, record.subject], ['allow', 'GET', SARAH.user]);
+    assert.equal((await request('GET', shortLived, session)).status, 401);
+    assert.equal((await request('POST', tokenOf(SARAH), session, PING)).status, 200);
+  });
+});
+
+describe('a push', () => {
+  // Under the same virtual machine, and under another.
+  for (const [what, change] of [['limits', { 'limits.cached_tokens': 9_999 }], ['keys', { sessions: keysFrom('DEPUTY_SESSION_KEY', 'DEPUTY_SESSION_KEY_BEFORE') }]]) {
+    test(`of other ${what} does not keep a stream open beyond its token`, async () => {
+      const set = { sessions: keysFrom('DEPUTY_SESSION_KEY_BEFORE'), 'issuers[0].leeway': '1s' };
+      await withStack(set, async (stack, mint) => {
+        const { session } = await initialize(stack, mint.token());
+        const stream = await send(stack, 'GET', mint.token({ exp: inSeconds(2) }), session);
+        assert.equal(stream.status, 200);
+        const begun = Date.now();
+        assert.equal(await stack.reconfigure({ set: change }), 'accepted');
+        await assert.rejects(stream.text());
+        assert.ok(Date.now() - begun < 5_000);
+      });
+    });
+  }
+});
+
+describe('a stateful server behind a gateway without sessions', () => {
+  test('is told so by the first answer', () => withStack({}, async (stack, mint) => {
+    assert.deepEqual(await initialize(stack, mint.token()), { status: 502, session: null });
+    const record = await until(() => stack.auditRecords().find(({ status }) => status === 502), 'the audit record');
+    assert.deepEqual([record.reason, record.upstream_status], ['sessions_not_configured', 200]);
+  }));
+});

@@ -1,0 +1,43 @@
+// An upstream that believes everything: it records each request as it arrived and answers as if it had done what it asks.
+import { createServer } from 'node:http';
+
+export async function startEchoServer() {
+  const requests = [];
+  const server = createServer(async (incoming, outgoing) => {
+    const chunks = [];
+    try {
+      for await (const chunk of incoming) chunks.push(chunk);
+    } catch {
+      return; // aborted: nothing was executed
+    }
+    const { method, url, rawHeaders, rawTrailers } = incoming;
+    const body = Buffer.concat(chunks);
+    requests.push({ method, url, headers: pairs(rawHeaders), trailers: pairs(rawTrailers), body });
+    const answer = JSON.stringify({ jsonrpc: '2.0', id: parse(body)?.id ?? null, result: {} });
+    outgoing.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(answer) });
+    outgoing.end(answer);
+  });
+  server.keepAliveTimeout = 75_000; // longer than Envoy keeps an idle connection to us
+  await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+  return {
+    address: `127.0.0.1:${server.address().port}`,
+    requests,
+    /** The requests since the last time. */
+    take: () => requests.splice(0),
+    async stop() {
+      server.closeAllConnections();
+      await new Promise((closed) => server.close(closed));
+    },
+  };
+}
+
+const pairs = (raw) => Array.from({ length: raw.length / 2 }, (_, i) => [raw[2 * i].toLowerCase(), raw[2 * i + 1]]);
+
+/** As a server in JavaScript reads it. */
+export function parse(body) {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,195 @@
+// Tokens that are not good, and the ways of sending one that are not: each is refused, over either HTTP version, and
+// nothing of it reaches the ledger.
+import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { call, each, JSON_HEADERS, startTarget } from './support/attacks.mjs';
+import { request2 } from './support/http2.mjs';
+import { exchangeFrames } from './support/http2-frames.mjs';
+import { raw } from './support/raw-http.mjs';
+import { inSeconds } from './support/tokens.mjs';
+
+const LIST = JSON.stringify(call('listAccounts'));
+
+describe('tokens', () => {
+  let target;
+  let good;
+  before(async () => {
+    target = await startTarget();
+    good = target.mint.token();
+  });
+  after(async () => {
+    await target?.assertHealthy();
+    await target?.stop();
+  });
+  let known = 0;
+  afterEach(() => {
+    const reached = target.stack.ledgerRequests().slice(known);
+    known += reached.length;
+    assert.deepEqual(reached, [], 'nothing reached the ledger');
+  });
+
+  const ask = (headers, { path, http = raw } = {}) => (http === raw
+    ? raw(target.port, { path, headers: [...JSON_HEADERS, ...headers, ['content-length', LIST.length]], body: LIST })
+    : request2(target.port, { headers: { ...Object.fromEntries(JSON_HEADERS), ':path': path ?? '/mcp', ...Object.fromEntries(headers) }, pieces: [LIST] }));
+
+  const bearer = (token) => [['authorization', `Bearer ${token}`]];
+
+  /** One answer for every cause: it tells nobody which check failed. */
+  const assertRejected = (answer) => {
+    assert.equal(answer?.status, 401);
+    assert.match(answer.headers.get('www-authenticate'), /^Bearer error="invalid_token", scope="mcp:connect", resource_metadata="http:[^"]+"$/);
+    assert.deepEqual(JSON.parse(answer.text), { jsonrpc: '2.0', id: null, error: { code: 401, message: 'The access token is not accepted.' } });
+  };
+  const assertUnauthenticated = (answer) => {
+    assert.equal(answer?.status, 401);
+    assert.match(answer.headers.get('www-authenticate'), /^Bearer scope="mcp:connect", resource_metadata="http:[^"]+"$/);
+  };
+
+  const badTokens = () => {
+    const { mint } = target;
+    const another = { ...generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' }), alg: 'RS256' };
+    const [header, payload, signature] = good.split('.');
+    return {
+      expired: mint.token({ iat: inSeconds(-900), exp: inSeconds(-300) }),
+      'K19 not yet valid': mint.token({ nbf: inSeconds(300) }),
+      'K18 not before the beginning of time': mint.token({ nbf: -8334601228800 }),
+      'K18 numbers out of range': mint.token({ exp: 1e300, nbf: -1e300 }),
+      'K19 issued in the future': mint.token({ iat: inSeconds(300), exp: inSeconds(600) }),
+      'no exp': mint.token({ exp: undefined }),
+      'K22 another audience': mint.token({ aud: 'https://enterprise-ledger.orchestrator.lab/' }),
+      'K22 nearly the audience': mint.token({ aud: `${target.stack.gatewayUrl}/` }),
+      'K22 no audience': mint.token({ aud: undefined }),
+      'K21 another issuer': mint.token({ iss: 'https://evil.example' }),
+      'K21 nearly the issuer': mint.token({ iss: `${target.stack.authorizationServerUrl}/` }),
+      'K05 unknown kid': mint.token({}, { kid: '../../etc/passwd' }),
+      'K05 no kid': mint.token({}, { kid: undefined }),
+      'another key under a known kid': mint.token({}, {}, { key: another }),
+      'alg none': `${mint.token({}, { alg: 'none' }).split('.').slice(0, 2).join('.')}.`,
+      'alg None, with a signature': mint.token({}, { alg: 'None' }),
+      'K02 HS256 with the public key': mint.hs256(),
+      'K03 RS512 by name': mint.token({}, { alg: 'RS512' }),
+      'K06 crit': mint.token({}, { crit: ['b64'], b64: false }),
+      'K07 b64': mint.token({}, { b64: false }),
+      'K08 zip': mint.token({}, { zip: 'DEF' }),
+      'K32 an ID token': mint.token({}, { typ: 'JWT' }),
+      'bound to a key that was not proven': mint.token({ cnf: { jkt: '0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I' } }),
+      'K24 an audience twice': mint.token(JSON.stringify(mint.claims()).replace('{', '{"aud":"https://evil.example",')),
+      'K12 truncated': good.slice(0, -20),
+      'K12 without signature': `${header}.${payload}.`,
+      'K14 padded': `${good}=`,
+      'changed claims': `${header}.${Buffer.from(JSON.stringify(mint.claims({ sub: 'root' }))).toString('base64url')}.${signature}`,
+      'no JWS': 'a.b.c',
+      garbage: 'correct-horse-battery-staple',
+      'five parts': 'a.b.c.d.e',
+      '20 kB': `${header}.${'A'.repeat(20_000)}.${signature}`,
+      'C1 controls': 'aaa\x80\x9fbbb',
+      'not UTF-8': 'caf\xe9',
+    };
+  };
+
+  test('L05: every bad token gets the same answer', async () => {
+    await each(Object.entries(badTokens()), async ([, token]) => assertRejected(await ask(bearer(token))));
+  });
+
+  test('L05: over HTTP/2 too', async () => {
+    await each(Object.entries(badTokens()), async ([, token]) => assertRejected(await ask(bearer(token), { http: request2 })));
+  });
+
+  test('what is no bearer token is none', async () => {
+    const values = ['', 'Bearer', 'Bearer ', 'Bearer    ', `Basic ${btoa('sarah:judgmentday')}`, `DPoP ${good}`, good, `Token ${good}`, `Bearer\xa0${good}`];
+    await each(values, async (value) => assertUnauthenticated(await ask([['authorization', value]])));
+    assertUnauthenticated(await ask([]));
+  });
+
+  test('T16: a token in a cookie is none', async () => {
+    assertUnauthenticated(await ask([['cookie', `access_token=${good}`]]));
+    assertUnauthenticated(await ask([['proxy-authorization', `Bearer ${good}`], ['x-forwarded-access-token', good]]));
+  });
+
+  test('a token in the query is refused, though the header has a good one, and stays out of the log', async () => {
+    await each(['access_token', 'ACCESS_TOKEN', 'access%5ftoken', 'a=b&access_token'], async (name) => {
+      assert.equal((await ask(bearer(good), { path: `/mcp?${name}=${good}` })).status, 400);
+    });
+    assert.ok(!target.envoyLog().includes(good));
+  });
+
+  test('T21: two tokens are refused in either order and form', async () => {
+    const other = 'attacker';
+    for (const [first, second] of [[good, other], [other, good], [good, good]]) {
+      const forms = {
+        lines: [['authorization', `Bearer ${first}`], ['authorization', `Bearer ${second}`]],
+        cases: [['Authorization', `Bearer ${first}`], ['AUTHORIZATION', `Bearer ${second}`]],
+        comma: [['authorization', `Bearer ${first}, Bearer ${second}`]],
+        'comma alone': [['authorization', `Bearer ${first},${second}`]],
+      };
+      await each(Object.entries(forms), async ([, headers]) => {
+        const { status } = await ask(headers);
+        assert.ok(status === 400 || status === 401, `${status}`);
+      });
+    }
+  });
+
+  test('T21: two fields in one HTTP/2 request are refused', async () => {
+    const request = (headers) => exchangeFrames(target.port, { pieces: [LIST], fields: [[':method', 'POST'], [':path', '/mcp'],
+      [':scheme', 'http'], [':authority', 'gateway'], ['content-type', 'application/json'], ...headers] });
+    await each([['good first', good, 'attacker'], ['good last', 'attacker', good], ['twice', good, good]], async ([, first, second]) => {
+      const answer = await request([['authorization', `Bearer ${first}`], ['authorization', `Bearer ${second}`]]);
+      assert.ok(answer.reset || JSON.parse(answer.text).error.code === 400, answer.text);
+    });
+    const twoTypes = await request([['authorization', `Bearer ${good}`], ['content-type', 'text/plain']]);
+    assert.ok(twoTypes.reset || JSON.parse(twoTypes.text).error.code === 415, twoTypes.text);
+    const twoPaths = await request([['authorization', `Bearer ${good}`], [':path', '/other']]);
+    assert.ok(twoPaths.reset, twoPaths.text);
+  });
+
+  test('bytes that are not UTF-8, in any header, kill no worker', async () => {
+    const names = ['authorization', 'x-request-id', 'origin', 'content-type', 'mcp-protocol-version', 'mcp-name', 'mcp-session-id', 'user-agent', 'cookie', 'x-anything', 'accept'];
+    await each(names, async (name) => {
+      const mine = name === 'authorization' ? [] : [['authorization', 'Bearer a.b.c']];
+      for (const value of ['caf\xe9', '\xff\xfe', '\xc0\xaf']) {
+        const answer = await ask([...mine, [name, value]]);
+        assert.ok(answer.status >= 400 && answer.status < 500, `${answer.status}`);
+      }
+    });
+  });
+
+  test('M01 M02: the metadata is at the root and below the path, whatever host is asked for', async () => {
+    for (const path of ['/.well-known/oauth-protected-resource', '/.well-known/oauth-protected-resource/mcp']) {
+      const answer = await raw(target.port, { method: 'GET', path, headers: [['host', 'evil.example'], ['x-forwarded-host', 'evil.example'], ['x-forwarded-proto', 'https']] });
+      assert.equal(answer.status, 200);
+      assert.equal(answer.headers.get('access-control-allow-origin'), '*');
+      const document = JSON.parse(answer.text);
+      assert.equal(document.resource, target.stack.gatewayUrl);
+      assert.deepEqual(document.authorization_servers, [target.stack.authorizationServerUrl]);
+      assert.equal((await raw(target.port, { method: 'HEAD', path })).status, 200);
+      for (const method of ['POST', 'PUT', 'DELETE']) assert.equal((await raw(target.port, { method, path, headers: [['content-length', '0']] })).status, 405);
+    }
+  });
+
+  test('a browser may ask before it sends, from an allowed origin', async () => {
+    const preflight = (origin) => raw(target.port, { method: 'OPTIONS', headers: [['origin', origin],
+      ['access-control-request-method', 'POST'], ['access-control-request-headers', 'authorization,content-type']] });
+    const own = new URL(target.stack.gatewayUrl).origin;
+    const allowed = await preflight(own);
+    assert.equal(allowed.status, 204);
+    assert.equal(allowed.headers.get('access-control-allow-origin'), own);
+    assert.match(allowed.headers.get('access-control-allow-headers'), /authorization/);
+    assert.equal((await preflight('https://evil.example')).status, 403);
+  });
+
+  test('T25: a foreign origin is refused, good token or not', async () => {
+    const origins = ['https://evil.example', 'null', `${new URL(target.stack.gatewayUrl).origin}.evil.example`, ''];
+    await each(origins, async (origin) => assert.equal((await ask([...bearer(good), ['origin', origin]])).status, 403));
+    const own = new URL(target.stack.gatewayUrl).origin;
+    assert.equal((await ask([...bearer(good), ['origin', own], ['origin', 'https://evil.example']])).status, 403);
+  });
+
+  test('T19: other HTTP methods are refused', async () => {
+    const send = (method) => raw(target.port, { method, headers: [...bearer(good), ['content-length', '0']] });
+    await each(['PUT', 'PATCH', 'HEAD', 'PROPFIND', 'TRACE', 'QUERY'], async (method) => {
+      const answer = await send(method);
+      assert.ok([405, 400, 501].includes(answer?.status), `${answer?.status}`);
+    });
+  });
+});
