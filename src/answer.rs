@@ -10,6 +10,7 @@ use crate::exchange::reply::ExchangeError;
 use crate::mcp::{BodyError, HeaderError, Id, MediaError, UnsupportedRevision};
 use crate::policy::{Denial, Remedy};
 use crate::request::RequestError;
+use crate::response::ResponseError;
 use crate::session::SessionError;
 use crate::token::{ScopeSet, TokenError};
 
@@ -49,6 +50,8 @@ pub enum Refusal {
     DelegationRejected,
     /// The MCP server opens a session that cannot be bound to the caller.
     SessionNotBound(SessionError),
+    /// The MCP server's answer could hold a list, and cannot be filtered.
+    Unfilterable(ResponseError),
     /// No decision in time; the text says what it waited for.
     Undecided(&'static str),
     /// An event that the state does not expect, or a host that fails.
@@ -74,6 +77,7 @@ impl Refusal {
             Self::Denied(Denial { rule: None, .. }) => "no_rule",
             Self::Exchange(error) => error.reason(),
             Self::DelegationRejected => "delegation_rejected",
+            Self::Unfilterable(_) => "unfilterable_response",
             Self::Undecided(_) => "undecided",
             Self::Failed => "failed",
         }
@@ -84,6 +88,7 @@ impl Refusal {
     pub fn detail(&self) -> Option<&'static str> {
         match self {
             Self::Exchange(error) => error.detail(),
+            Self::Unfilterable(error) => Some(error.detail()),
             Self::Undecided(waited_for) => Some(waited_for),
             _ => None,
         }
@@ -185,6 +190,9 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
         }
         Refusal::SessionNotBound(_) => {
             error(502, INTERNAL_ERROR, "The MCP server opens a session that cannot be bound.")
+        }
+        Refusal::Unfilterable(_) => {
+            error(502, INTERNAL_ERROR, "The MCP server's answer cannot be filtered.")
         }
         Refusal::Undecided(_) => unavailable("No decision in time; retry later."),
         Refusal::Failed => error(500, INTERNAL_ERROR, "Internal error."),

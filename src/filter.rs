@@ -184,7 +184,7 @@ impl RootContext for Root {
             let transaction = Transaction::new(stream, worker.now());
             worker.transactions.insert(stream, transaction);
         }
-        Some(Box::new(Stream { id: stream, worker: self.worker.clone() }))
+        Some(Box::new(Stream { id: stream, worker: self.worker.clone(), filters: false }))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -196,6 +196,8 @@ impl RootContext for Root {
 struct Stream {
     id: u32,
     worker: Option<Shared>,
+    /// Whether the response's body is to be filtered.
+    filters: bool,
 }
 
 impl Stream {
@@ -240,6 +242,17 @@ impl Stream {
                 }
                 action
             }
+            Step::Filter { edits, hold } => match self.carry_out(Step::Continue(edits), map) {
+                Action::Continue if hold => Action::Pause,
+                action => action,
+            },
+            Step::Replace(chunk) => {
+                // Never paused here: Envoy fails when it must grow a body that it holds.
+                if hostcalls::set_buffer(BufferType::HttpResponseBody, 0, ALL, &chunk).is_ok() {
+                    return Action::Continue;
+                }
+                self.carry_out(Step::Reset, map)
+            }
         }
     }
 
@@ -277,10 +290,39 @@ impl HttpContext for Stream {
         self.on_body(0, true)
     }
 
-    fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
+    fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
         let headers = headers(MapType::HttpResponseHeaders);
-        let step = self.deliver(Event::ResponseHeaders(Headers(&headers)));
+        let headers = Headers(&headers);
+        let step = self.deliver(Event::ResponseHeaders { headers, end_of_stream });
+        self.filters = matches!(step, Step::Filter { .. });
         self.carry_out(step, MapType::HttpResponseHeaders)
+    }
+
+    fn on_http_response_body(&mut self, length: usize, end_of_stream: bool) -> Action {
+        if !self.filters {
+            return Action::Continue;
+        }
+        let chunk = buffer(BufferType::HttpResponseBody);
+        if chunk.len() != length {
+            // What cannot be read must not pass.
+            return self.carry_out(Step::Reset, MapType::HttpResponseHeaders);
+        }
+        let step = self.deliver(Event::ResponseBody { chunk: &chunk, end_of_stream });
+        match step {
+            Step::Replace(passed) if passed == chunk => Action::Continue,
+            step => self.carry_out(step, MapType::HttpResponseHeaders),
+        }
+    }
+
+    fn on_http_response_trailers(&mut self, _: usize) -> Action {
+        if !self.filters {
+            return Action::Continue;
+        }
+        // The end of a body before trailers is not told otherwise. Nothing is left to pass then.
+        match self.deliver(Event::ResponseBody { chunk: b"", end_of_stream: true }) {
+            Step::Replace(_) => Action::Continue,
+            step => self.carry_out(step, MapType::HttpResponseHeaders),
+        }
     }
 
     fn on_log(&mut self) {
@@ -336,8 +378,8 @@ fn carry_out(stream: u32, step: Step) {
         }
         Step::Reply(reply) => send(&reply),
         Step::Reset => reset(),
-        // Nobody who waits is told to call.
-        Step::Pause | Step::Call(_) => {}
+        // Nobody who waits is told to call, or has a response.
+        Step::Pause | Step::Call(_) | Step::Filter { .. } | Step::Replace(_) => {}
     }
 }
 

@@ -21,6 +21,8 @@
 //!   every step, before the next event;
 //! - hold the stream on [`Step::Pause`](transaction::Step::Pause) and
 //!   [`Step::Call`](transaction::Step::Call), headers, body and trailers alike;
+//! - after [`Step::Filter`](transaction::Step::Filter), give every chunk of the response's body, and
+//!   pass on what comes out in its place;
 //! - give ticks, so that nothing waits for ever;
 //! - close the transaction once, and keep the record that comes out.
 

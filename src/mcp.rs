@@ -7,6 +7,7 @@
 mod draft;
 mod error;
 mod header;
+mod list;
 mod media;
 mod message;
 mod method;
@@ -17,6 +18,7 @@ mod tests;
 
 pub use error::BodyError;
 pub use header::{HeaderError, MirroredHeaders};
+pub use list::List;
 pub use media::{MediaError, check_content_encoding, check_content_type};
 pub use message::{Body, Id, Object, Operation, is_name, parse, read_id};
 pub use method::{Class, Method};

@@ -146,6 +146,15 @@ impl Policy {
         Err(Denial::nothing("Access denied: no rule allows this response.".to_owned()))
     }
 
+    /// Whether lists show an object to a caller: its rule allows them, or they could step up to it.
+    #[must_use]
+    pub fn shows(&self, caller: &Caller, object: &Object) -> bool {
+        self.rule(object).is_some_and(|rule| {
+            // A client steps up to no tool that it does not see.
+            rule.shape == DenialShape::StepUp || caller.scopes.contains_all(&rule.required)
+        })
+    }
+
     /// Whoever listens to resources could read them, so each must be allowed.
     fn decide_subscription(&self, caller: &Caller, uris: &[Box<str>]) -> Result<Permit, Denial> {
         let permits = uris

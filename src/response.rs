@@ -1,12 +1,27 @@
 //! The way back: what of the MCP server's answer a client may see.
+//!
+//! A list shows what the caller could use or step up to, and nothing else
+//! ([`Policy::shows`](crate::policy::Policy::shows)). [`head`] finds out which answers could hold
+//! one, and gives the [`BodyFilter`] that such an answer must pass, chunk by chunk. An answer that
+//! could hold a list and cannot be read fails.
+
+mod error;
+mod events;
+mod lists;
+#[cfg(test)]
+mod tests;
 
 use std::rc::Rc;
 
 use crate::answer::cors;
+use crate::mcp::{check_content_encoding, check_content_type};
 use crate::request::Headers;
 use crate::session::{self, Binding, SessionError, SessionKeys};
 use crate::token::Caller;
 use crate::upstream::Edits;
+pub use error::ResponseError;
+pub use events::EventFilter;
+pub use lists::{ListFilter, Shows};
 
 /// Who gets an answer, and to what.
 #[derive(Debug)]
@@ -15,17 +30,21 @@ pub struct Reader {
     pub caller: Rc<Caller>,
     /// The endpoint's place in the configuration.
     pub endpoint: usize,
+    /// Whether a list was asked for.
+    pub asks_for_list: bool,
     /// The allowed origin of the page that asks, if any.
     pub origin: Option<String>,
-    /// Whether the answer is a stream of events, which ends when the caller's token expires.
-    pub streams: bool,
 }
 
 /// What to do with the head of an MCP server's answer.
 #[derive(Debug)]
 pub enum Head {
-    /// Pass it on with these changes.
+    /// Pass it on with these changes, and the body as it is.
     Pass(Edits),
+    /// Pass it on with these changes, and of the body what the filter leaves.
+    Filter(Edits, BodyFilter),
+    /// The body could hold a list, and is of a kind that cannot be filtered.
+    Unfilterable(ResponseError),
     /// The server does not accept the delegation token. Its 401 would send the client to sign in
     /// again, which cannot help.
     DelegationRejected,
@@ -36,9 +55,27 @@ pub enum Head {
 /// Headers by which a server would speak to the client past this filter.
 const STRIPPED: [&str; 3] = ["www-authenticate", "set-cookie", "proxy-authenticate"];
 
-/// Judges the head of an answer from the endpoint with the path `endpoint`.
+/// Headers that describe the very bytes of a body.
+const OF_THE_BODY: [&str; 7] = [
+    "content-length",
+    "etag",
+    "content-md5",
+    "digest",
+    "content-digest",
+    "repr-digest",
+    "accept-ranges",
+];
+
+/// Judges the head of an answer of any status from the endpoint with the path `endpoint`.
+/// `has_body` tells whether more of it follows.
 #[must_use]
-pub fn head(headers: Headers, reader: &Reader, endpoint: &str, sessions: &SessionKeys) -> Head {
+pub fn head(
+    headers: Headers,
+    reader: &Reader,
+    endpoint: &str,
+    sessions: &SessionKeys,
+    has_body: bool,
+) -> Head {
     if status(headers) == Some(401) {
         return Head::DelegationRejected;
     }
@@ -47,23 +84,110 @@ pub fn head(headers: Headers, reader: &Reader, endpoint: &str, sessions: &Sessio
         Ok(session) => session,
         Err(error) => return Head::SessionNotBound(error),
     };
-    let present = |name: &&str| headers.all(name).next().is_some();
-    let mut edits = Edits {
-        remove: STRIPPED.iter().filter(|name| present(name)).map(|&name| name.to_owned()).collect(),
-        set: Vec::new(),
+    let filter = if has_body { body_filter(headers, reader.asks_for_list) } else { Ok(None) };
+    let edits = |names: &[&str]| {
+        let present = |name: &&&str| headers.all(name).next().is_some();
+        let session = session.map(|sealed| (session::HEADER, sealed));
+        let cors = reader.origin.as_deref().into_iter().flat_map(cors);
+        Edits {
+            remove: names.iter().filter(present).map(|&name| name.to_owned()).collect(),
+            set: session.into_iter().chain(cors).collect(),
+        }
     };
-    edits.set.extend(session.map(|sealed| (session::HEADER, sealed)));
-    edits.set.extend(reader.origin.as_deref().into_iter().flat_map(cors));
-    Head::Pass(edits)
+    match filter {
+        Ok(None) => Head::Pass(edits(&STRIPPED)),
+        Ok(Some(filter)) => Head::Filter(edits(&[&STRIPPED[..], &OF_THE_BODY].concat()), filter),
+        Err(error) => Head::Unfilterable(error),
+    }
 }
 
-/// Whether an answer is a stream of events, or some client would take it for one.
-#[must_use]
-pub fn is_event_stream(headers: Headers) -> bool {
-    let is_named = |value: &[u8]| {
-        String::from_utf8_lossy(value).to_ascii_lowercase().contains("text/event-stream")
-    };
-    headers.all("content-type").any(is_named)
+/// The filter for a body of the media type that the headers name, if it could hold a list: any
+/// event stream, since a stream can replay another request's response, and the answer to a request
+/// for a list.
+fn body_filter(headers: Headers, asks_for_list: bool) -> Result<Option<BodyFilter>, ResponseError> {
+    let values = |name| headers.all(name).collect::<Vec<_>>();
+    let types = values("content-type");
+    // Some clients look for this text anywhere in the header.
+    let names_event_stream = types.iter().any(|value| {
+        value.to_ascii_lowercase().windows(EVENT_STREAM.len()).any(|part| part == EVENT_STREAM)
+    });
+    if !asks_for_list && !names_event_stream {
+        return Ok(None);
+    }
+    check_content_encoding(&values("content-encoding"))
+        .map_err(|_| ResponseError::ContentEncoding)?;
+    if types.is_empty() {
+        Ok(Some(BodyFilter::Empty))
+    } else if names_event_stream {
+        match types.as_slice() {
+            [value] if essence(value).eq_ignore_ascii_case(EVENT_STREAM) => {
+                Ok(Some(BodyFilter::Events(EventFilter::new(LONGEST_EVENT))))
+            }
+            _ => Err(ResponseError::MediaType),
+        }
+    } else {
+        check_content_type(&types).map_err(|_| ResponseError::MediaType)?;
+        Ok(Some(BodyFilter::Message(ListFilter::new(LONGEST_VALUE))))
+    }
+}
+
+const EVENT_STREAM: &[u8] = b"text/event-stream";
+
+/// The longest value of a message that is held, in bytes: an element of a list, say.
+const LONGEST_VALUE: usize = 1 << 20;
+
+/// The longest event, in bytes.
+const LONGEST_EVENT: usize = 8 << 20;
+
+/// A media type without its parameters (RFC 9110 section 8.3.1).
+fn essence(value: &[u8]) -> &[u8] {
+    value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
+}
+
+/// What a body that could hold a list must pass.
+#[derive(Debug)]
+pub enum BodyFilter {
+    /// No body, though its length was not told: it has no media type.
+    Empty,
+    /// One message or batch, `application/json`.
+    Message(ListFilter),
+    /// Messages in a stream of events, `text/event-stream`.
+    Events(EventFilter),
+}
+
+impl BodyFilter {
+    /// Takes the next chunk and gives what of the body may pass now. Nothing is left to pass when
+    /// the body ends.
+    ///
+    /// # Errors
+    /// Why the body cannot be filtered. What passed before was good, and nothing more may pass.
+    pub fn chunk(
+        &mut self,
+        chunk: &[u8],
+        end_of_stream: bool,
+        shows: &Shows,
+    ) -> Result<Vec<u8>, ResponseError> {
+        let mut out = Vec::with_capacity(chunk.len());
+        match self {
+            Self::Empty if chunk.is_empty() => {}
+            Self::Empty => return Err(ResponseError::MediaType),
+            Self::Message(filter) => {
+                filter.chunk(chunk, shows, &mut out)?;
+                if end_of_stream {
+                    filter.finish()?;
+                }
+            }
+            Self::Events(filter) => filter.chunk(chunk, shows, &mut out)?,
+        }
+        Ok(out)
+    }
+
+    /// Whether its first chunk comes at once, so that the head can wait for it. An event stream may
+    /// be silent for long.
+    #[must_use]
+    pub fn is_prompt(&self) -> bool {
+        !matches!(self, Self::Events(_))
+    }
 }
 
 /// The HTTP status of an answer.

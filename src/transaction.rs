@@ -14,10 +14,10 @@ use crate::config::{Config, Endpoint};
 use crate::exchange::reply::ExchangeError;
 use crate::exchange::{Answer, Callout, Delegated, Exchanges, Key};
 use crate::json::Limits;
-use crate::mcp::{self, Body, BodyError, HeaderError, Id, MirroredHeaders};
+use crate::mcp::{self, Body, BodyError, HeaderError, Id, List, MirroredHeaders};
 use crate::policy::{Denial, Permit};
 use crate::request::{self, Headers, Intake, RequestError, Verb};
-use crate::response::{self, Head, Reader};
+use crate::response::{self, BodyFilter, Head, Reader};
 use crate::session::{self, Binding, SessionError};
 use crate::token::{Caller, Callers, ScopeSet};
 use crate::upstream::{self, Credential, Edits};
@@ -67,7 +67,19 @@ pub enum Event<'a> {
     /// Time has passed.
     Tick,
     /// The response's headers are there: the MCP server's, or those of an answer made here.
-    ResponseHeaders(Headers<'a>),
+    ResponseHeaders {
+        /// All of them.
+        headers: Headers<'a>,
+        /// Whether nothing follows.
+        end_of_stream: bool,
+    },
+    /// More of the response's body is there, after [`Step::Filter`].
+    ResponseBody {
+        /// What came since the last event.
+        chunk: &'a [u8],
+        /// Whether nothing follows.
+        end_of_stream: bool,
+    },
 }
 
 /// What the host must do next.
@@ -82,6 +94,17 @@ pub enum Step {
     Call(Callout),
     /// Answer the client.
     Reply(LocalReply),
+    /// Make these changes to the response's headers, and give every chunk of its body. Without this
+    /// step, no [`Event::ResponseBody`] is due.
+    Filter {
+        /// The changes.
+        edits: Edits,
+        /// Whether to hold the headers until the first chunk, so that there can be another answer
+        /// if it fails.
+        hold: bool,
+    },
+    /// Put this in place of the chunk.
+    Replace(Vec<u8>),
     /// End the response that has begun, so that the client sees it fail.
     Reset,
 }
@@ -96,6 +119,7 @@ enum State {
     AwaitBody(Box<Question>),
     AwaitExchange(Box<Waiting>),
     Forwarded(Box<Reader>),
+    Filtering(Box<Filtering>),
     Ignored,
     Replied,
     Failed,
@@ -113,6 +137,8 @@ struct Question {
     /// The MCP server's id of the session, once it is known to be the caller's.
     session: Option<String>,
     origin: Option<String>,
+    /// Whether it asks for a list.
+    asks_for_list: bool,
     /// Whether the host has shown any of the body.
     body_seen: bool,
 }
@@ -126,6 +152,22 @@ struct Waiting {
     edits: Edits,
     reader: Reader,
     required_scopes: ScopeSet,
+}
+
+/// A response whose body is filtered.
+#[derive(Debug)]
+struct Filtering {
+    reader: Reader,
+    filter: BodyFilter,
+    /// Whether the host still holds the headers.
+    is_held: bool,
+}
+
+impl Filtering {
+    /// Whether it may go on for long: a stream of events.
+    fn is_stream(&self) -> bool {
+        !self.filter.is_prompt()
+    }
 }
 
 /// One HTTP request and its response.
@@ -162,15 +204,24 @@ impl Transaction {
             (State::AwaitExchange(waiting), Event::Tick) => {
                 self.on_tick_for_exchange(waiting, engine, now)
             }
-            (State::Forwarded(reader), Event::ResponseHeaders(headers)) => {
-                self.on_response(headers, reader, &engine.config)
+            (State::Forwarded(reader), Event::ResponseHeaders { headers, end_of_stream }) => {
+                self.on_response(headers, reader, !end_of_stream, &engine.config)
             }
-            (State::Forwarded(reader), Event::Tick)
-                if reader.streams && !reader.caller.is_current(now) =>
+            (State::Filtering(filtering), Event::ResponseBody { chunk, end_of_stream }) => {
+                self.on_response_body(filtering, chunk, end_of_stream, &engine.config)
+            }
+            // An answer under way is finished, lest the client asks for it again. A stream is not.
+            (State::Filtering(filtering), Event::Tick)
+                if filtering.is_stream() && !filtering.reader.caller.is_current(now) =>
             {
                 self.record.cut_off("token_expired");
                 self.state = State::Replied;
                 Step::Reset
+            }
+            // The rest of a response that was given up.
+            (state @ (State::Replied | State::Failed), Event::ResponseBody { .. }) => {
+                self.state = state;
+                Step::Replace(Vec::new())
             }
             // The host repeats the end of a body, and the rest of one, while a stream waits.
             (state @ State::AwaitExchange(_), Event::RequestBody { .. }) => {
@@ -179,24 +230,28 @@ impl Transaction {
             }
             // What was decided stays decided. An answer made here passes this way too.
             (
-                state @ (State::Forwarded(_) | State::Ignored | State::Replied),
-                Event::RequestBody { .. } | Event::Tick | Event::ResponseHeaders(_),
+                state @ (State::Forwarded(_)
+                | State::Filtering(_)
+                | State::Ignored
+                | State::Replied),
+                Event::RequestBody { .. } | Event::Tick,
             )
-            | (state @ State::AwaitHeaders, Event::Tick | Event::ResponseHeaders(_)) => {
+            | (state @ (State::Ignored | State::Replied), Event::ResponseHeaders { .. })
+            | (state @ State::AwaitHeaders, Event::Tick | Event::ResponseHeaders { .. }) => {
                 self.state = state;
                 Step::Continue(Edits::default())
             }
             // Envoy itself answers, a timeout say, while this filter holds the request.
-            (State::AwaitBody(_), Event::ResponseHeaders(_)) => {
+            (State::AwaitBody(_), Event::ResponseHeaders { .. }) => {
                 self.state = State::Replied;
                 Step::Continue(Edits::default())
             }
-            (State::AwaitExchange(waiting), Event::ResponseHeaders(_)) => {
+            (State::AwaitExchange(waiting), Event::ResponseHeaders { .. }) => {
                 engine.exchanges.abandon(&waiting.key, self.stream);
                 self.state = State::Replied;
                 Step::Continue(Edits::default())
             }
-            (State::Failed, Event::ResponseHeaders(_) | Event::Tick) => {
+            (State::Failed, Event::ResponseHeaders { .. } | Event::Tick) => {
                 Step::Continue(Edits::default())
             }
             _ => self.fail(&engine.config),
@@ -213,7 +268,7 @@ impl Transaction {
     /// Whether a tick could mean anything to it.
     #[must_use]
     pub fn wants_ticks(&self) -> bool {
-        let streams = matches!(&self.state, State::Forwarded(reader) if reader.streams);
+        let streams = matches!(&self.state, State::Filtering(filtering) if filtering.is_stream());
         streams || self.is_undecided()
     }
 
@@ -323,7 +378,7 @@ impl Transaction {
             return Step::Pause;
         };
         let mut id = None;
-        let decision = self.judge(endpoint, &question, body, &mut id);
+        let decision = self.judge(endpoint, &mut question, body, &mut id);
         about.id = id.as_ref();
         match decision {
             Err(refusal) => self.refuse(config, &refusal, about, question.origin.as_deref()),
@@ -339,13 +394,12 @@ impl Transaction {
     fn judge(
         &mut self,
         endpoint: &Endpoint,
-        question: &Question,
+        question: &mut Question,
         body: &[u8],
         id: &mut Option<Id>,
     ) -> Result<Permit, Refusal> {
-        let caller = &question.caller;
         if question.verb != Verb::Message {
-            return endpoint.policy.decide_baseline(caller).map_err(Refusal::Denied);
+            return endpoint.policy.decide_baseline(&question.caller).map_err(Refusal::Denied);
         }
         let limits = Limits::default();
         let mirrored = question.mirrored.as_ref().map_err(|error| {
@@ -359,16 +413,19 @@ impl Transaction {
                 self.record.operation(&operation);
                 id.clone_from(&operation.id);
                 mirrored.check(&operation).map_err(Refusal::Header)?;
-                endpoint.policy.decide(caller, &operation).map_err(Refusal::Denied)
+                question.asks_for_list = List::of(operation.method).is_some();
+                endpoint.policy.decide(&question.caller, &operation).map_err(Refusal::Denied)
             }
             Ok(Body::Batch(operations)) => {
                 self.record.batch(&operations);
-                endpoint.policy.decide_batch(caller, &operations).map_err(Refusal::Denied)
+                question.asks_for_list =
+                    operations.iter().any(|operation| List::of(operation.method).is_some());
+                endpoint.policy.decide_batch(&question.caller, &operations).map_err(Refusal::Denied)
             }
             // A server asks in a session, so it is answered in one.
             Err(BodyError::Response(response)) if is_in_session => {
                 self.record.response(response);
-                endpoint.policy.decide_response(caller, response).map_err(Refusal::Denied)
+                endpoint.policy.decide_response(&question.caller, response).map_err(Refusal::Denied)
             }
             Err(error) => {
                 *id = error.id().cloned();
@@ -391,10 +448,10 @@ impl Transaction {
         engine: &mut Engine,
         now: Now,
     ) -> Step {
-        let Question { caller, endpoint, stripped, session, origin, .. } = question;
+        let Question { caller, endpoint, stripped, session, origin, asks_for_list, .. } = question;
         let set = session.map(|id| (session::HEADER, id)).into_iter().collect();
         let edits = Edits { remove: stripped, set };
-        let reader = Reader { caller, endpoint, origin, streams: false };
+        let reader = Reader { caller, endpoint, asks_for_list, origin };
         let Some(target) = permit.target().map(Rc::clone) else {
             return self.forward(permit, &Credential::WithoutToken, edits, reader);
         };
@@ -475,21 +532,65 @@ impl Transaction {
         waited < engine.config.limits.decision_time.as_std()
     }
 
-    fn on_response(&mut self, headers: Headers, mut reader: Box<Reader>, config: &Config) -> Step {
+    fn on_response(
+        &mut self,
+        headers: Headers,
+        reader: Box<Reader>,
+        has_body: bool,
+        config: &Config,
+    ) -> Step {
         let Some(endpoint) = config.endpoints.get(reader.endpoint) else {
             return self.fail(config);
         };
         self.record.answered(response::status(headers));
-        let refusal = match response::head(headers, &reader, &endpoint.path, &config.sessions) {
+        let (path, sessions) = (&endpoint.path, &config.sessions);
+        let refusal = match response::head(headers, &reader, path, sessions, has_body) {
             Head::Pass(edits) => {
-                reader.streams = response::is_event_stream(headers);
                 self.state = State::Forwarded(reader);
                 return Step::Continue(edits);
             }
+            Head::Filter(edits, filter) => {
+                let is_held = filter.is_prompt();
+                let filtering = Filtering { reader: *reader, filter, is_held };
+                self.state = State::Filtering(Box::new(filtering));
+                return Step::Filter { edits, hold: is_held };
+            }
+            Head::Unfilterable(error) => Refusal::Unfilterable(error),
             Head::SessionNotBound(error) => Refusal::SessionNotBound(error),
             Head::DelegationRejected => Refusal::DelegationRejected,
         };
         self.refuse(config, &refusal, About::default(), reader.origin.as_deref())
+    }
+
+    fn on_response_body(
+        &mut self,
+        mut filtering: Box<Filtering>,
+        chunk: &[u8],
+        end_of_stream: bool,
+        config: &Config,
+    ) -> Step {
+        let Filtering { reader, filter, is_held } = &mut *filtering;
+        let Some(endpoint) = config.endpoints.get(reader.endpoint) else {
+            return self.fail(config);
+        };
+        let shows =
+            |list: List, key: &str| endpoint.policy.shows(&reader.caller, &list.object(key.into()));
+        match filter.chunk(chunk, end_of_stream, &shows) {
+            Ok(passed) => {
+                *is_held = false;
+                self.state = State::Filtering(filtering);
+                Step::Replace(passed)
+            }
+            Err(error) if *is_held => {
+                let refusal = Refusal::Unfilterable(error);
+                self.refuse(config, &refusal, About::default(), reader.origin.as_deref())
+            }
+            Err(error) => {
+                self.record.refused(&Refusal::Unfilterable(error));
+                self.state = State::Replied;
+                Step::Reset
+            }
+        }
     }
 
     fn forward(
@@ -557,6 +658,7 @@ fn question(
         stripped,
         session,
         origin: None,
+        asks_for_list: false,
         body_seen: false,
     })
 }

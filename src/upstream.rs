@@ -31,8 +31,10 @@ pub struct StrippedHeaders {
     prefixes: Vec<Box<str>>,
 }
 
-/// Headers by which servers have been told who asks, or that change how a request is read.
-const NAMES: [&str; 14] = [
+/// Headers by which servers have been told who asks, or that change how a request is read, or that
+/// ask for an answer which cannot be read.
+const NAMES: [&str; 15] = [
+    "accept-encoding",
     "cookie",
     "proxy-authorization",
     "x-forwarded-client-cert",

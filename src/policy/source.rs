@@ -73,7 +73,8 @@ pub struct Rule {
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DenialShape {
-    /// HTTP 403 with a challenge that names the scopes, so that the client can ask for them.
+    /// HTTP 403 with a challenge that names the scopes, so that the client can ask for them. Lists
+    /// show the object to everyone; in the other forms, to those alone who have the scopes.
     #[default]
     StepUp,
     /// HTTP 200 with a JSON-RPC error: the model reads the message, the client does not step up.

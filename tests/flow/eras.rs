@@ -278,6 +278,28 @@ fn r01_a_batch_is_refused_whole_with_the_first_denial() {
 }
 
 #[test]
+fn r01_the_lists_in_the_answer_to_a_batch_are_filtered() {
+    let mut stage = Stage::new();
+    let list = |id: u64, method: &str| json!({"jsonrpc": "2.0", "id": id, "method": method});
+    let two = batch(&[list(1, "ping"), list(2, "tools/list")]);
+    let (mut stream, step) = stage.send(&token(json!({})), &two);
+    let reply = Ok(issued(&delegation("ledger:Connect")));
+    let settled = stage.settle(&step.callout(), reply).unwrap();
+    let _ = stream.event(&mut stage, Event::Exchanged(settled.result.as_ref())).edits();
+    let headers = [(":status", "200"), ("content-type", "application/json")];
+    let step = stream.response(&mut stage, &headers);
+    assert!(matches!(step, Step::Filter { .. }));
+    let tools = json!({"tools": [{"name": "listAccounts"}, {"name": "dropTables"}]});
+    let answer = batch(&[
+        json!({"jsonrpc": "2.0", "id": 1, "result": {}}),
+        json!({"jsonrpc": "2.0", "id": 2, "result": tools}),
+    ]);
+    let Step::Replace(out) = stream.chunk(&mut stage, answer.as_bytes(), true) else { panic!() };
+    let read: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(read[1]["result"]["tools"], json!([{"name": "listAccounts"}]));
+}
+
+#[test]
 fn r01_later_revisions_have_no_batches() {
     let one = batch(&[request(1, "listAccounts")]);
     for revision in ["2025-06-18", "2025-11-25", "2026-07-28"] {

@@ -17,6 +17,7 @@ mod answers;
 mod eras;
 mod exchange;
 mod intake;
+mod lists;
 mod objects;
 mod sessions;
 mod stage;

@@ -296,7 +296,12 @@ impl Stream {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
             .collect();
-        self.event(stage, Event::ResponseHeaders(Headers(&headers)))
+        let headers = Headers(&headers);
+        self.event(stage, Event::ResponseHeaders { headers, end_of_stream: false })
+    }
+
+    pub fn chunk(&mut self, stage: &mut Stage, chunk: &[u8], end: bool) -> Step {
+        self.event(stage, Event::ResponseBody { chunk, end_of_stream: end })
     }
 
     /// The audit record.
@@ -318,8 +323,8 @@ pub trait Expect {
 impl Expect for Step {
     fn edits(self) -> Edits {
         match self {
-            Step::Continue(edits) => edits,
-            other => panic!("not Continue: {other:?}"),
+            Step::Continue(edits) | Step::Filter { edits, .. } => edits,
+            other => panic!("no edits: {other:?}"),
         }
     }
 

@@ -1,0 +1,67 @@
+//! Why an answer cannot be filtered, so that nothing of it passes.
+
+use std::fmt;
+
+use crate::json::JsonError;
+
+/// Why an answer that may hold a list cannot be filtered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResponseError {
+    /// It is neither `application/json` nor `text/event-stream`.
+    MediaType,
+    /// It is encoded, for example compressed.
+    ContentEncoding,
+    /// It is not JSON that every parser reads alike.
+    Json(JsonError),
+    /// It is JSON, and no JSON-RPC message.
+    NotAMessage,
+    /// Something is no list that should be one.
+    NotAList,
+    /// An element of a list does not say which object it stands for.
+    Nameless,
+    /// A single value or event is over the limit.
+    TooLarge,
+    /// It ends too early.
+    Truncated,
+}
+
+impl ResponseError {
+    /// The constant word for the audit record.
+    #[must_use]
+    pub fn detail(self) -> &'static str {
+        match self {
+            Self::MediaType => "media_type",
+            Self::ContentEncoding => "content_encoding",
+            Self::Json(error) => error.reason(),
+            Self::NotAMessage => "not_a_message",
+            Self::NotAList => "not_a_list",
+            Self::Nameless => "nameless_element",
+            Self::TooLarge => "value_too_large",
+            Self::Truncated => "truncated",
+        }
+    }
+}
+
+impl fmt::Display for ResponseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MediaType => f.write_str("the media type is neither JSON nor an event stream"),
+            Self::ContentEncoding => f.write_str("the answer is encoded"),
+            Self::Json(error) => error.fmt(f),
+            Self::NotAMessage => f.write_str("the JSON is no JSON-RPC message"),
+            Self::NotAList => f.write_str("a list of the result is no array"),
+            Self::Nameless => f.write_str("an element of a list does not name its object"),
+            Self::TooLarge => f.write_str("a value or event is too large"),
+            Self::Truncated => f.write_str("the answer ends too early"),
+        }
+    }
+}
+
+impl std::error::Error for ResponseError {}
+
+impl From<JsonError> for ResponseError {
+    fn from(error: JsonError) -> Self {
+        Self::Json(error)
+    }
+}

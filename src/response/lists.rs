@@ -1,0 +1,407 @@
+//! A JSON-RPC response, without the elements of its lists that a caller may not see.
+//!
+//! It works on a stream: chunks go in, chunks come out. Between containers that can hold a list
+//! (batch, message, `result`, the list itself) it follows the grammar byte by byte. Every other
+//! value is a *token*: held until it is complete, read strictly, then passed as it is or left out.
+//! So memory is bounded by the largest token, and no byte passes that was not understood.
+
+use std::collections::BTreeSet;
+
+use memchr::memchr2;
+
+use super::ResponseError;
+use crate::json::{self, JsonError, Limits, Observer, Token, fold, walk};
+use crate::mcp::List;
+
+/// Says whether a list shows the object whose key is given.
+pub type Shows<'a> = dyn Fn(List, &str) -> bool + 'a;
+
+/// Bounds on one token. Its bytes are bounded too, so these are wide: schemas are large.
+const LIMITS: Limits = Limits { depth: 64, members: 100_000, values: 1_000_000 };
+
+/// The longest name that a member of a message or result may have, in bytes, escapes included.
+const NAME_BYTES: usize = 256;
+
+/// How many members a message or result may have.
+const MEMBERS: usize = 1_000;
+
+/// Filters the lists of one JSON text.
+#[derive(Debug)]
+pub struct ListFilter {
+    /// The longest token, in bytes.
+    longest: usize,
+    /// The containers that are open here, the innermost last.
+    open: Vec<Container>,
+    expect: Expect,
+    scan: Option<Scan>,
+    /// What came of the token that is being read.
+    token: Vec<u8>,
+    /// What stands before the next element of a list. It goes where that element goes.
+    gap: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Container {
+    Batch,
+    Message(Names),
+    Result(Names),
+    List { list: List, shown: bool },
+}
+
+/// The folded names of an object's members so far.
+type Names = BTreeSet<Box<str>>;
+
+/// What the grammar allows next.
+#[derive(Clone, Copy, Debug)]
+enum Expect {
+    Value(Place),
+    ValueOrEnd(Place),
+    Name,
+    NameOrEnd,
+    Colon(Place),
+    CommaOrEnd,
+    Nothing,
+}
+
+/// What a value is.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// A message, or a batch of them (JSON-RPC 2.0 section 6; MCP 2025-03-26).
+    Root,
+    Message,
+    Result,
+    List(List),
+    Element(List),
+    /// Who may share a cached result (MCP 2026-07-28, caching).
+    CacheScope,
+    Other,
+}
+
+impl ListFilter {
+    /// A filter that holds at most `longest` bytes of one value.
+    #[must_use]
+    pub fn new(longest: usize) -> Self {
+        Self {
+            longest,
+            open: Vec::new(),
+            expect: Expect::Value(Place::Root),
+            scan: None,
+            token: Vec::new(),
+            gap: Vec::new(),
+        }
+    }
+
+    /// Takes the next chunk and appends to `out` what may pass.
+    ///
+    /// # Errors
+    /// Why the text cannot be filtered. Then the filter is of no more use.
+    pub fn chunk(
+        &mut self,
+        chunk: &[u8],
+        shows: &Shows,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ResponseError> {
+        let mut rest = chunk;
+        while let Some(&byte) = rest.first() {
+            let Some(scan) = &mut self.scan else {
+                if self.begins_token(byte)? {
+                    self.scan = Some(Scan::default());
+                } else {
+                    self.structure(byte, out)?;
+                    rest = rest.get(1..).unwrap_or_default();
+                }
+                continue;
+            };
+            let (length, ended) = scan.take(rest);
+            let (piece, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+            rest = after;
+            if piece.len() > self.longest.saturating_sub(self.token.len()) {
+                return Err(ResponseError::TooLarge);
+            }
+            if !ended {
+                self.token.extend_from_slice(piece);
+                break;
+            }
+            self.scan = None;
+            if self.token.is_empty() {
+                self.end_token(piece, shows, out)?;
+            } else {
+                let mut token = std::mem::take(&mut self.token);
+                token.extend_from_slice(piece);
+                self.end_token(&token, shows, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The text ends here. A text of no value at all is none that shows anything.
+    ///
+    /// # Errors
+    /// [`ResponseError::Truncated`] if its value does not.
+    pub fn finish(&self) -> Result<(), ResponseError> {
+        match self.expect {
+            Expect::Nothing | Expect::Value(Place::Root) => Ok(()),
+            _ => Err(ResponseError::Truncated),
+        }
+    }
+
+    /// Whether a token begins with `byte`; an error if that can be no value here.
+    fn begins_token(&self, byte: u8) -> Result<bool, ResponseError> {
+        let (place, may_end) = match self.expect {
+            Expect::Value(place) => (place, false),
+            Expect::ValueOrEnd(place) => (place, true),
+            Expect::Name | Expect::NameOrEnd => return Ok(byte == b'"'),
+            _ => return Ok(false),
+        };
+        match (place, byte) {
+            (_, b' ' | b'\t' | b'\n' | b'\r')
+            | (Place::Root | Place::List(_), b'[')
+            | (Place::Root | Place::Message | Place::Result, b'{') => Ok(false),
+            (_, b']') if may_end => Ok(false),
+            (Place::Root | Place::Message | Place::Result, _) => Err(ResponseError::NotAMessage),
+            (Place::List(_), _) => Err(ResponseError::NotAList),
+            (_, b']' | b'}' | b',') => Err(JsonError::Syntax.into()),
+            (Place::Element(_) | Place::CacheScope | Place::Other, _) => Ok(true),
+        }
+    }
+
+    /// Takes a byte that belongs to no token.
+    fn structure(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<(), ResponseError> {
+        match (byte, self.expect, self.open.last()) {
+            (b' ' | b'\t' | b'\n' | b'\r', ..) => {}
+            (b'{', Expect::Value(Place::Result), _) => {
+                self.enter(Container::Result(Names::new()), Expect::NameOrEnd);
+            }
+            (b'{', Expect::Value(_) | Expect::ValueOrEnd(_), _) => {
+                self.enter(Container::Message(Names::new()), Expect::NameOrEnd);
+            }
+            (b'[', Expect::Value(Place::List(list)), _) => {
+                out.push(byte);
+                let elements = Expect::ValueOrEnd(Place::Element(list));
+                self.enter(Container::List { list, shown: false }, elements);
+                return Ok(());
+            }
+            (b'[', Expect::Value(_), _) => {
+                self.enter(Container::Batch, Expect::ValueOrEnd(Place::Message));
+            }
+            (b':', Expect::Colon(place), _) => self.expect = Expect::Value(place),
+            (b',', Expect::CommaOrEnd, Some(container)) => {
+                self.expect = match container {
+                    Container::Batch => Expect::Value(Place::Message),
+                    Container::List { list, .. } => Expect::Value(Place::Element(*list)),
+                    Container::Message(_) | Container::Result(_) => Expect::Name,
+                };
+            }
+            (
+                b'}',
+                Expect::NameOrEnd | Expect::CommaOrEnd,
+                Some(Container::Message(_) | Container::Result(_)),
+            )
+            | (
+                b']',
+                Expect::ValueOrEnd(_) | Expect::CommaOrEnd,
+                Some(Container::Batch | Container::List { .. }),
+            ) => {
+                self.open.pop();
+                let outermost = self.open.is_empty();
+                self.expect = if outermost { Expect::Nothing } else { Expect::CommaOrEnd };
+                out.append(&mut self.gap);
+            }
+            _ => return Err(JsonError::Syntax.into()),
+        }
+        match self.open.last() {
+            Some(Container::List { .. }) if self.gap.len() >= self.longest => {
+                return Err(ResponseError::TooLarge);
+            }
+            Some(Container::List { .. }) => self.gap.push(byte),
+            _ => out.push(byte),
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, container: Container, expect: Expect) {
+        self.open.push(container);
+        self.expect = expect;
+    }
+
+    fn end_token(
+        &mut self,
+        token: &[u8],
+        shows: &Shows,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ResponseError> {
+        match self.expect {
+            Expect::Name | Expect::NameOrEnd => {
+                self.expect = Expect::Colon(self.name(token)?);
+                out.extend_from_slice(token);
+                return Ok(());
+            }
+            Expect::Value(Place::Element(list)) | Expect::ValueOrEnd(Place::Element(list)) => {
+                let key = key(token, list)?;
+                self.pass_element(token, shows(list, &key), out);
+            }
+            Expect::Value(Place::CacheScope) if is_public(token)? => {
+                // What is shown to one caller is not for others.
+                out.extend_from_slice(b"\"private\"");
+            }
+            _ => {
+                json::check(token, &LIMITS)?;
+                out.extend_from_slice(token);
+            }
+        }
+        self.expect = Expect::CommaOrEnd;
+        Ok(())
+    }
+
+    fn pass_element(&mut self, element: &[u8], is_shown: bool, out: &mut Vec<u8>) {
+        if let Some(Container::List { shown, .. }) = self.open.last_mut()
+            && is_shown
+        {
+            // No comma before the first one that is shown.
+            let gap = self.gap.iter().filter(|byte| *shown || **byte != b',');
+            out.extend(gap);
+            out.extend_from_slice(element);
+            *shown = true;
+        }
+        self.gap.clear();
+    }
+
+    /// What the value of the member with this name is, if it may have that name.
+    fn name(&mut self, token: &[u8]) -> Result<Place, ResponseError> {
+        if token.len() > NAME_BYTES {
+            return Err(ResponseError::TooLarge);
+        }
+        let name: String = serde_json::from_slice(token).map_err(|_| JsonError::Syntax)?;
+        let (names, places): (_, &[(&str, Place)]) = match self.open.last_mut() {
+            Some(Container::Message(names)) => (names, &MESSAGE),
+            Some(Container::Result(names)) => (names, &RESULT),
+            _ => return Err(JsonError::Syntax.into()),
+        };
+        if names.len() >= MEMBERS {
+            return Err(JsonError::TooManyMembers.into());
+        }
+        if !names.insert(name.chars().map(fold).collect()) {
+            return Err(JsonError::DuplicateMember.into());
+        }
+        check_name(&name, places.iter().map(|(known, _)| *known))?;
+        let place = places.iter().find(|(known, _)| *known == name);
+        Ok(place.map_or(Place::Other, |(_, place)| *place))
+    }
+}
+
+const MESSAGE: [(&str, Place); 1] = [("result", Place::Result)];
+
+const RESULT: [(&str, Place); 5] = [
+    ("tools", Place::List(List::Tools)),
+    ("prompts", Place::List(List::Prompts)),
+    ("resources", Place::List(List::Resources)),
+    ("resourceTemplates", Place::List(List::ResourceTemplates)),
+    ("cacheScope", Place::CacheScope),
+];
+
+/// Refuses a name that some reader takes for a known one, or for more than a name.
+fn check_name<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Result<(), JsonError> {
+    let is_variant =
+        |known: &str| *known != *name && known.chars().map(fold).eq(name.chars().map(fold));
+    if name.chars().any(char::is_control) {
+        Err(JsonError::ControlCharacter)
+    } else if ["__proto__", "constructor"].contains(&name) {
+        Err(JsonError::PrototypeMember)
+    } else if known.into_iter().any(is_variant) {
+        Err(JsonError::NameVariant)
+    } else {
+        Ok(())
+    }
+}
+
+fn is_public(token: &[u8]) -> Result<bool, JsonError> {
+    json::check(token, &LIMITS)?;
+    Ok(serde_json::from_slice::<String>(token).is_ok_and(|scope| scope == "public"))
+}
+
+/// The key of a list's element.
+fn key(element: &[u8], list: List) -> Result<Box<str>, ResponseError> {
+    let reader =
+        walk(element, &LIMITS, KeyReader { name: list.key(), key: None }, Within::Element)?;
+    reader.key.ok_or(ResponseError::Nameless)
+}
+
+/// Finds the key in an element.
+struct KeyReader {
+    name: &'static str,
+    key: Option<Box<str>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Within {
+    Element,
+    Key,
+    Other,
+}
+
+impl Observer for KeyReader {
+    type Place = Within;
+
+    fn member(&mut self, place: Within, name: &str) -> Result<Within, JsonError> {
+        if place != Within::Element {
+            return Ok(Within::Other);
+        }
+        check_name(name, [self.name])?;
+        Ok(if name == self.name { Within::Key } else { Within::Other })
+    }
+
+    fn element(&mut self, _: Within) -> Within {
+        Within::Other
+    }
+
+    fn value(&mut self, place: Within, token: Token<'_>) {
+        if let (Within::Key, Token::String(key)) = (place, token) {
+            self.key = Some(key.into());
+        }
+    }
+}
+
+/// Finds the end of a value. It need not be right about what is no JSON: every token is read again.
+#[derive(Debug, Default)]
+struct Scan {
+    depth: usize,
+    in_string: bool,
+    escaped: bool,
+}
+
+impl Scan {
+    /// How many of `bytes` belong to the value, and whether it ends there.
+    fn take(&mut self, bytes: &[u8]) -> (usize, bool) {
+        let mut index = 0;
+        while let Some((byte, rest)) = bytes.get(index..).and_then(<[u8]>::split_first) {
+            let next = index.saturating_add(1);
+            index = next;
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' if self.in_string => self.escaped = true,
+                b'"' => {
+                    self.in_string = !self.in_string;
+                    if !self.in_string && self.depth == 0 {
+                        return (next, true);
+                    }
+                }
+                _ if self.in_string => {
+                    let special = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+                    index = next.saturating_add(special);
+                }
+                b'{' | b'[' => self.depth = self.depth.saturating_add(1),
+                b'}' | b']' | b',' | b' ' | b'\t' | b'\n' | b'\r' if self.depth == 0 => {
+                    return (next.saturating_sub(1), true);
+                }
+                b'}' | b']' => {
+                    self.depth = self.depth.saturating_sub(1);
+                    if self.depth == 0 {
+                        return (next, true);
+                    }
+                }
+                _ => {}
+            }
+        }
+        (bytes.len(), false)
+    }
+}

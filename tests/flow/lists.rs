@@ -1,0 +1,152 @@
+//! Lists, by caller: what is filtered, what passes at no cost, and how what cannot be read fails.
+
+use mcp_deputy::transaction::{Event, Step};
+use serde_json::{Value, json};
+
+use super::stage::*;
+
+/// A request that went up, and waits for its answer.
+fn forwarded(stage: &mut Stage, scopes: &str, method: &str) -> Stream {
+    let message = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": match method {
+        "tools/call" => json!({"name": "listAccounts"}),
+        _ => json!({}),
+    }});
+    let (mut stream, step) = stage.send(&token(json!({"scope": scopes})), &message.to_string());
+    let callout = step.callout();
+    let form = form_urlencoded::parse(&callout.body).find(|(name, _)| name == "scope");
+    let reply = issued(&delegation(&form.unwrap().1));
+    let settled = stage.settle(&callout, Ok(reply)).unwrap();
+    let _ = stream.event(stage, Event::Exchanged(settled.result.as_ref())).edits();
+    stream
+}
+
+fn filtered(stage: &mut Stage, scopes: &str, method: &str, result: &Value) -> Value {
+    let mut stream = forwarded(stage, scopes, method);
+    let headers = [(":status", "200"), ("content-type", "application/json")];
+    let Step::Filter { hold: true, .. } = stream.response(stage, &headers) else { panic!() };
+    let body = json!({"jsonrpc": "2.0", "id": 7, "result": result}).to_string();
+    let Step::Replace(out) = stream.chunk(stage, body.as_bytes(), true) else { panic!() };
+    let message: Value = serde_json::from_slice(&out).unwrap();
+    message["result"].clone()
+}
+
+fn named(key: &str, names: &[&str]) -> Value {
+    names.iter().map(|name| json!({ key: name })).collect()
+}
+
+#[test]
+fn each_list_shows_what_the_caller_could_use_or_step_up_to() {
+    let all = ["listAccounts", "getCustomerPII", "readNotes", "wipe", "secretTool", "other"];
+    let uris = ["ledger://accounts/1", "ledger://accounts/closed/1", "ledger://users/1"];
+    let templates = ["ledger://accounts/{id}", "ledger://{kind}/1"];
+    for (method, list, key, server, held, expected) in [
+        ("tools/list", "tools", "name", &all[..], "", &all[..2]),
+        ("tools/list", "tools", "name", &all, "pii:read", &all[..5]),
+        ("prompts/list", "prompts", "name", &["summary", "other"], "", &["summary"]),
+        ("resources/list", "resources", "uri", &uris, "", &uris[..2]),
+        (
+            "resources/templates/list",
+            "resourceTemplates",
+            "uriTemplate",
+            &templates,
+            "",
+            &templates[..1],
+        ),
+    ] {
+        let server = json!({list: named(key, server), "nextCursor": "2", "cacheScope": "public"});
+        let scopes = format!("mcp:connect {held}");
+        let result = filtered(&mut Stage::new(), &scopes, method, &server);
+        let expected =
+            json!({list: named(key, expected), "nextCursor": "2", "cacheScope": "private"});
+        assert_eq!(result, expected, "{method} {held}");
+    }
+}
+
+#[test]
+fn what_is_no_list_costs_nothing() {
+    let mut stage = Stage::new();
+    for headers in [&[("content-type", "application/json"), ("etag", "1")][..], &[]] {
+        let mut stream = forwarded(&mut stage, "mcp:connect", "tools/call");
+        let edits = stream.response(&mut stage, headers).edits();
+        assert!(edits.remove.is_empty() && edits.set.is_empty());
+    }
+    let mut stream = forwarded(&mut stage, "mcp:connect", "tools/list");
+    let headers = [(":status".to_owned(), b"202".to_vec())];
+    let headers = mcp_deputy::request::Headers(&headers);
+    let event = Event::ResponseHeaders { headers, end_of_stream: true };
+    let _ = stream.event(&mut stage, event).edits();
+}
+
+#[test]
+fn every_event_stream_is_filtered_and_its_headers_do_not_wait() {
+    let mut stage = Stage::new();
+    for method in ["tools/call", "tools/list"] {
+        let mut stream = forwarded(&mut stage, "mcp:connect", method);
+        let headers = [("content-type", "text/event-stream"), ("content-length", "9")];
+        let Step::Filter { edits, hold: false } = stream.response(&mut stage, &headers) else {
+            panic!()
+        };
+        assert_eq!(edits.remove, ["content-length"]);
+        let event = b"data: {\"result\":{\"tools\":[{\"name\":\"secretTool\"}]}}\n\n";
+        let Step::Replace(out) = stream.chunk(&mut stage, event, false) else { panic!() };
+        assert_eq!(out, b"data: {\"result\":{\"tools\":[]}}\n\n");
+        let Step::Replace(out) = stream.chunk(&mut stage, b"data: x", true) else { panic!() };
+        assert!(out.is_empty());
+    }
+}
+
+#[test]
+fn p02_p03_p04_a_list_of_another_kind_is_a_502_on_any_status() {
+    let mut stage = Stage::new();
+    for (headers, detail) in [
+        ([("content-type", "text/plain"), ("x", "")], "media_type"),
+        ([("content-type", "application/json"), ("content-encoding", "br")], "content_encoding"),
+    ] {
+        for status in ["200", "201", "206", "299", "404", "500"] {
+            let mut stream = forwarded(&mut stage, "mcp:connect", "tools/list");
+            let headers = [&[(":status", status)], &headers[..]].concat();
+            let reply = stream.response(&mut stage, &headers).reply();
+            assert_eq!(reply.status, 502);
+            let rest = stream.chunk(&mut stage, b"the rest", true);
+            assert!(matches!(rest, Step::Replace(rest) if rest.is_empty()));
+            let record = stream.close(&mut stage, 502).unwrap();
+            assert_eq!(record["reason"], "unfilterable_response");
+            assert_eq!(record["detail"], detail);
+            assert_eq!(record["decision"], "refuse");
+        }
+    }
+}
+
+#[test]
+fn p14_what_cannot_be_read_is_a_502_before_and_a_reset_after_something_passed() {
+    let mut stage = Stage::new();
+    let headers = [("content-type", "application/json")];
+    let bad = br#"{"result":{"tools":[{"name":"a","name":"b"}]}}"#;
+
+    let mut stream = forwarded(&mut stage, "mcp:connect", "tools/list");
+    let _ = stream.response(&mut stage, &headers);
+    assert_eq!(stream.chunk(&mut stage, bad, true).reply().status, 502);
+
+    let mut stream = forwarded(&mut stage, "mcp:connect", "tools/list");
+    let _ = stream.response(&mut stage, &headers);
+    let (first, second) = bad.split_at(12);
+    let Step::Replace(out) = stream.chunk(&mut stage, first, false) else { panic!() };
+    assert_eq!(out, br#"{"result":{"#);
+    assert!(matches!(stream.chunk(&mut stage, second, true), Step::Reset));
+    let rest = stream.chunk(&mut stage, bad, true);
+    assert!(matches!(rest, Step::Replace(rest) if rest.is_empty()));
+    let record = stream.close(&mut stage, 200).unwrap();
+    assert_eq!(record["detail"], "json_duplicate_member");
+}
+
+#[test]
+fn the_server_is_asked_for_plain_answers() {
+    let mut stage = Stage::new();
+    let (mut stream, _) =
+        stage.post(&token(json!({})), &[("accept-encoding", "gzip"), ("accept", "*/*")]);
+    let message = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/list"}).to_string();
+    let callout = stream.body(&mut stage, message.as_bytes()).callout();
+    let settled = stage.settle(&callout, Ok(issued(&delegation("ledger:Connect")))).unwrap();
+    let edits = stream.event(&mut stage, Event::Exchanged(settled.result.as_ref())).edits();
+    assert_eq!(edits.remove, ["accept-encoding"]);
+}
