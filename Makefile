@@ -45,7 +45,7 @@ down: ## stop what `make up` started
 smoke-test: ## check that what `make up` started is healthy
 	$(NODE) demo/smoke-test.mjs
 
-test: tools build ## run every test
+test: tools tests/conformance/node_modules/.ready build ## run every test
 	tests/run
 
 conformance: tools tests/conformance/node_modules/.ready build ## run the official MCP conformance suite against a server alone and through the filter
