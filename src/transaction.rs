@@ -2,7 +2,7 @@
 //!
 //! It does no I/O. The host turns what happens into an [`Event`], [`Transaction::handle`] says in a
 //! [`Step`] what to do next, and the host does it. An event that does not fit the state ends in
-//! [`State::Failed`] and a 500, never in [`Step::Continue`].
+//! `State::Failed` and a 500, never in [`Step::Continue`].
 
 mod answer;
 mod delegation;
