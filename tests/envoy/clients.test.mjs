@@ -18,7 +18,10 @@ const HIDDEN = 'Access denied: no rule allows the tool getCustomerPII.';
 /** What ended the session, where the model reads nothing. */
 const ended = (by) => ({ by });
 
-/** What is read by a caller who lacks a scope, under each `denial`, and by one whose token is not accepted. */
+/**
+ * What is read by a caller who lacks a scope, under each `denial`, and by one whose token is not accepted. mcp-remote answers
+ * a challenge by opening a browser, whatever header it was given, so no test challenges it.
+ */
 const REACTIONS = {
   'TypeScript 1.32': {
     step_up: SENTENCE, error: SENTENCE, forbidden: SENTENCE, hidden: HIDDEN, unauthorized: ended('The access token is not accepted.'),
@@ -33,6 +36,7 @@ const REACTIONS = {
   'Python 2.3': {
     step_up: SENTENCE, error: SENTENCE, forbidden: SENTENCE, hidden: HIDDEN, unauthorized: ended('The access token is not accepted.'),
   },
+  'mcp-remote 0.15': { error: SENTENCE, forbidden: SENTENCE, hidden: HIDDEN },
 };
 
 for (const denial of ['step_up', 'error', 'forbidden', 'hidden']) {
@@ -50,13 +54,11 @@ for (const denial of ['step_up', 'error', 'forbidden', 'hidden']) {
       rmSync(config, { recursive: true });
     });
 
-    for (const [name, reactions] of Object.entries(REACTIONS)) {
-      test(`${name}: without the scope, ${told(reactions[denial])}`, async () => {
-        assertRead(await make(name, [PII, ALLOWED]), reactions[denial]);
-      });
-
-      // No rule of the policy changes these.
-      if (denial !== 'step_up') continue;
+    for (const [name, { [denial]: reaction, unauthorized }] of Object.entries(REACTIONS)) {
+      if (reaction) {
+        test(`${name}: without the scope, ${told(reaction)}`, async () => assertRead(await make(name, [PII, ALLOWED]), reaction));
+      }
+      if (denial !== 'step_up') continue; // it makes no difference to the rest
 
       test(`${name}: a call that a rule allows is answered`, async () => {
         assertRead(await make(name, [ALLOWED, ALLOWED]), 'ACC-1001');
@@ -66,9 +68,11 @@ for (const denial of ['step_up', 'error', 'forbidden', 'hidden']) {
         assertRead(await make(name, [['dropAllAccounts', {}], ALLOWED]), 'Access denied: no rule allows the tool dropAllAccounts.');
       });
 
-      test(`${name}: with a token that is not accepted, there is no session`, async () => {
-        assertRead(await make(name, [ALLOWED], target.mint.token({ exp: inSeconds(-600) })), reactions.unauthorized);
-      });
+      if (unauthorized) {
+        test(`${name}: with a token that is not accepted, there is no session`, async () => {
+          assertRead(await make(name, [ALLOWED], target.mint.token({ exp: inSeconds(-600) })), unauthorized);
+        });
+      }
     }
   });
 }
