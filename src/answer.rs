@@ -2,12 +2,12 @@
 //!
 //! Error texts are constant, so that no answer tells an attacker which check failed.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::challenge::Challenge;
 use crate::config::Config;
 use crate::exchange::reply::ExchangeError;
-use crate::mcp::{BodyError, HeaderError, Id, MediaError};
+use crate::mcp::{BodyError, HeaderError, Id, MediaError, UnsupportedRevision};
 use crate::policy::{Denial, Remedy};
 use crate::request::RequestError;
 use crate::response::ResponseError;
@@ -147,9 +147,8 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
             challenge(plain(400, message), Challenge::InvalidRequest, about.required_scopes)
         }
         Refusal::Request(RequestError::UnknownPath) => plain(404, "Not found."),
-        Refusal::Request(RequestError::MethodNotAllowed) => {
-            let allow = "GET, HEAD, POST, DELETE, OPTIONS".to_owned();
-            with_header(plain(405, "HTTP method not allowed."), "allow", allow)
+        Refusal::Request(RequestError::MethodNotAllowed { allow }) => {
+            with_header(plain(405, "HTTP method not allowed."), "allow", (*allow).to_owned())
         }
         Refusal::Request(RequestError::OriginNotAllowed) => plain(403, "Origin not allowed."),
         Refusal::Request(RequestError::UnexpectedBody) => {
@@ -164,6 +163,10 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
             plain(415, "Send application/json, in UTF-8 and without content encoding.")
         }
         Refusal::TooLarge => plain(413, "The request body is too large."),
+        Refusal::Header(HeaderError::UnsupportedRevision(cause))
+        | Refusal::Body(BodyError::UnsupportedRevision { cause, .. }) => {
+            unsupported(cause, about.id)
+        }
         Refusal::Body(cause) => error(cause.http_status(), cause.code(), &cause.to_string()),
         Refusal::Header(cause) => error(400, cause.code(), &cause.to_string()),
         Refusal::Denied(Denial { remedy, message, .. }) => match remedy {
@@ -196,9 +199,9 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
     }
 }
 
-/// The RFC 9728 document.
+/// A metadata document.
 #[must_use]
-pub fn metadata(config: &Config) -> LocalReply {
+pub fn metadata(document: &str) -> LocalReply {
     let headers = vec![
         ("content-type", "application/json".to_owned()),
         ("cache-control", "max-age=300".to_owned()),
@@ -206,7 +209,7 @@ pub fn metadata(config: &Config) -> LocalReply {
         ("access-control-allow-origin", "*".to_owned()),
         ("access-control-allow-methods", "GET, HEAD, OPTIONS".to_owned()),
     ];
-    LocalReply { status: 200, headers, body: config.challenges.document().as_bytes().to_vec() }
+    LocalReply { status: 200, headers, body: document.as_bytes().to_vec() }
 }
 
 /// The answer to a CORS preflight. `origin` is an endpoint's allowed one; the metadata document,
@@ -236,7 +239,17 @@ pub fn cors(origin: &str) -> [(&'static str, String); 3] {
 }
 
 fn error(status: u16, code: i64, message: &str, id: Option<&Id>) -> LocalReply {
-    let body = json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}});
+    error_object(status, &json!({"code": code, "message": message}), id)
+}
+
+/// MCP 2026-07-28, `UnsupportedProtocolVersionError`: the client may choose another revision.
+fn unsupported(cause: &UnsupportedRevision, id: Option<&Id>) -> LocalReply {
+    let (code, message) = (UnsupportedRevision::CODE, cause.to_string());
+    error_object(400, &json!({"code": code, "message": message, "data": cause.data()}), id)
+}
+
+fn error_object(status: u16, error: &Value, id: Option<&Id>) -> LocalReply {
+    let body = json!({"jsonrpc": "2.0", "id": id, "error": error});
     let headers = vec![
         ("content-type", "application/json".to_owned()),
         ("cache-control", "no-store".to_owned()),

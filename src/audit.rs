@@ -59,17 +59,14 @@ pub struct Record {
     prior_actors: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     token_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    method: Option<&'static str>,
-    /// The server's request that a response answers.
+    #[serde(flatten)]
+    asked: Asked,
+    /// In place of it, if the body is a batch.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    batch: Vec<Asked>,
+    /// In place of it, if the body is a response: the server's request that it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     answers: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prompt: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resource: Option<String>,
     decision: Decision,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
@@ -84,6 +81,34 @@ pub struct Record {
     upstream_status: Option<u16>,
     status: u16,
     duration_ms: f64,
+}
+
+/// What a message asks for.
+#[derive(Debug, Default, Serialize)]
+struct Asked {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<String>,
+}
+
+impl Asked {
+    fn new(operation: &Operation) -> Self {
+        let mut asked = Self { method: Some(operation.method.as_str()), ..Self::default() };
+        match &operation.object {
+            Some(Object::Tool(name)) => asked.tool = Some(text(name)),
+            Some(Object::Prompt(name)) => asked.prompt = Some(text(name)),
+            Some(Object::Resource(uri) | Object::ResourceTemplate(uri)) => {
+                asked.resource = Some(text(uri));
+            }
+            _ => {}
+        }
+        asked
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -135,15 +160,12 @@ impl Record {
 
     /// For what.
     pub fn operation(&mut self, operation: &Operation) {
-        self.method = Some(operation.method.as_str());
-        match &operation.object {
-            Some(Object::Tool(name)) => self.tool = Some(text(name)),
-            Some(Object::Prompt(name)) => self.prompt = Some(text(name)),
-            Some(Object::Resource(uri) | Object::ResourceTemplate(uri)) => {
-                self.resource = Some(text(uri));
-            }
-            _ => {}
-        }
+        self.asked = Asked::new(operation);
+    }
+
+    /// For what, each message of a batch.
+    pub fn batch(&mut self, operations: &[Operation]) {
+        self.batch = operations.iter().map(Asked::new).collect();
     }
 
     /// To answer what.

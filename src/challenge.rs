@@ -1,7 +1,8 @@
-//! What tells a client how to get in: the RFC 9728 metadata document and the `WWW-Authenticate`
-//! challenges (RFC 6750 section 3) that point to it.
+//! What tells a client how to get in: the RFC 9728 metadata document, the `WWW-Authenticate`
+//! challenges (RFC 6750 section 3) that point to it, and, for clients of MCP 2025-03-26, which know
+//! neither, the RFC 8414 metadata of the authorization server.
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::config::pushed::ProtectedResource;
 use crate::config::{Endpoint, HttpUrl};
@@ -10,13 +11,18 @@ use crate::token::{ScopeSet, ScopeTable};
 /// Where RFC 9728 section 3 puts the document.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
-/// The metadata document and the challenges, all constant for one configuration: the same refusal
+/// Where MCP 2025-03-26 (authorization, server metadata discovery) looks for the authorization
+/// server's metadata: at the MCP server's origin, whatever the server's path.
+const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
+
+/// The metadata documents and the challenges, all constant for one configuration: the same refusal
 /// is always the same bytes, since one client loops for ever on a challenge that varies.
 #[derive(Debug)]
 pub struct Challenges {
     document: Box<str>,
     document_url: Box<str>,
     document_paths: Vec<Box<str>>,
+    authorization_server: Option<Box<str>>,
 }
 
 /// Which error a challenge names (RFC 6750 section 3.1).
@@ -34,8 +40,15 @@ pub enum Challenge {
 
 impl Challenges {
     /// Prepares the document for a protected resource and the endpoints that are part of it.
+    ///
+    /// `authorization_server` is that server's own metadata.
     #[must_use]
-    pub fn new(raw: &ProtectedResource, resource: &HttpUrl, endpoints: &[Endpoint]) -> Self {
+    pub fn new(
+        raw: &ProtectedResource,
+        resource: &HttpUrl,
+        endpoints: &[Endpoint],
+        authorization_server: Option<&Map<String, Value>>,
+    ) -> Self {
         let mut document = json!({
             "resource": raw.resource,
             "authorization_servers": raw.authorization_servers,
@@ -58,20 +71,19 @@ impl Challenges {
             document: document.to_string().into(),
             document_url: format!("{}{own}", resource.origin()).into(),
             document_paths,
+            authorization_server: authorization_server
+                .map(|document| json!(document).to_string().into()),
         }
     }
 
-    /// The metadata document, JSON.
+    /// The document that is served at this exact path, JSON. The RFC 9728 document is at the root
+    /// location, at the one with the resource's path inserted, and at those with an endpoint's.
     #[must_use]
-    pub fn document(&self) -> &str {
-        &self.document
-    }
-
-    /// Whether the document is served at this exact path: the root location, the one with the
-    /// resource's path inserted, and the one with an endpoint's path inserted.
-    #[must_use]
-    pub fn is_document_path(&self, path: &str) -> bool {
-        self.document_paths.iter().any(|known| **known == *path)
+    pub fn document_at(&self, path: &str) -> Option<&str> {
+        if path == AUTHORIZATION_SERVER {
+            return self.authorization_server.as_deref();
+        }
+        self.document_paths.iter().any(|known| **known == *path).then_some(&self.document)
     }
 
     /// The value of `WWW-Authenticate`.
@@ -110,7 +122,7 @@ mod tests {
             resource_name: Some("A \"name\"".to_owned()),
             resource_documentation: None,
         };
-        Challenges::new(&raw, &HttpUrl::parse(resource).unwrap(), &[])
+        Challenges::new(&raw, &HttpUrl::parse(resource).unwrap(), &[], None)
     }
 
     #[test]
@@ -125,9 +137,9 @@ mod tests {
         ] {
             let challenges = challenges(resource);
             assert_eq!(&*challenges.document_url, url);
-            assert!(challenges.is_document_path("/.well-known/oauth-protected-resource"));
-            assert!(!challenges.is_document_path("/.well-known/oauth-protected-resource/"));
-            let read: serde_json::Value = serde_json::from_str(challenges.document()).unwrap();
+            let document = challenges.document_at("/.well-known/oauth-protected-resource").unwrap();
+            assert_eq!(challenges.document_at("/.well-known/oauth-protected-resource/"), None);
+            let read: serde_json::Value = serde_json::from_str(document).unwrap();
             assert_eq!(
                 (&read["resource"], &read["resource_name"]),
                 (&resource.into(), &"A \"name\"".into())

@@ -1,6 +1,7 @@
 //! The pushed configuration: JSON in, a [`Config`] without invalid states out, or every error at
 //! once.
 
+mod authorization_server;
 mod duration;
 mod error;
 pub mod pushed;
@@ -40,7 +41,7 @@ pub struct Config {
     pub issuers: Vec<TrustedIssuer>,
     /// The scopes that callers can obtain.
     pub scopes: ScopeTable,
-    /// The RFC 9728 document and the challenges that point to it.
+    /// The metadata documents and the challenges.
     pub challenges: Challenges,
     /// Origins that may call, in lower case.
     pub allowed_origins: Vec<Box<str>>,
@@ -116,6 +117,10 @@ impl Config {
             }
         }
         let exchange = exchange::Settings::compile(&pushed.exchange, &issuers, &mut problems);
+        let servers = &pushed.protected_resource.authorization_servers;
+        if let Some(metadata) = &pushed.authorization_server_metadata {
+            authorization_server::check(metadata, servers, &mut problems);
+        }
         let sessions = SessionKeys::compile(pushed.sessions.as_ref(), environment, &mut problems);
         limits(pushed, &mut problems);
         let allowed_origins = origins(pushed, resource.as_ref(), &mut problems);
@@ -123,7 +128,12 @@ impl Config {
         let strip_request_headers =
             StrippedHeaders::compile(&pushed.strip_request_headers, &mut problems);
         let config = resource.zip(exchange).map(|(resource, exchange)| Self {
-            challenges: Challenges::new(&pushed.protected_resource, &resource, &endpoints),
+            challenges: Challenges::new(
+                &pushed.protected_resource,
+                &resource,
+                &endpoints,
+                pushed.authorization_server_metadata.as_ref(),
+            ),
             endpoints,
             issuers,
             scopes,

@@ -1,7 +1,7 @@
-//! JSON-RPC body in, MCP operation out.
+//! JSON-RPC body in, MCP operation out, by the rules of the request's [`Revision`].
 //!
-//! [`parse`] guarantees: a body is refused, or every server reads from it the very method and
-//! object that the [`Operation`] names. Then the body goes upstream byte for byte: it is never
+//! [`parse`] guarantees: a body is refused, or every server reads from it the very methods and
+//! objects that its [`Operation`]s name. Then the body goes upstream byte for byte: it is never
 //! written anew, for that would launder what the reader overlooked.
 
 mod draft;
@@ -12,6 +12,7 @@ mod media;
 mod message;
 mod method;
 mod response;
+mod revision;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ pub use error::BodyError;
 pub use header::{HeaderError, MirroredHeaders};
 pub use list::List;
 pub use media::{MediaError, check_content_encoding, check_content_type};
-pub use message::{Id, Object, Operation, is_name, parse};
+pub use message::{Body, Id, Object, Operation, is_name, parse, read_id};
 pub use method::{Class, Method};
 pub use response::{Response, ServerRequest};
+pub use revision::{Revision, UnsupportedRevision};

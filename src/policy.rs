@@ -109,6 +109,26 @@ impl Policy {
         self.baseline.decide(caller)
     }
 
+    /// Judges the messages of a batch: each must be allowed.
+    ///
+    /// # Errors
+    /// The first denial, or that they are not all delegated alike. What is denied by a JSON-RPC
+    /// error, which needs an id, is denied by the HTTP status here.
+    pub fn decide_batch(
+        &self,
+        caller: &Caller,
+        operations: &[Operation],
+    ) -> Result<Permit, Denial> {
+        let permits = operations.iter().map(|operation| self.decide(caller, operation));
+        let permit = in_common(permits, "the messages of this batch");
+        let permit =
+            permit.and_then(|permit| permit.map_or_else(|| self.decide_baseline(caller), Ok));
+        permit.map_err(|denial| match denial.remedy {
+            Remedy::Nothing => Denial { remedy: Remedy::NothingByStatus, ..denial },
+            _ => denial,
+        })
+    }
+
     /// Judges a response to a request of the server's.
     ///
     /// # Errors
@@ -135,20 +155,12 @@ impl Policy {
         })
     }
 
-    /// Whoever listens to resources could read them, so each must be allowed. One request has one
-    /// token, so all must be delegated alike.
+    /// Whoever listens to resources could read them, so each must be allowed.
     fn decide_subscription(&self, caller: &Caller, uris: &[Box<str>]) -> Result<Permit, Denial> {
-        let mut permit = None;
-        for uri in uris {
-            let next = decide(self.resources.rule(uri), caller, || format!("the resource {uri}"))?;
-            match &permit {
-                Some(Permit { target, .. }) if *target != next.target => {
-                    let message = "Access denied: these resources have no delegation in common.";
-                    return Err(Denial::nothing(message.to_owned()));
-                }
-                _ => permit = Some(next),
-            }
-        }
+        let permits = uris
+            .iter()
+            .map(|uri| decide(self.resources.rule(uri), caller, || format!("the resource {uri}")));
+        let permit = in_common(permits, "these resources")?;
         permit.map_or_else(|| self.decide_baseline(caller), Ok)
     }
 
@@ -161,6 +173,24 @@ impl Policy {
             Object::Task(_) | Object::Subscription { .. } => None,
         }
     }
+}
+
+/// The permit for all, if all are permitted: one request has one token, so all must be delegated
+/// alike. None if there are none.
+fn in_common(
+    permits: impl Iterator<Item = Result<Permit, Denial>>,
+    what: &str,
+) -> Result<Option<Permit>, Denial> {
+    let mut common: Option<Permit> = None;
+    for permit in permits {
+        let permit = permit?;
+        if common.as_ref().is_some_and(|first| first.target != permit.target) {
+            let message = format!("Access denied: {what} have no delegation in common.");
+            return Err(Denial::nothing(message));
+        }
+        common.get_or_insert(permit);
+    }
+    Ok(common)
 }
 
 impl Rule {

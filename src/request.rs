@@ -3,6 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 use crate::config::{Config, Endpoint, Problems, pushed};
+use crate::mcp::Revision;
 
 /// Request headers as the host hands them over: every value, in order, as bytes.
 #[derive(Debug, Clone, Copy)]
@@ -26,8 +27,8 @@ impl<'a> Headers<'a> {
 pub enum Intake<'c> {
     /// None of its business.
     Ignored,
-    /// The RFC 9728 metadata document is asked for.
-    Metadata,
+    /// This metadata document is asked for.
+    Metadata(&'c str),
     /// A browser asks before it sends (Fetch standard, CORS preflight).
     Preflight,
     /// A request to an MCP endpoint; who asks is not known yet.
@@ -40,7 +41,10 @@ pub enum RequestError {
     /// No endpoint has this path.
     UnknownPath,
     /// The HTTP method has no meaning here.
-    MethodNotAllowed,
+    MethodNotAllowed {
+        /// Those that have (RFC 9110 section 10.2.1).
+        allow: &'static str,
+    },
     /// A browser page of a foreign origin asks (MCP transport, DNS rebinding).
     OriginNotAllowed,
     /// The token stands in the query (RFC 6750 section 2.3, forbidden by MCP).
@@ -59,7 +63,7 @@ impl RequestError {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::UnknownPath => "unknown_path",
-            Self::MethodNotAllowed => "method_not_allowed",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::OriginNotAllowed => "origin_not_allowed",
             Self::TokenInQuery => "token_in_query",
             Self::RepeatedHeader => "repeated_header",
@@ -84,16 +88,16 @@ pub enum Verb {
 ///
 /// # Errors
 /// A path that is no endpoint's, however near it comes; a foreign origin; a wrong HTTP method on
-/// the metadata document.
+/// a metadata document.
 pub fn classify<'c>(config: &'c Config, headers: Headers) -> Result<Intake<'c>, RequestError> {
     let target = headers.first(":path").ok_or(RequestError::UnknownPath)?;
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let method = headers.first(":method").unwrap_or_default();
-    if config.challenges.is_document_path(path) {
+    if let Some(document) = config.challenges.document_at(path) {
         return match method {
-            "GET" | "HEAD" => Ok(Intake::Metadata),
+            "GET" | "HEAD" => Ok(Intake::Metadata(document)),
             "OPTIONS" => Ok(Intake::Preflight),
-            _ => Err(RequestError::MethodNotAllowed),
+            _ => Err(RequestError::MethodNotAllowed { allow: "GET, HEAD, OPTIONS" }),
         };
     }
     if let Some(endpoint) = config.endpoints.iter().find(|endpoint| *endpoint.path == *path) {
@@ -136,16 +140,19 @@ pub fn bearer(headers: Headers<'_>) -> Result<&str, RequestError> {
     }
 }
 
-/// What the HTTP method of a request to an MCP endpoint means.
+/// What the HTTP method of a request to an MCP endpoint means in a revision; none if that is yet to
+/// be found out from the body.
 ///
 /// # Errors
 /// A method that the transport does not have.
-pub fn verb(headers: Headers) -> Result<Verb, RequestError> {
+pub fn verb(headers: Headers, revision: Option<Revision>) -> Result<Verb, RequestError> {
+    let is_stateless = revision.is_some_and(Revision::is_stateless);
     match headers.first(":method") {
         Some("POST") => Ok(Verb::Message),
+        _ if is_stateless => Err(RequestError::MethodNotAllowed { allow: "POST" }),
         Some("GET") => Ok(Verb::OpenStream),
         Some("DELETE") => Ok(Verb::EndSession),
-        _ => Err(RequestError::MethodNotAllowed),
+        _ => Err(RequestError::MethodNotAllowed { allow: "GET, POST, DELETE, OPTIONS" }),
     }
 }
 

@@ -2,25 +2,26 @@
 //!
 //! It does no I/O. The host turns what happens into an [`Event`], [`Transaction::handle`] says in a
 //! [`Step`] what to do next, and the host does it. An event that does not fit the state ends in
-//! [`State::Failed`] and a 500, never in [`Step::Continue`].
+//! `State::Failed` and a 500, never in [`Step::Continue`].
+
+mod answer;
+mod delegation;
+mod question;
 
 use std::rc::Rc;
-use std::time::Duration;
 
-use crate::answer::{About, LocalReply, Refusal, cors, metadata, preflight, refuse};
-use crate::audit::{Record, Source};
+use crate::answer::{About, LocalReply, Refusal, cors, refuse};
+use crate::audit::Record;
 use crate::clock::Now;
-use crate::config::{Config, Endpoint};
+use crate::config::Config;
 use crate::exchange::reply::ExchangeError;
-use crate::exchange::{Answer, Callout, Delegated, Exchanges, Key};
-use crate::json::Limits;
-use crate::mcp::{self, BodyError, Id, List, MirroredHeaders};
-use crate::policy::{Denial, Permit};
-use crate::request::{self, Headers, Intake, RequestError, Verb};
-use crate::response::{self, BodyFilter, Head, Reader};
-use crate::session::{self, Binding, SessionError};
+use crate::exchange::{Callout, Delegated, Exchanges, Key};
+use crate::mcp::{HeaderError, Id, MirroredHeaders};
+use crate::policy::Permit;
+use crate::request::{Headers, Verb};
+use crate::response::{BodyFilter, Reader};
 use crate::token::{Caller, Callers, ScopeSet};
-use crate::upstream::{self, Credential, Edits};
+use crate::upstream::Edits;
 
 /// What the transactions of one configuration share, in one worker.
 #[derive(Debug)]
@@ -109,9 +110,6 @@ pub enum Step {
     Reset,
 }
 
-/// Fifty years after the Unix epoch: a clock that says less was never set.
-const CLOCK_IS_SET: Duration = Duration::from_hours(50 * 365 * 24);
-
 /// Where a transaction stands. What it knows lives in the variant.
 #[derive(Debug)]
 enum State {
@@ -131,7 +129,8 @@ struct Question {
     endpoint: usize,
     caller: Rc<Caller>,
     verb: Verb,
-    mirrored: MirroredHeaders,
+    /// An error in them waits for the body, which has the id that the answer repeats.
+    mirrored: Result<MirroredHeaders, HeaderError>,
     stripped: Vec<String>,
     /// The MCP server's id of the session, once it is known to be the caller's.
     session: Option<String>,
@@ -288,307 +287,9 @@ impl Transaction {
         Some(self.record.line(status, self.started, now))
     }
 
-    fn on_headers(
-        &mut self,
-        headers: Headers,
-        end_of_stream: bool,
-        engine: &mut Engine,
-        now: Now,
-    ) -> Step {
-        let config = &engine.config;
-        let origin = request::allowed_origin(config, headers).map(str::to_owned);
-        self.record.request(
-            headers.first("x-request-id"),
-            headers.first(":method").unwrap_or_default(),
-            headers.first(":path").unwrap_or_default(),
-            &config.policy_hash,
-        );
-        let endpoint = match request::classify(config, headers) {
-            Ok(Intake::Ignored) => {
-                self.state = State::Ignored;
-                return Step::Continue(Edits::default());
-            }
-            Ok(Intake::Metadata) => return self.serve(metadata(config)),
-            Ok(Intake::Preflight) => return self.serve(preflight(origin.as_deref())),
-            Ok(Intake::Endpoint(endpoint)) => endpoint,
-            Err(error) => {
-                return self.refuse(config, &Refusal::Request(error), About::default(), None);
-            }
-        };
-        let about = About { id: None, required_scopes: Some(&endpoint.required_scopes) };
-        if now.unix < CLOCK_IS_SET {
-            // No token can be judged, so none is called bad.
-            let refusal = Refusal::Undecided("the clock is not set");
-            return self.refuse(config, &refusal, about, origin.as_deref());
-        }
-        let question = request::bearer(headers)
-            .map_err(Refusal::Request)
-            .and_then(|token| {
-                let (issuers, scopes) = (&config.issuers, &config.scopes);
-                engine.callers.verify(token, issuers, scopes, now).map_err(|error| {
-                    self.record.rejected(token);
-                    Refusal::Token(error)
-                })
-            })
-            .and_then(|caller| {
-                self.record.caller(&caller);
-                question(config, endpoint, caller, headers)
-            });
-        match question {
-            Err(refusal) => self.refuse(config, &refusal, about, origin.as_deref()),
-            Ok(question) => {
-                let question = Box::new(Question { origin, ..question });
-                if end_of_stream {
-                    return self.on_body(question, 0, Some(b""), engine, now);
-                }
-                self.state = State::AwaitBody(question);
-                Step::Pause
-            }
-        }
-    }
-
-    fn on_body(
-        &mut self,
-        mut question: Box<Question>,
-        length: usize,
-        whole: Option<&[u8]>,
-        engine: &mut Engine,
-        now: Now,
-    ) -> Step {
-        let config = &engine.config;
-        let limit = match question.verb {
-            Verb::Message => config.limits.body_bytes,
-            Verb::OpenStream | Verb::EndSession => 0,
-        };
-        let Some(endpoint) = config.endpoints.get(question.endpoint) else {
-            return self.fail(config);
-        };
-        let mut about = About { id: None, required_scopes: Some(&endpoint.required_scopes) };
-        if length > limit {
-            let refusal = match question.verb {
-                Verb::Message => Refusal::TooLarge,
-                _ => Refusal::Request(RequestError::UnexpectedBody),
-            };
-            return self.refuse(config, &refusal, about, question.origin.as_deref());
-        }
-        let Some(body) = whole else {
-            question.body_seen = true;
-            self.state = State::AwaitBody(question);
-            return Step::Pause;
-        };
-        let mut id = None;
-        let decision = self.judge(endpoint, &mut question, body, &mut id);
-        about.id = id.as_ref();
-        match decision {
-            Err(refusal) => self.refuse(config, &refusal, about, question.origin.as_deref()),
-            Ok(permit) => {
-                self.record.allowed(&permit);
-                let required_scopes = endpoint.required_scopes.clone();
-                self.exchange(permit, *question, id, required_scopes, engine, now)
-            }
-        }
-    }
-
-    /// Reads the body and asks the policy. `id` becomes the request's, as soon as it is known.
-    fn judge(
-        &mut self,
-        endpoint: &Endpoint,
-        question: &mut Question,
-        body: &[u8],
-        id: &mut Option<Id>,
-    ) -> Result<Permit, Refusal> {
-        if question.verb != Verb::Message {
-            return endpoint.policy.decide_baseline(&question.caller).map_err(Refusal::Denied);
-        }
-        let is_in_session = question.session.is_some() && !question.mirrored.is_stateless();
-        let operation = match mcp::parse(body, &Limits::default()) {
-            Ok(operation) => operation,
-            // A server asks in a session, so it is answered in one.
-            Err(BodyError::Response(response)) if is_in_session => {
-                self.record.response(response);
-                let decision = endpoint.policy.decide_response(&question.caller, response);
-                return decision.map_err(Refusal::Denied);
-            }
-            Err(error) => {
-                *id = error.id().cloned();
-                return Err(match error {
-                    BodyError::InvalidName { .. } => Refusal::Denied(Denial::nothing(
-                        "Access denied: no rule allows an object of this name.".to_owned(),
-                    )),
-                    error => Refusal::Body(error),
-                });
-            }
-        };
-        self.record.operation(&operation);
-        id.clone_from(&operation.id);
-        question.asks_for_list = List::of(operation.method).is_some();
-        question.mirrored.check(&operation).map_err(Refusal::Header)?;
-        endpoint.policy.decide(&question.caller, &operation).map_err(Refusal::Denied)
-    }
-
-    fn exchange(
-        &mut self,
-        permit: Permit,
-        question: Question,
-        id: Option<Id>,
-        required_scopes: ScopeSet,
-        engine: &mut Engine,
-        now: Now,
-    ) -> Step {
-        let Question { caller, endpoint, stripped, session, origin, asks_for_list, .. } = question;
-        let set = session.map(|id| (session::HEADER, id)).into_iter().collect();
-        let edits = Edits { remove: stripped, set };
-        let reader = Reader { caller, endpoint, asks_for_list, origin };
-        let Some(target) = permit.target().map(Rc::clone) else {
-            return self.forward(permit, &Credential::WithoutToken, edits, reader);
-        };
-        let Engine { config, exchanges, .. } = engine;
-        let caller = &reader.caller;
-        let (key, step) = match exchanges.ask(&config.exchange, caller, &target, self.stream, now) {
-            Answer::Delegated(delegated) => {
-                self.record.delegated(&target, &delegated, Source::Cached);
-                return self.forward(permit, &Credential::Delegation(&delegated), edits, reader);
-            }
-            Answer::Refused(error) => {
-                let about = About { id: id.as_ref(), required_scopes: Some(&required_scopes) };
-                let origin = reader.origin.as_deref();
-                return self.refuse(config, &Refusal::Exchange(error), about, origin);
-            }
-            Answer::Wait(key) => (key, Step::Pause),
-            Answer::Call(callout) => (callout.key.clone(), Step::Call(callout)),
-        };
-        let waiting = Waiting { permit, key, id, edits, reader, required_scopes };
-        self.state = State::AwaitExchange(Box::new(waiting));
-        step
-    }
-
-    fn on_exchanged(
-        &mut self,
-        waiting: Waiting,
-        result: Result<&Rc<Delegated>, &ExchangeError>,
-        config: &Config,
-    ) -> Step {
-        let Waiting { permit, id, edits, reader, required_scopes, .. } = waiting;
-        match result {
-            Ok(delegated) => {
-                if let Some(target) = permit.target() {
-                    self.record.delegated(target, delegated, Source::Exchanged);
-                }
-                self.forward(permit, &Credential::Delegation(delegated), edits, reader)
-            }
-            Err(error) => {
-                let about = About { id: id.as_ref(), required_scopes: Some(&required_scopes) };
-                let refusal = Refusal::Exchange(error.clone());
-                self.refuse(config, &refusal, about, reader.origin.as_deref())
-            }
-        }
-    }
-
-    fn on_tick_for_body(&mut self, question: Box<Question>, engine: &Engine, now: Now) -> Step {
-        if self.is_in_time(engine, now) {
-            self.state = State::AwaitBody(question);
-            return Step::Pause;
-        }
-        let waited_for = if question.body_seen {
-            "the request body did not end in time"
-        } else {
-            "no request body came: is allow_on_headers_stop_iteration set?"
-        };
-        let refusal = Refusal::Undecided(waited_for);
-        self.refuse(&engine.config, &refusal, About::default(), question.origin.as_deref())
-    }
-
-    fn on_tick_for_exchange(
-        &mut self,
-        waiting: Box<Waiting>,
-        engine: &mut Engine,
-        now: Now,
-    ) -> Step {
-        if self.is_in_time(engine, now) {
-            self.state = State::AwaitExchange(waiting);
-            return Step::Pause;
-        }
-        engine.exchanges.abandon(&waiting.key, self.stream);
-        let about = About { id: waiting.id.as_ref(), ..About::default() };
-        let refusal = Refusal::Undecided("the token exchange did not end in time");
-        self.refuse(&engine.config, &refusal, about, waiting.reader.origin.as_deref())
-    }
-
     fn is_in_time(&self, engine: &Engine, now: Now) -> bool {
         let waited = now.monotonic.saturating_sub(self.started.monotonic);
         waited < engine.config.limits.decision_time.as_std()
-    }
-
-    fn on_response(
-        &mut self,
-        headers: Headers,
-        reader: Box<Reader>,
-        has_body: bool,
-        config: &Config,
-    ) -> Step {
-        let Some(endpoint) = config.endpoints.get(reader.endpoint) else {
-            return self.fail(config);
-        };
-        self.record.answered(response::status(headers));
-        let (path, sessions) = (&endpoint.path, &config.sessions);
-        let refusal = match response::head(headers, &reader, path, sessions, has_body) {
-            Head::Pass(edits) => {
-                self.state = State::Forwarded(reader);
-                return Step::Continue(edits);
-            }
-            Head::Filter(edits, filter) => {
-                let is_held = filter.is_prompt();
-                let filtering = Filtering { reader: *reader, filter, is_held };
-                self.state = State::Filtering(Box::new(filtering));
-                return Step::Filter { edits, hold: is_held };
-            }
-            Head::Unfilterable(error) => Refusal::Unfilterable(error),
-            Head::SessionNotBound(error) => Refusal::SessionNotBound(error),
-            Head::DelegationRejected => Refusal::DelegationRejected,
-        };
-        self.refuse(config, &refusal, About::default(), reader.origin.as_deref())
-    }
-
-    fn on_response_body(
-        &mut self,
-        mut filtering: Box<Filtering>,
-        chunk: &[u8],
-        end_of_stream: bool,
-        config: &Config,
-    ) -> Step {
-        let Filtering { reader, filter, is_held } = &mut *filtering;
-        let Some(endpoint) = config.endpoints.get(reader.endpoint) else {
-            return self.fail(config);
-        };
-        let shows =
-            |list: List, key: &str| endpoint.policy.shows(&reader.caller, &list.object(key.into()));
-        match filter.chunk(chunk, end_of_stream, &shows) {
-            Ok(passed) => {
-                *is_held = false;
-                self.state = State::Filtering(filtering);
-                Step::Replace(passed)
-            }
-            Err(error) if *is_held => {
-                let refusal = Refusal::Unfilterable(error);
-                self.refuse(config, &refusal, About::default(), reader.origin.as_deref())
-            }
-            Err(error) => {
-                self.record.refused(&Refusal::Unfilterable(error));
-                self.state = State::Replied;
-                Step::Reset
-            }
-        }
-    }
-
-    fn forward(
-        &mut self,
-        permit: Permit,
-        credential: &Credential,
-        edits: Edits,
-        reader: Reader,
-    ) -> Step {
-        self.state = State::Forwarded(Box::new(reader));
-        Step::Continue(upstream::forward(permit, credential, edits))
     }
 
     fn serve(&mut self, reply: LocalReply) -> Step {
@@ -610,38 +311,4 @@ impl Transaction {
         reply.headers.extend(origin.into_iter().flat_map(cors));
         Step::Reply(reply)
     }
-}
-
-fn question(
-    config: &Config,
-    endpoint: &Endpoint,
-    caller: Rc<Caller>,
-    headers: Headers,
-) -> Result<Question, Refusal> {
-    let verb = request::verb(headers).map_err(Refusal::Request)?;
-    if verb == Verb::Message {
-        let values = |name| headers.all(name).collect::<Vec<_>>();
-        mcp::check_content_type(&values("content-type")).map_err(Refusal::Media)?;
-        mcp::check_content_encoding(&values("content-encoding")).map_err(Refusal::Media)?;
-    }
-    let binding = Binding::session(&caller, &endpoint.path);
-    let session = config.sessions.of_request(binding, headers).map_err(Refusal::Session)?;
-    if verb == Verb::OpenStream && session.is_none() && request::resumes(headers) {
-        return Err(Refusal::Session(SessionError::Missing));
-    }
-    let mirrored = MirroredHeaders::read(headers).map_err(Refusal::Header)?;
-    let mut stripped = config.strip_request_headers.found(headers);
-    stripped.extend(mirrored.meaningless());
-    let index = config.endpoints.iter().position(|known| std::ptr::eq(known, endpoint));
-    Ok(Question {
-        endpoint: index.ok_or(Refusal::Failed)?,
-        caller,
-        verb,
-        mirrored,
-        stripped,
-        session,
-        origin: None,
-        asks_for_list: false,
-        body_seen: false,
-    })
 }

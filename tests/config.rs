@@ -113,6 +113,63 @@ policies.enterprise-ledger.tools.list accounts: `list accounts` is not a tool na
     );
 }
 
+#[test]
+fn bad_metadata_of_the_authorization_server_is_refused_with_every_error() {
+    let mut pushed = pushed();
+    pushed["authorization_server_metadata"] = json!({
+        "issuer": "https://evil.example",
+        "authorization_endpoint": "https://login.example/authorize?tenant=a",
+        "token_endpoint": "login.example/token",
+        "registration_endpoint": "https://login.example/register#x",
+        "revocation_endpoint": 1,
+        "jwks_uri": "javascript:alert(1)",
+        "anything": "else",
+    });
+    assert_eq!(
+        errors(pushed.clone()),
+        "\
+authorization_server_metadata: missing field `response_types_supported`
+authorization_server_metadata.issuer: \"https://evil.example\" is not one of `protected_resource.authorization_servers`; help: clients must not be led to a server whose tokens are not meant
+authorization_server_metadata.jwks_uri: \"javascript:alert(1)\" is not an http or https URL without fragment
+authorization_server_metadata.registration_endpoint: \"https://login.example/register#x\" is not an http or https URL without fragment
+authorization_server_metadata.revocation_endpoint: 1 is not an http or https URL without fragment
+authorization_server_metadata.token_endpoint: \"login.example/token\" is not an http or https URL without fragment"
+    );
+    pushed["authorization_server_metadata"] = json!([]);
+    assert_eq!(
+        errors(pushed),
+        "authorization_server_metadata: invalid type: list, expected an object"
+    );
+}
+
+#[test]
+fn the_metadata_of_the_authorization_server_may_stand_in_a_file() {
+    let metadata = json!({
+        "issuer": "http://127.0.0.1:9400",
+        "authorization_endpoint": "http://127.0.0.1:9400/auth",
+        "token_endpoint": "http://127.0.0.1:9400/token",
+        "response_types_supported": ["code"],
+    });
+    let directory = scratch("metadata");
+    let file = directory.join("metadata.json");
+    let set = format!("authorization_server_metadata_file={}", file.display());
+    let missing = deputy(&["render", "--json", "--set", &set]);
+    assert!(
+        stderr(&missing).starts_with("error: authorization_server_metadata_file: cannot read"),
+        "{}",
+        stderr(&missing)
+    );
+    fs::write(&file, metadata.to_string()).unwrap();
+    let output = deputy(&["render", "--json", "--set", &set]);
+    let rendered: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(rendered["authorization_server_metadata"], metadata);
+    assert_eq!(rendered.get("authorization_server_metadata_file"), None);
+    fs::write(&file, json!({"issuer": "http://127.0.0.1:9400"}).to_string()).unwrap();
+    let wrong = stderr(&deputy(&["check", "--config", "deputy.yaml", "--set", &set]));
+    assert!(wrong.contains("missing field `token_endpoint`"), "{wrong}");
+    assert!(wrong.contains("metadata.json"), "the error names the file: {wrong}");
+}
+
 /// What is wrong with the shape of all files comes at once, then what is wrong with what they say.
 #[test]
 fn a_bad_source_is_refused_with_every_error() {

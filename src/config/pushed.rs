@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::duration::Duration;
 use crate::policy::source::Policy;
@@ -18,6 +19,11 @@ use crate::token::Algorithm;
 pub struct Pushed {
     /// What the clients see: the RFC 9728 metadata of this resource server.
     pub protected_resource: ProtectedResource,
+    /// The metadata of the authorization server (RFC 8414), to be served at
+    /// `/.well-known/oauth-authorization-server` too. Clients of MCP 2025-03-26 look for it there and
+    /// nowhere else; clients that hold the issuer against the URL that they asked refuse it, so leave
+    /// it out unless such old clients call. Members that are not checked are passed on.
+    pub authorization_server_metadata: Option<Map<String, Value>>,
     /// The authorization servers whose tokens are accepted, each with its pushed keys.
     pub issuers: Vec<Issuer>,
     /// The MCP endpoints: which path is judged by which policy.

@@ -40,19 +40,21 @@ impl<T> From<Option<T>> for Member<T> {
     }
 }
 
-/// What a body's outermost value is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Outermost {
-    Object,
-    Array,
-    #[default]
-    Scalar,
+/// The most messages that a batch may have.
+pub(super) const BATCH_MESSAGES: usize = 50;
+
+/// What a body holds, as it is walked: one message, or those of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Drafts {
+    pub(super) is_batch: bool,
+    /// No more than one over the limit.
+    pub(super) messages: Vec<Draft>,
 }
 
 /// A message's members, each read but none yet judged against the others.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
-    pub(super) outermost: Outermost,
+    pub(super) is_object: bool,
     pub(super) jsonrpc: Member<()>,
     pub(super) id: Member<Id>,
     /// `Present(None)` is a method that is not in the table.
@@ -67,7 +69,11 @@ pub(super) struct Draft {
     pub(super) cursor: Member<()>,
     pub(super) arguments: Member<()>,
     pub(super) meta: Member<()>,
+    /// The revision that `_meta` names, since 2026-07-28.
     pub(super) protocol_version: Member<Box<str>>,
+    pub(super) client_capabilities: Member<()>,
+    /// The revision that `initialize` offers.
+    pub(super) offered_version: Member<Box<str>>,
     pub(super) reference: Member<()>,
     pub(super) reference_type: Member<Box<str>>,
     pub(super) reference_name: Member<Box<str>>,
@@ -91,9 +97,11 @@ pub(super) struct ResultMembers {
     pub(super) others: bool,
 }
 
-/// Where in a message the walk stands.
+/// Where in a body the walk stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
+    /// The whole body: a message, or the array of a batch.
+    Body,
     Message,
     JsonRpc,
     Id,
@@ -113,6 +121,8 @@ pub(super) enum Place {
     Arguments,
     Meta,
     ProtocolVersion,
+    ClientCapabilities,
+    OfferedVersion,
     Reference,
     ReferenceType,
     ReferenceName,
@@ -151,7 +161,7 @@ const PARAMS: Significant = &[
     ("task", Place::Elsewhere),
     ("inputResponses", Place::Elsewhere),
     ("requestState", Place::Elsewhere),
-    ("protocolVersion", Place::Elsewhere),
+    ("protocolVersion", Place::OfferedVersion),
 ];
 
 const RESULT: Significant = &[
@@ -162,7 +172,10 @@ const RESULT: Significant = &[
     ("_meta", Place::Elsewhere),
 ];
 
-const META: Significant = &[("io.modelcontextprotocol/protocolVersion", Place::ProtocolVersion)];
+const META: Significant = &[
+    ("io.modelcontextprotocol/protocolVersion", Place::ProtocolVersion),
+    ("io.modelcontextprotocol/clientCapabilities", Place::ClientCapabilities),
+];
 
 const REFERENCE: Significant =
     &[("type", Place::ReferenceType), ("name", Place::ReferenceName), ("uri", Place::ReferenceUri)];
@@ -170,12 +183,12 @@ const REFERENCE: Significant =
 const NOTIFICATIONS: Significant =
     &[("resourceSubscriptions", Place::ResourceSubscriptions), ("taskIds", Place::TaskIds)];
 
-impl Observer for Draft {
+impl Observer for Drafts {
     type Place = Place;
 
     fn member(&mut self, place: Place, name: &str) -> Result<Place, JsonError> {
         let significant = match place {
-            Place::Message => MESSAGE,
+            Place::Body | Place::Message => MESSAGE,
             Place::Params => PARAMS,
             Place::Result => RESULT,
             Place::Meta => META,
@@ -197,6 +210,7 @@ impl Observer for Draft {
 
     fn element(&mut self, place: Place) -> Place {
         match place {
+            Place::Body => Place::Message,
             Place::ResourceSubscriptions => Place::SubscribedUri,
             Place::TaskIds => Place::SubscribedTask,
             _ => Place::Elsewhere,
@@ -204,14 +218,26 @@ impl Observer for Draft {
     }
 
     fn value(&mut self, place: Place, token: Token<'_>) {
-        match place {
-            Place::Message => {
-                self.outermost = match token {
-                    Token::Object => Outermost::Object,
-                    Token::Array => Outermost::Array,
-                    _ => Outermost::Scalar,
+        match (place, token) {
+            (Place::Body, Token::Array) => self.is_batch = true,
+            (Place::Body | Place::Message, _) => {
+                if self.messages.len() <= BATCH_MESSAGES {
+                    let is_object = matches!(token, Token::Object);
+                    self.messages.push(Draft { is_object, ..Draft::default() });
                 }
             }
+            _ => {
+                if let Some(message) = self.messages.last_mut() {
+                    message.value(place, token);
+                }
+            }
+        }
+    }
+}
+
+impl Draft {
+    fn value(&mut self, place: Place, token: Token<'_>) {
+        match place {
             Place::JsonRpc => self.jsonrpc = must(matches!(token, Token::String("2.0"))),
             Place::Id => self.id = Id::from_token(token).into(),
             Place::Method => {
@@ -241,6 +267,8 @@ impl Observer for Draft {
             }
             Place::Meta => self.meta = object(token),
             Place::ProtocolVersion => self.protocol_version = text(token),
+            Place::ClientCapabilities => self.client_capabilities = object(token),
+            Place::OfferedVersion => self.offered_version = text(token),
             Place::Reference => self.reference = object(token),
             Place::ReferenceType => self.reference_type = text(token),
             Place::ReferenceName => self.reference_name = text(token),
@@ -250,7 +278,7 @@ impl Observer for Draft {
             Place::SubscribedUri => self.subscribed_uris.push(text(token)),
             Place::TaskIds => self.task_ids = array(token),
             Place::SubscribedTask => self.subscribed_tasks.push(text(token)),
-            Place::Elsewhere => {}
+            Place::Body | Place::Message | Place::Elsewhere => {}
         }
     }
 }

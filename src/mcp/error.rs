@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use super::header::HeaderError;
 use super::message::Id;
 use super::response::Response;
+use super::revision::UnsupportedRevision;
 use crate::json::JsonError;
 
 /// Why a body is not an operation.
@@ -16,8 +18,8 @@ pub enum BodyError {
     Json(JsonError),
     /// The body is empty, or JSON but neither an object nor an array.
     NotAnObject,
-    /// The body is an array: a JSON-RPC batch, which MCP dropped in 2025-06-18.
-    Batch,
+    /// The body is a JSON-RPC batch that is not allowed, and why.
+    Batch(&'static str),
     /// The body is a response and asks for nothing. A client sends one in a session, to answer a
     /// server's request; MCP 2026-07-28 has neither.
     Response(Response),
@@ -28,7 +30,19 @@ pub enum BodyError {
         /// The member that is missing, not valid or too many.
         member: &'static str,
     },
-    /// No revision has this method, or not from client to server.
+    /// `_meta` names another revision than the `MCP-Protocol-Version` header.
+    OtherRevision {
+        /// The request's id; none for a notification.
+        id: Option<Id>,
+    },
+    /// `initialize` offers a revision that has another transport.
+    UnsupportedRevision {
+        /// The request's id.
+        id: Option<Id>,
+        /// What it offers.
+        cause: UnsupportedRevision,
+    },
+    /// The revision does not have this method, or not from client to server.
     UnknownMethod {
         /// The request's id; none for a notification.
         id: Option<Id>,
@@ -63,9 +77,12 @@ impl BodyError {
     pub fn code(&self) -> i64 {
         match self {
             Self::Json(_) => -32700,
-            Self::NotAnObject | Self::Batch | Self::Response(_) | Self::InvalidRequest { .. } => {
-                -32600
-            }
+            Self::NotAnObject
+            | Self::Batch(_)
+            | Self::Response(_)
+            | Self::InvalidRequest { .. } => -32600,
+            Self::OtherRevision { .. } => HeaderError::Mismatch.code(),
+            Self::UnsupportedRevision { .. } => UnsupportedRevision::CODE,
             Self::UnknownMethod { .. } => -32601,
             Self::InvalidParams { .. } | Self::InvalidName { .. } => -32602,
         }
@@ -75,12 +92,30 @@ impl BodyError {
     #[must_use]
     pub fn id(&self) -> Option<&Id> {
         match self {
-            Self::Json(_) | Self::NotAnObject | Self::Batch | Self::Response(_) => None,
+            Self::Json(_) | Self::NotAnObject | Self::Batch(_) | Self::Response(_) => None,
             Self::InvalidRequest { id, .. }
+            | Self::OtherRevision { id }
+            | Self::UnsupportedRevision { id, .. }
             | Self::UnknownMethod { id }
             | Self::InvalidParams { id, .. }
             | Self::InvalidName { id } => id.as_ref(),
         }
+    }
+
+    /// The same of a message in a batch: the answer has no id, and no response is taken for the
+    /// whole body.
+    pub(super) fn in_batch(mut self) -> Self {
+        match &mut self {
+            Self::Response(_) => return Self::Batch("a batch cannot contain responses"),
+            Self::InvalidRequest { id, .. }
+            | Self::OtherRevision { id }
+            | Self::UnsupportedRevision { id, .. }
+            | Self::UnknownMethod { id }
+            | Self::InvalidParams { id, .. }
+            | Self::InvalidName { id } => *id = None,
+            Self::Json(_) | Self::NotAnObject | Self::Batch(_) => {}
+        }
+        self
     }
 
     /// The constant word for the audit record.
@@ -89,9 +124,11 @@ impl BodyError {
         match self {
             Self::Json(error) => error.reason(),
             Self::NotAnObject => "not_an_object",
-            Self::Batch => "batch",
+            Self::Batch(_) => "batch",
             Self::Response(_) => "response_not_allowed",
             Self::InvalidRequest { .. } => "invalid_request",
+            Self::OtherRevision { .. } => HeaderError::Mismatch.reason(),
+            Self::UnsupportedRevision { .. } => "unsupported_version",
             Self::UnknownMethod { .. } => "unknown_method",
             Self::InvalidParams { .. } => "invalid_params",
             Self::InvalidName { .. } => "invalid_name",
@@ -104,11 +141,13 @@ impl fmt::Display for BodyError {
         match self {
             Self::Json(error) => error.fmt(f),
             Self::NotAnObject => f.write_str("the body is not a JSON object"),
-            Self::Batch => f.write_str("batches are not allowed"),
+            Self::Batch(why) => f.write_str(why),
             Self::Response(_) => f.write_str("responses are not allowed"),
             Self::InvalidRequest { member, .. } => {
                 write!(f, "not a JSON-RPC 2.0 request or notification: see `{member}`")
             }
+            Self::OtherRevision { .. } => HeaderError::Mismatch.fmt(f),
+            Self::UnsupportedRevision { cause, .. } => cause.fmt(f),
             Self::UnknownMethod { .. } => f.write_str("unknown method"),
             Self::InvalidParams { member, .. } => write!(f, "`{member}` is missing or not valid"),
             Self::InvalidName { .. } => {

@@ -1,11 +1,15 @@
-//! A JSON-RPC message, judged: exactly one request or notification, or refused.
+//! A JSON-RPC body, judged: exactly one request or notification, where the revision has batches
+//! several, or refused.
+
+use std::collections::HashSet;
 
 use serde::{Serialize, Serializer};
 
-use super::draft::{Draft, Member, Outermost, Place};
+use super::draft::{BATCH_MESSAGES, Draft, Drafts, Member, Place};
 use super::error::BodyError;
 use super::method::Method;
 use super::response::Response;
+use super::revision::Revision;
 use crate::json::{Limits, Token, walk};
 
 /// The greatest integer that every parser reads exactly (RFC 7493 section 2.2).
@@ -17,7 +21,22 @@ const ID_BYTES: usize = 256;
 /// The longest tool or prompt name, in bytes.
 const NAME_BYTES: usize = 128;
 
-/// What a body asks for.
+/// The revision that is told apart by what `initialize` offers alone: it has another transport.
+const HTTP_WITH_SSE: &str = "2024-11-05";
+
+const VERSION_MEMBER: &str = "params._meta.io.modelcontextprotocol/protocolVersion";
+const CAPABILITIES_MEMBER: &str = "params._meta.io.modelcontextprotocol/clientCapabilities";
+
+/// What a body holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// One message.
+    One(Operation),
+    /// The messages of a JSON-RPC batch, 1 to 50, no two with the same id.
+    Batch(Vec<Operation>),
+}
+
+/// What a message asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
     /// The request's id; none for a notification.
@@ -26,9 +45,6 @@ pub struct Operation {
     pub method: Method,
     /// What the method acts on: there exactly if [`Method::class`] is not `Baseline`.
     pub object: Option<Object>,
-    /// The revision that `params._meta` names under `io.modelcontextprotocol/protocolVersion`:
-    /// required there since 2026-07-28, and equal to the `MCP-Protocol-Version` header.
-    pub protocol_version: Option<Box<str>>,
 }
 
 /// A request's id. Serialises to the JSON value that it was.
@@ -88,30 +104,62 @@ pub enum Object {
     },
 }
 
-/// Reads a body in one pass: whole, or refused.
+/// Reads a body in one pass, by the rules of a revision: whole, or refused.
 ///
-/// What it accepts, every server reads as the same method and object, so the bytes that were
+/// What it accepts, every server reads as the same methods and objects, so the bytes that were
 /// checked can go upstream as they are. Bounding the body's bytes is the caller's task.
 ///
 /// # Errors
 ///
 /// A [`BodyError`] if the body is not JSON that every parser reads alike, not exactly one request
-/// or notification, or without what its method needs.
-pub fn parse(body: &[u8], limits: &Limits) -> Result<Operation, BodyError> {
+/// or notification, not of this revision, or without what its method needs; and the same of any
+/// message of a batch.
+pub fn parse(body: &[u8], revision: Revision, limits: &Limits) -> Result<Body, BodyError> {
     // No message at all, rather than a message with an error in its JSON.
     if body.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
         return Err(BodyError::NotAnObject);
     }
-    let draft = walk(body, limits, Draft::default(), Place::Message)?;
-    match draft.outermost {
-        Outermost::Object => judge(draft),
-        Outermost::Array => Err(BodyError::Batch),
-        Outermost::Scalar => Err(BodyError::NotAnObject),
+    let drafts = walk(body, limits, Drafts::default(), Place::Body)?;
+    if drafts.is_batch {
+        return batch(drafts.messages, revision).map(Body::Batch);
     }
+    let draft = drafts.messages.into_iter().next().ok_or(BodyError::NotAnObject)?;
+    judge(draft, revision).map(Body::One)
+}
+
+/// The id of the request in a body that is refused before it is judged.
+#[must_use]
+pub fn read_id(body: &[u8], limits: &Limits) -> Option<Id> {
+    let drafts = walk(body, limits, Drafts::default(), Place::Body).ok()?;
+    let message = drafts.messages.into_iter().next().filter(|_| !drafts.is_batch)?;
+    message.id.present()
+}
+
+/// Judges the messages of a batch (MCP 2025-03-26, base protocol, batching).
+fn batch(drafts: Vec<Draft>, revision: Revision) -> Result<Vec<Operation>, BodyError> {
+    if !revision.has_batches() {
+        return Err(BodyError::Batch("this revision of MCP has no batches"));
+    }
+    if !(1..=BATCH_MESSAGES).contains(&drafts.len()) {
+        return Err(BodyError::Batch("a batch has 1 to 50 messages"));
+    }
+    let judged = drafts.into_iter().map(|draft| judge(draft, revision));
+    let operations: Vec<_> = judged.collect::<Result<_, _>>().map_err(BodyError::in_batch)?;
+    if operations.iter().any(|operation| operation.method == Method::Initialize) {
+        return Err(BodyError::Batch("a batch cannot contain `initialize`"));
+    }
+    let mut ids = HashSet::new();
+    if !operations.iter().filter_map(|operation| operation.id.as_ref()).all(|id| ids.insert(id)) {
+        return Err(BodyError::Batch("two requests of the batch have the same id"));
+    }
+    Ok(operations)
 }
 
 /// Judges the members against each other, now that the whole body is known to be sound.
-fn judge(mut draft: Draft) -> Result<Operation, BodyError> {
+fn judge(mut draft: Draft, revision: Revision) -> Result<Operation, BodyError> {
+    if !draft.is_object {
+        return Err(BodyError::NotAnObject);
+    }
     let is_response = draft.method.is_absent()
         && !draft.id.is_absent()
         && draft.result.is_absent() != draft.error.is_absent();
@@ -140,7 +188,12 @@ fn judge(mut draft: Draft) -> Result<Operation, BodyError> {
     let Some(method) = method.present() else {
         return invalid("method");
     };
-    let Some(method) = method else {
+    let version = std::mem::take(&mut draft.protocol_version);
+    let is_other = |version: &str| version != revision.as_str();
+    if matches!(&version, Member::Present(version) if is_other(version)) {
+        return Err(BodyError::OtherRevision { id });
+    }
+    let Some(method) = method.filter(|method| method.is_in(revision)) else {
         return Err(BodyError::UnknownMethod { id });
     };
     match (method.is_notification(), &id) {
@@ -149,12 +202,30 @@ fn judge(mut draft: Draft) -> Result<Operation, BodyError> {
         (false, None) => return invalid("id"),
         (true, None) | (false, Some(_)) => {}
     }
+    if version.is_wrong() {
+        return Err(BodyError::InvalidParams { id, member: VERSION_MEMBER });
+    }
     if let Some(member) = wrong_params(&draft) {
         return Err(BodyError::InvalidParams { id, member });
     }
-    let protocol_version = std::mem::take(&mut draft.protocol_version).present();
+    if revision.is_stateless() && id.is_some() {
+        // MCP 2026-07-28, base protocol: what each request says of itself.
+        let missing = [
+            (version.is_absent(), VERSION_MEMBER),
+            (draft.client_capabilities.is_absent(), CAPABILITIES_MEMBER),
+        ];
+        if let Some((_, member)) = missing.into_iter().find(|(is_missing, _)| *is_missing) {
+            return Err(BodyError::InvalidParams { id, member });
+        }
+    }
+    if let (Method::Initialize, Member::Present(offered)) = (method, &draft.offered_version)
+        && **offered == *HTTP_WITH_SSE
+        && let Err(cause) = Revision::from_name(offered)
+    {
+        return Err(BodyError::UnsupportedRevision { id, cause });
+    }
     match object(method, draft) {
-        Ok(object) => Ok(Operation { id, method, object, protocol_version }),
+        Ok(object) => Ok(Operation { id, method, object }),
         Err(Fault::Member(member)) => Err(BodyError::InvalidParams { id, member }),
         Err(Fault::Name) => Err(BodyError::InvalidName { id }),
     }
@@ -167,13 +238,10 @@ fn wrong_params(draft: &Draft) -> Option<&'static str> {
         (&draft.arguments, "params.arguments"),
         (&draft.cursor, "params.cursor"),
         (&draft.meta, "params._meta"),
+        (&draft.client_capabilities, CAPABILITIES_MEMBER),
     ]
     .into_iter()
     .find_map(|(member, name)| member.is_wrong().then_some(name))
-    .or(draft
-        .protocol_version
-        .is_wrong()
-        .then_some("params._meta.io.modelcontextprotocol/protocolVersion"))
 }
 
 /// What is wrong with the object that a method needs.

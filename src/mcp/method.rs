@@ -1,4 +1,6 @@
-//! The methods that a client may send, of all revisions from 2024-11-05 to 2026-07-28.
+//! The methods that a client may send, and the revisions that have them.
+
+use super::revision::Revision;
 
 /// What kind of rule a method needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,7 +22,7 @@ pub enum Class {
 }
 
 macro_rules! methods {
-    ($($method:ident $name:literal $class:ident,)*) => {
+    ($($method:ident $name:literal $class:ident $first:ident..=$last:ident,)*) => {
         /// A method that a client may send to a server.
         ///
         /// Sources: the schema of each revision, <https://modelcontextprotocol.io/specification>,
@@ -50,36 +52,46 @@ macro_rules! methods {
             pub fn class(self) -> Class {
                 match self { $(Self::$method => Class::$class,)* }
             }
+
+            /// Whether the revision has the method.
+            #[must_use]
+            pub fn is_in(self, revision: Revision) -> bool {
+                match self {
+                    $(Self::$method => {
+                        (Revision::$first..=Revision::$last).contains(&revision)
+                    })*
+                }
+            }
         }
     };
 }
 
 methods! {
-    Initialize "initialize" Baseline,
-    Ping "ping" Baseline,
-    ServerDiscover "server/discover" Baseline,
-    ToolsList "tools/list" Baseline,
-    ToolsCall "tools/call" Tool,
-    PromptsList "prompts/list" Baseline,
-    PromptsGet "prompts/get" Prompt,
-    ResourcesList "resources/list" Baseline,
-    ResourcesTemplatesList "resources/templates/list" Baseline,
-    ResourcesRead "resources/read" Resource,
-    ResourcesSubscribe "resources/subscribe" Resource,
-    ResourcesUnsubscribe "resources/unsubscribe" Resource,
-    CompletionComplete "completion/complete" Completion,
-    LoggingSetLevel "logging/setLevel" Baseline,
-    SubscriptionsListen "subscriptions/listen" Subscription,
-    TasksList "tasks/list" Baseline,
-    TasksGet "tasks/get" Task,
-    TasksResult "tasks/result" Task,
-    TasksUpdate "tasks/update" Task,
-    TasksCancel "tasks/cancel" Task,
-    Initialized "notifications/initialized" Baseline,
-    Cancelled "notifications/cancelled" Baseline,
-    Progress "notifications/progress" Baseline,
-    RootsListChanged "notifications/roots/list_changed" Baseline,
-    TasksStatus "notifications/tasks/status" Baseline,
+    Initialize "initialize" Baseline March2025..=November2025,
+    Ping "ping" Baseline March2025..=November2025,
+    ServerDiscover "server/discover" Baseline July2026..=July2026,
+    ToolsList "tools/list" Baseline March2025..=July2026,
+    ToolsCall "tools/call" Tool March2025..=July2026,
+    PromptsList "prompts/list" Baseline March2025..=July2026,
+    PromptsGet "prompts/get" Prompt March2025..=July2026,
+    ResourcesList "resources/list" Baseline March2025..=July2026,
+    ResourcesTemplatesList "resources/templates/list" Baseline March2025..=July2026,
+    ResourcesRead "resources/read" Resource March2025..=July2026,
+    ResourcesSubscribe "resources/subscribe" Resource March2025..=November2025,
+    ResourcesUnsubscribe "resources/unsubscribe" Resource March2025..=November2025,
+    CompletionComplete "completion/complete" Completion March2025..=July2026,
+    LoggingSetLevel "logging/setLevel" Baseline March2025..=November2025,
+    SubscriptionsListen "subscriptions/listen" Subscription July2026..=July2026,
+    TasksList "tasks/list" Baseline November2025..=November2025,
+    TasksGet "tasks/get" Task November2025..=July2026,
+    TasksResult "tasks/result" Task November2025..=November2025,
+    TasksUpdate "tasks/update" Task July2026..=July2026,
+    TasksCancel "tasks/cancel" Task November2025..=July2026,
+    Initialized "notifications/initialized" Baseline March2025..=November2025,
+    Cancelled "notifications/cancelled" Baseline March2025..=July2026,
+    Progress "notifications/progress" Baseline March2025..=July2026,
+    RootsListChanged "notifications/roots/list_changed" Baseline March2025..=November2025,
+    TasksStatus "notifications/tasks/status" Baseline November2025..=November2025,
 }
 
 impl Method {
@@ -107,6 +119,52 @@ mod tests {
         for name in ["", "tools/call ", " tools/call", "Tools/Call", "/tools/call", "tools//call"] {
             assert_eq!(Method::from_name(name), None, "{name:?}");
         }
+    }
+
+    #[test]
+    fn each_revision_has_its_methods() {
+        let methods = |revision| {
+            let named = Method::ALL.iter().filter(|method| method.is_in(revision));
+            named.map(|method| method.as_str()).collect::<Vec<_>>()
+        };
+        let march = methods(Revision::March2025);
+        assert_eq!(march, methods(Revision::June2025));
+        assert_eq!(march.len(), 17);
+        let added = |revision, before: &[&'static str]| {
+            methods(revision).into_iter().filter(|name| !before.contains(name)).collect::<Vec<_>>()
+        };
+        let november = methods(Revision::November2025);
+        assert_eq!(
+            added(Revision::November2025, &march),
+            [
+                "tasks/list",
+                "tasks/get",
+                "tasks/result",
+                "tasks/cancel",
+                "notifications/tasks/status"
+            ]
+        );
+        assert_eq!(
+            added(Revision::July2026, &november),
+            ["server/discover", "subscriptions/listen", "tasks/update"]
+        );
+        let july = methods(Revision::July2026);
+        let dropped: Vec<_> = november.into_iter().filter(|name| !july.contains(name)).collect();
+        assert_eq!(
+            dropped,
+            [
+                "initialize",
+                "ping",
+                "resources/subscribe",
+                "resources/unsubscribe",
+                "logging/setLevel",
+                "tasks/list",
+                "tasks/result",
+                "notifications/initialized",
+                "notifications/roots/list_changed",
+                "notifications/tasks/status",
+            ]
+        );
     }
 
     #[test]

@@ -4,13 +4,39 @@
 mod corpus;
 mod json;
 mod jsonrpc;
+mod revision;
 
 use super::*;
 use crate::json::{JsonError, Limits};
 
+/// Reads a body by the rules of 2025-11-25, which has the most methods.
 fn read(body: impl AsRef<[u8]>) -> Result<Operation, BodyError> {
-    parse(body.as_ref(), &Limits::default())
+    read_in(Revision::November2025, body)
 }
+
+fn read_in(revision: Revision, body: impl AsRef<[u8]>) -> Result<Operation, BodyError> {
+    match parse(body.as_ref(), revision, &Limits::default())? {
+        Body::One(operation) => Ok(operation),
+        Body::Batch(operations) => panic!("a batch: {operations:?}"),
+    }
+}
+
+/// A request in the oldest revision that has the method, with the `_meta` that it needs there.
+fn request_in(method: Method, params: &str) -> (Revision, String) {
+    let named = Revision::ALL.into_iter().find(|revision| method.is_in(*revision));
+    let revision = named.unwrap();
+    let params = match params.strip_prefix('{') {
+        Some("}") if revision.is_stateless() => format!("{{{META}}}"),
+        Some(rest) if revision.is_stateless() => format!("{{{META},{rest}"),
+        _ => params.to_owned(),
+    };
+    let name = method.as_str();
+    (revision, request(&format!(r#""method":"{name}","params":{params}"#)))
+}
+
+/// What each request of 2026-07-28 says of itself.
+const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities":{}}"#;
 
 /// A request with these members beside `jsonrpc` and `id`.
 fn request(members: &str) -> String {
@@ -24,9 +50,20 @@ fn call(params: &str) -> String {
 
 #[track_caller]
 fn refused(row: &str, body: impl AsRef<[u8]>, status: u16, code: i64) -> BodyError {
+    refused_in(Revision::November2025, row, body, status, code)
+}
+
+#[track_caller]
+fn refused_in(
+    revision: Revision,
+    row: &str,
+    body: impl AsRef<[u8]>,
+    status: u16,
+    code: i64,
+) -> BodyError {
     let body = body.as_ref();
     let shown = String::from_utf8_lossy(body.get(..200).unwrap_or(body)).into_owned();
-    match parse(body, &Limits::default()) {
+    match parse(body, revision, &Limits::default()) {
         Ok(operation) => panic!("{row}: {shown:?} was read as {operation:?}"),
         Err(error) => {
             let answer = (error.http_status(), error.code());
@@ -53,15 +90,15 @@ fn tool(row: &str, body: impl AsRef<[u8]>) -> String {
 fn a_tool_call_is_read() {
     let body = call(
         r#"{"name":"greet","arguments":{"name":"x","nested":[{"id":null}]},"_meta":
-            {"io.modelcontextprotocol/protocolVersion":"2026-07-28","progressToken":7}}"#,
+            {"io.modelcontextprotocol/protocolVersion":"2026-07-28","progressToken":7,
+             "io.modelcontextprotocol/clientCapabilities":{}}}"#,
     );
     assert_eq!(
-        read(body),
+        read_in(Revision::July2026, body),
         Ok(Operation {
             id: Some(Id::Number(1)),
             method: Method::ToolsCall,
             object: Some(Object::Tool("greet".into())),
-            protocol_version: Some("2026-07-28".into()),
         })
     );
 }
@@ -109,20 +146,25 @@ fn every_method_is_read_with_its_object() {
         (Method::TasksCancel, r#"{"taskId":"k-1"}"#, &task),
     ] {
         let name = method.as_str();
-        let body = request(&format!(r#""method":"{name}","params":{params}"#));
-        let operation = read(body).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        let (revision, body) = request_in(method, params);
+        let operation = read_in(revision, body).unwrap_or_else(|error| panic!("{name}: {error:?}"));
         assert_eq!(operation.object.as_ref(), Some(object), "{name}");
         // ... and nothing less will do.
-        for params in ["", r#","params":{}"#, r#","params":{"name":1,"uri":[],"taskId":{}}"#] {
-            let body = request(&format!(r#""method":"{name}"{params}"#));
-            let error = refused(name, body, 400, -32602);
+        for params in ["{}", r#"{"name":1,"uri":[],"taskId":{}}"#] {
+            let (revision, body) = request_in(method, params);
+            let error = refused_in(revision, name, body, 400, -32602);
             assert_eq!(error.id(), Some(&Id::Number(1)), "{name}");
         }
+        let bare = request(&format!(r#""method":"{name}""#));
+        refused_in(revision, name, bare, 400, -32602);
     }
     for &method in Method::ALL.iter().filter(|method| method.class() == Class::Baseline) {
         let name = method.as_str();
-        let id = if method.is_notification() { "" } else { r#""id":"a","# };
-        let operation = read(format!(r#"{{"jsonrpc":"2.0",{id}"method":"{name}"}}"#)).unwrap();
+        let (revision, mut body) = request_in(method, "{}");
+        if method.is_notification() {
+            body = body.replace(r#""id":1,"#, "");
+        }
+        let operation = read_in(revision, body).unwrap();
         assert_eq!((operation.method, operation.object), (method, None), "{name}");
     }
 }
@@ -174,9 +216,9 @@ fn params_that_a_method_cannot_use_are_refused() {
             "params._meta.io.modelcontextprotocol/protocolVersion",
         ),
     ] {
-        let body = request(&format!(r#""method":"{method}","params":{params}"#));
+        let (revision, body) = request_in(Method::from_name(method).unwrap(), params);
         let expected = BodyError::InvalidParams { id: Some(Id::Number(1)), member };
-        assert_eq!(read(body), Err(expected), "{method} {params}");
+        assert_eq!(read_in(revision, body), Err(expected), "{method} {params}");
     }
     for (method, member) in [("resources/read", "uri"), ("tasks/get", "taskId")] {
         let long = "a".repeat(2049);

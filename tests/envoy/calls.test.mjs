@@ -128,7 +128,7 @@ describe('what goes up', () => {
 
   test('H01 H02: mirrored headers must match the body where they count, and are dropped where they do not', async () => {
     const body = (version) => ({ ...call('listAccounts'), params: { name: 'listAccounts', arguments: {},
-      _meta: { 'io.modelcontextprotocol/protocolVersion': version } } });
+      _meta: { 'io.modelcontextprotocol/protocolVersion': version, 'io.modelcontextprotocol/clientCapabilities': {} } } });
     const headers = (name) => [['mcp-protocol-version', '2026-07-28'], ['mcp-method', 'tools/call'], ['mcp-name', name]];
     const wrong = await target.post(body('2026-07-28'), { headers: headers('getAccount') });
     assert.deepEqual([wrong.status, JSON.parse(wrong.text).error.code, target.echo.take().length], [400, -32020, 0]);

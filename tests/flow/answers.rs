@@ -135,8 +135,6 @@ fn what_no_rule_names_is_refused_in_a_way_that_the_model_reads() {
             object("prompts/get", json!({"name": "x"})),
             "Access denied: no rule allows the prompt x.",
         ),
-        (object("tasks/get", json!({"taskId": "x"})), "Access denied: no rule allows tasks/get."),
-        (object("tasks/list", json!({})), "Access denied: no rule allows tasks/list."),
         (
             object(
                 "completion/complete",
@@ -178,51 +176,6 @@ fn a_body_that_cannot_be_judged_is_refused_with_its_json_rpc_code() {
         );
         assert_eq!(stream.close(&mut stage, status).unwrap()["decision"], "refuse");
     }
-}
-
-#[test]
-fn h01_h02_mirrored_headers_must_match_where_they_mean_anything_and_go_where_they_do_not() {
-    let mut stage = Stage::new();
-    let held = token(json!({}));
-    let ask = |stage: &mut Stage, headers: &[(&str, &str)]| {
-        let (mut stream, step) = stage.post(&held, headers);
-        match step {
-            Step::Pause => stream.body(stage, call("listAccounts").as_bytes()),
-            step => step,
-        }
-    };
-    let version = |version| ("mcp-protocol-version", version);
-    let method = ("mcp-method", "tools/call");
-    let now = version("2026-07-28");
-    for name in ["listAccounts", "=?base64?bGlzdEFjY291bnRz?="] {
-        let step = ask(&mut Stage::new(), &[now, method, ("mcp-name", name)]);
-        assert!(matches!(step, Step::Call(_)), "{name}");
-    }
-    for headers in [
-        vec![now, method, ("mcp-name", "getCustomerPII")],
-        vec![now, method],
-        vec![now, ("mcp-name", "listAccounts")],
-        vec![now, ("mcp-method", "tools/list"), ("mcp-name", "listAccounts")],
-        vec![now, method, ("mcp-name", "listAccounts"), ("mcp-name", "listAccounts")],
-        vec![now, method, ("mcp-name", "=?base64?bGlzdEFjY291bnRz")],
-        vec![now, method, ("mcp-name", "=?base64?bGlzdEFjY291bnR?=")],
-        vec![now, now, method, ("mcp-name", "listAccounts")],
-    ] {
-        let reply = ask(&mut stage, &headers).reply();
-        assert_eq!(
-            (reply.status, &body(&reply)["error"]["code"]),
-            (400, &(-32020).into()),
-            "{headers:?}"
-        );
-    }
-    let reply = ask(&mut stage, &[version("2099-01-01")]).reply();
-    assert_eq!((reply.status, &body(&reply)["error"]["code"]), (400, &(-32022).into()));
-    let (mut stream, _) = stage.post(&held, &[version("2025-03-26"), ("mcp-name", "greet")]);
-    let callout = stream.body(&mut stage, call("listAccounts").as_bytes()).callout();
-    let settled = stage.settle(&callout, Ok(issued(&delegation("ledger:ListAccounts")))).unwrap();
-    let exchanged = mcp_deputy::transaction::Event::Exchanged(settled.result.as_ref());
-    let edits = stream.event(&mut stage, exchanged).edits();
-    assert!(edits.remove.contains(&"mcp-name".to_owned()));
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn a_call_goes_up_under_the_delegation_token_alone() {
 #[test]
 fn a_request_without_an_object_takes_the_baseline_or_no_token_where_the_policy_says_so() {
     let mut stage = Stage::new();
-    for method in ["initialize", "tools/list", "ping", "server/discover"] {
+    for method in ["initialize", "tools/list", "ping", "prompts/list"] {
         let message = json!({"jsonrpc": "2.0", "id": 1, "method": method}).to_string();
         let held = token(json!({"jti": method}));
         let callout = stage.send(&held, &message).1.callout();

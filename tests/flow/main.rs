@@ -14,6 +14,7 @@
 )]
 
 mod answers;
+mod eras;
 mod exchange;
 mod intake;
 mod lists;

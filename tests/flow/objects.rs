@@ -5,9 +5,16 @@ use serde_json::{Value, json};
 
 use super::stage::*;
 
+/// What is said to this request in the newest revision that has its method.
 fn ask(scopes: &str, method: &str, params: Value) -> Step {
-    let message = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
-    Stage::new().send(&token(json!({"scope": scopes})), &message.to_string()).1
+    let (mut stage, token) = (Stage::new(), token(json!({"scope": scopes})));
+    match method {
+        "resources/subscribe" | "resources/unsubscribe" => {
+            let message = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
+            stage.send(&token, &message.to_string()).1
+        }
+        _ => stage.ask_stateless(&token, method, params, &[]).1,
+    }
 }
 
 /// The scope of the delegation that the step asks for, or the status of the answer.

@@ -149,11 +149,15 @@ fn s05_s06_tasks_are_nobodys() {
         ("tasks/get", json!({"taskId": "t"})),
         ("tasks/result", json!({"taskId": "t"})),
         ("tasks/cancel", json!({"taskId": "t"})),
-        ("tasks/update", json!({"taskId": "t"})),
         ("tasks/list", json!({})),
     ] {
         let message = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
-        let outcome = stage.send(&sarah, &message.to_string());
+        let (mut stream, _) = stage.post(&sarah, &[("mcp-protocol-version", "2025-11-25")]);
+        let step = stream.body(&mut stage, message.to_string().as_bytes());
+        refused(&mut stage, (stream, step), 200, "no_rule");
+    }
+    for method in ["tasks/get", "tasks/update", "tasks/cancel"] {
+        let outcome = stage.ask_stateless(&sarah, method, json!({"taskId": "t"}), &[]);
         refused(&mut stage, outcome, 200, "no_rule");
     }
 }
@@ -338,4 +342,15 @@ fn s04_a_stream_ends_when_the_token_expires() {
         (&record["decision"], &record["reason"]),
         (&"allow".into(), &"token_expired".into())
     );
+}
+
+#[test]
+fn r01_no_response_takes_a_batch_along() {
+    for other in [call("dropTables"), call("listAccounts")] {
+        for body in [format!("[{PING},{other}]"), format!("[{other},{PING}]"), format!("[{PING}]")]
+        {
+            let (mut stage, stream, step) = answer(&json!(["ping"]), &body, &[]);
+            refused(&mut stage, (stream, step), 400, "batch");
+        }
+    }
 }

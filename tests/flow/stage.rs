@@ -213,6 +213,40 @@ impl Stage {
         }
     }
 
+    /// A request by the rules of 2026-07-28, with all that they ask for, and these headers besides
+    /// or, if they are empty, without.
+    pub fn ask_stateless(
+        &mut self,
+        token: &str,
+        method: &str,
+        params: Value,
+        more: &[(&str, &str)],
+    ) -> (Stream, Step) {
+        let meta = json!({"_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        }});
+        let name = ["name", "uri", "taskId"].iter().find_map(|member| params[member].as_str());
+        let name = name.unwrap_or_default().to_owned();
+        let params = merge(meta, params);
+        let message = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
+        let mut headers = vec![
+            ("mcp-protocol-version", "2026-07-28"),
+            ("mcp-method", method),
+            ("mcp-name", &*name),
+        ];
+        headers.retain(|(name, _)| !more.iter().any(|(other, _)| name == other));
+        headers.extend(more);
+        let (mut stream, step) = self.post(token, &headers);
+        match step {
+            Step::Pause => {
+                let step = stream.body(self, message.to_string().as_bytes());
+                (stream, step)
+            }
+            step => (stream, step),
+        }
+    }
+
     /// The host's callout is answered.
     pub fn settle(
         &mut self,

@@ -57,6 +57,11 @@ fn source() -> JsonSchema {
     let schema = source.ensure_object();
     if let Some(properties) = object(schema, "properties") {
         properties.insert("envoy".to_owned(), envoy.to_value());
+        let file = json!({
+            "type": "string",
+            "description": "The JSON file that holds it, in place of `authorization_server_metadata`."
+        });
+        properties.insert("authorization_server_metadata_file".to_owned(), file);
         if let Some(policies) = properties.get_mut("policies") {
             let directory = json!({
                 "type": "string",

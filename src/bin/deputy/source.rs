@@ -1,7 +1,8 @@
 //! `deputy.yaml`: the pushed configuration as people keep it.
 //!
-//! It is the pushed document with three differences: `policies` may name a directory with one file
-//! for each policy, `issuers[].jwks_file` may stand in place of `jwks`, and the section `envoy` says
+//! It is the pushed document with four differences: `policies` may name a directory with one file
+//! for each policy, `issuers[].jwks_file` may stand in place of `jwks` and
+//! `authorization_server_metadata_file` in place of `authorization_server_metadata`, and the section `envoy` says
 //! how Envoy is set up. Paths of files that are read here are relative to this file.
 
 use std::collections::BTreeMap;
@@ -60,6 +61,7 @@ impl Source {
         let envoy = read_envoy(&mut document, &mut problems);
         files.read_policies(&mut document, &mut problems);
         files.read_keys(&mut document, &mut problems);
+        files.read_metadata(&mut document, &mut problems);
         let pushed = Value::Object(document);
         let typed = problems.take(typed::<Pushed>(pushed.clone()));
         // Where a file could not be read, its place is empty: no use in judging what is there.
@@ -188,6 +190,27 @@ impl Files {
             issuer.insert("jwks".to_owned(), keys);
         }
     }
+
+    /// Puts the authorization server's metadata in the place of the name of its file.
+    fn read_metadata(&mut self, document: &mut Map<String, Value>, problems: &mut Problems) {
+        const SECTION: &str = "authorization_server_metadata";
+        const FILE: &str = "authorization_server_metadata_file";
+        let Some(file) = document.remove(FILE) else { return };
+        if document.contains_key(SECTION) {
+            return problems.add(FILE, format!("stands beside `{SECTION}`: write one of the two"));
+        }
+        let Value::String(name) = file else {
+            return problems.add(FILE, "not the name of a file");
+        };
+        let file = self.beside(&name);
+        match read_json(&file) {
+            Ok((_, metadata)) => {
+                self.others.insert(SECTION.to_owned(), file);
+                document.insert(SECTION.to_owned(), metadata);
+            }
+            Err(message) => problems.add(FILE, message),
+        }
+    }
 }
 
 /// `NAME.yaml` by `NAME`, without the bad samples and the decision cases.
@@ -214,10 +237,15 @@ fn read_yaml(file: &Path) -> Result<Value, String> {
 }
 
 fn read_keys(file: &Path) -> Result<Value, String> {
+    let (text, keys) = read_json(file)?;
+    KeySet::from_slice(&text).map_err(|error| format!("`{}`: {error}", file.display()))?;
+    Ok(keys)
+}
+
+fn read_json(file: &Path) -> Result<(Vec<u8>, Value), String> {
     let name = file.display();
     let text =
         fs::read(file).map_err(|error| format!("cannot read `{name}`: {}", reason(&error)))?;
-    let keys = serde_json::from_slice(&text).map_err(|error| format!("`{name}`: {error}"))?;
-    KeySet::from_slice(&text).map_err(|error| format!("`{name}`: {error}"))?;
-    Ok(keys)
+    let value = serde_json::from_slice(&text).map_err(|error| format!("`{name}`: {error}"))?;
+    Ok((text, value))
 }

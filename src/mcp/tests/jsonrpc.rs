@@ -14,8 +14,8 @@ fn j08_control_characters_in_significant_values_are_refused() {
         ("completion/complete", r#"{"ref":{"type":"ref/prompt","name":"p\u0000"}}"#),
         ("subscriptions/listen", r#"{"notifications":{"resourceSubscriptions":["a\u0000"]}}"#),
     ] {
-        let body = request(&format!(r#""method":"{method}","params":{params}"#));
-        refused("J08", body, 400, -32602);
+        let (revision, body) = request_in(Method::from_name(method).unwrap(), params);
+        refused_in(revision, "J08", body, 400, -32602);
     }
 }
 
@@ -115,12 +115,64 @@ fn j27_anything_but_an_object_is_refused() {
 }
 
 #[test]
-fn r01_batches_are_refused() {
+fn r01_batches_are_refused_by_every_revision_but_the_first() {
     let one = call(r#"{"name":"secret_tool","arguments":{"name":"x"}}"#);
-    for body in [format!("[{one}]"), format!(" \n[{one},{one}]"), "[]".into(), "[1]".into()] {
-        assert_eq!(refused("R01", body, 400, -32600), BodyError::Batch);
+    for revision in [Revision::June2025, Revision::November2025, Revision::July2026] {
+        for body in [format!("[{one}]"), format!(" \n[{one},{one}]"), "[]".into(), "[1]".into()] {
+            let error = refused_in(revision, "R01", body, 400, -32600);
+            assert!(matches!(error, BodyError::Batch(_)), "{error:?}");
+        }
     }
     not_json("R01", format!("[{one},]"), JsonError::Syntax);
+}
+
+fn batch(messages: &[String]) -> Result<Body, BodyError> {
+    let body = format!("[{}]", messages.join(","));
+    parse(body.as_bytes(), Revision::March2025, &Limits::default())
+}
+
+#[test]
+fn r01_each_message_of_a_batch_is_read_like_one_alone() {
+    let ping = |id: usize| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+    let tool = call(r#"{"name":"greet","arguments":{"id":[{"method":"x"}]}}"#);
+    let cancelled = r#"{"jsonrpc":"2.0","method":"notifications/cancelled"}"#.to_owned();
+    let alone = [&tool, &cancelled, &ping(2)].map(|body| read(body).unwrap());
+    assert_eq!(batch(&[tool.clone(), cancelled, ping(2)]), Ok(Body::Batch(alone.into())));
+
+    let many = |count| batch(&(0..count).map(ping).collect::<Vec<_>>());
+    assert!(matches!(many(50), Ok(Body::Batch(operations)) if operations.len() == 50));
+    for count in [0, 51, 52, 1_000] {
+        assert_eq!(many(count), Err(BodyError::Batch("a batch has 1 to 50 messages")));
+    }
+    let twice = batch(&[ping(1), ping(1)]);
+    assert_eq!(twice, Err(BodyError::Batch("two requests of the batch have the same id")));
+    let initialize = r#"{"jsonrpc":"2.0","id":3,"method":"initialize"}"#.to_owned();
+    let refused = batch(&[ping(1), initialize]);
+    assert_eq!(refused, Err(BodyError::Batch("a batch cannot contain `initialize`")));
+}
+
+#[test]
+fn r01_one_bad_message_spoils_the_batch_and_the_answer_has_no_id() {
+    let good = call(r#"{"name":"greet"}"#);
+    for (bad, status, code) in [
+        ("1", 400, -32600),
+        ("[]", 400, -32600),
+        (&*format!("[{good}]"), 400, -32600),
+        ("{}", 400, -32600),
+        (r#"{"jsonrpc":"2.0","id":2,"result":{}}"#, 400, -32600),
+        (r#"{"jsonrpc":"2.0","id":2,"method":"ping","result":{}}"#, 400, -32600),
+        (r#"{"jsonrpc":"2.0","id":2,"method":"tools/Call"}"#, 404, -32601),
+        (r#"{"jsonrpc":"2.0","id":2,"method":"tasks/list"}"#, 404, -32601),
+        (r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{}}"#, 400, -32602),
+        (r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"a/b"}}"#, 403, -32602),
+        (r#"{"jsonrpc":"2.0","id":2,"method":"ping","method":"ping"}"#, 400, -32700),
+        (r#"{"jsonrpc":"2.0","id":2,"Method":"ping"}"#, 400, -32700),
+    ] {
+        for body in [format!("[{bad},{good}]"), format!("[{good},{bad}]")] {
+            let error = refused_in(Revision::March2025, "R01", body, status, code);
+            assert_eq!(error.id(), None, "{bad}");
+        }
+    }
 }
 
 #[test]
@@ -139,12 +191,14 @@ fn jsonrpc_must_be_the_string_2_0() {
 fn r03_requests_need_an_id_and_notifications_have_none() {
     for &method in Method::ALL {
         let name = method.as_str();
-        if method.is_notification() {
-            let body = request(&format!(r#""method":"{name}""#));
-            refused("R03", body, 404, -32601);
-        } else {
+        for revision in Revision::ALL.into_iter().filter(|revision| method.is_in(*revision)) {
+            if method.is_notification() {
+                let body = request(&format!(r#""method":"{name}""#));
+                refused_in(revision, "R03", body, 404, -32601);
+                continue;
+            }
             let body = format!(r#"{{"jsonrpc":"2.0","method":"{name}","params":{{"name":"a"}}}}"#);
-            let error = refused("R03", body, 400, -32600);
+            let error = refused_in(revision, "R03", body, 400, -32600);
             assert_eq!(error, BodyError::InvalidRequest { id: None, member: "id" }, "R03: {name}");
         }
     }

@@ -1,0 +1,71 @@
+//! The MCP server's answer, and what of it passes.
+
+use super::{Filtering, State, Step, Transaction};
+use crate::answer::{About, Refusal};
+use crate::config::Config;
+use crate::mcp::List;
+use crate::request::Headers;
+use crate::response::{self, Head, Reader};
+
+impl Transaction {
+    pub(super) fn on_response(
+        &mut self,
+        headers: Headers,
+        reader: Box<Reader>,
+        has_body: bool,
+        config: &Config,
+    ) -> Step {
+        let Some(endpoint) = config.endpoints.get(reader.endpoint) else {
+            return self.fail(config);
+        };
+        self.record.answered(response::status(headers));
+        let (path, sessions) = (&endpoint.path, &config.sessions);
+        let refusal = match response::head(headers, &reader, path, sessions, has_body) {
+            Head::Pass(edits) => {
+                self.state = State::Forwarded(reader);
+                return Step::Continue(edits);
+            }
+            Head::Filter(edits, filter) => {
+                let is_held = filter.is_prompt();
+                let filtering = Filtering { reader: *reader, filter, is_held };
+                self.state = State::Filtering(Box::new(filtering));
+                return Step::Filter { edits, hold: is_held };
+            }
+            Head::Unfilterable(error) => Refusal::Unfilterable(error),
+            Head::SessionNotBound(error) => Refusal::SessionNotBound(error),
+            Head::DelegationRejected => Refusal::DelegationRejected,
+        };
+        self.refuse(config, &refusal, About::default(), reader.origin.as_deref())
+    }
+
+    pub(super) fn on_response_body(
+        &mut self,
+        mut filtering: Box<Filtering>,
+        chunk: &[u8],
+        end_of_stream: bool,
+        config: &Config,
+    ) -> Step {
+        let Filtering { reader, filter, is_held } = &mut *filtering;
+        let Some(endpoint) = config.endpoints.get(reader.endpoint) else {
+            return self.fail(config);
+        };
+        let shows =
+            |list: List, key: &str| endpoint.policy.shows(&reader.caller, &list.object(key.into()));
+        match filter.chunk(chunk, end_of_stream, &shows) {
+            Ok(passed) => {
+                *is_held = false;
+                self.state = State::Filtering(filtering);
+                Step::Replace(passed)
+            }
+            Err(error) if *is_held => {
+                let refusal = Refusal::Unfilterable(error);
+                self.refuse(config, &refusal, About::default(), reader.origin.as_deref())
+            }
+            Err(error) => {
+                self.record.refused(&Refusal::Unfilterable(error));
+                self.state = State::Replied;
+                Step::Reset
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! From the permit to the way up: the delegation token, and the wait for it.
+
+use std::rc::Rc;
+
+use super::{Engine, Question, State, Step, Transaction, Waiting};
+use crate::answer::{About, Refusal};
+use crate::audit::Source;
+use crate::clock::Now;
+use crate::config::Config;
+use crate::exchange::reply::ExchangeError;
+use crate::exchange::{Answer, Delegated};
+use crate::mcp::Id;
+use crate::policy::Permit;
+use crate::response::Reader;
+use crate::session;
+use crate::token::ScopeSet;
+use crate::upstream::{self, Credential, Edits};
+
+impl Transaction {
+    pub(super) fn exchange(
+        &mut self,
+        permit: Permit,
+        question: Question,
+        id: Option<Id>,
+        required_scopes: ScopeSet,
+        engine: &mut Engine,
+        now: Now,
+    ) -> Step {
+        let Question { caller, endpoint, stripped, session, origin, asks_for_list, .. } = question;
+        let set = session.map(|id| (session::HEADER, id)).into_iter().collect();
+        let edits = Edits { remove: stripped, set };
+        let reader = Reader { caller, endpoint, asks_for_list, origin };
+        let Some(target) = permit.target().map(Rc::clone) else {
+            return self.forward(permit, &Credential::WithoutToken, edits, reader);
+        };
+        let Engine { config, exchanges, .. } = engine;
+        let caller = &reader.caller;
+        let (key, step) = match exchanges.ask(&config.exchange, caller, &target, self.stream, now) {
+            Answer::Delegated(delegated) => {
+                self.record.delegated(&target, &delegated, Source::Cached);
+                return self.forward(permit, &Credential::Delegation(&delegated), edits, reader);
+            }
+            Answer::Refused(error) => {
+                let about = About { id: id.as_ref(), required_scopes: Some(&required_scopes) };
+                let origin = reader.origin.as_deref();
+                return self.refuse(config, &Refusal::Exchange(error), about, origin);
+            }
+            Answer::Wait(key) => (key, Step::Pause),
+            Answer::Call(callout) => (callout.key.clone(), Step::Call(callout)),
+        };
+        let waiting = Waiting { permit, key, id, edits, reader, required_scopes };
+        self.state = State::AwaitExchange(Box::new(waiting));
+        step
+    }
+
+    pub(super) fn on_exchanged(
+        &mut self,
+        waiting: Waiting,
+        result: Result<&Rc<Delegated>, &ExchangeError>,
+        config: &Config,
+    ) -> Step {
+        let Waiting { permit, id, edits, reader, required_scopes, .. } = waiting;
+        match result {
+            Ok(delegated) => {
+                if let Some(target) = permit.target() {
+                    self.record.delegated(target, delegated, Source::Exchanged);
+                }
+                self.forward(permit, &Credential::Delegation(delegated), edits, reader)
+            }
+            Err(error) => {
+                let about = About { id: id.as_ref(), required_scopes: Some(&required_scopes) };
+                let refusal = Refusal::Exchange(error.clone());
+                self.refuse(config, &refusal, about, reader.origin.as_deref())
+            }
+        }
+    }
+
+    pub(super) fn on_tick_for_exchange(
+        &mut self,
+        waiting: Box<Waiting>,
+        engine: &mut Engine,
+        now: Now,
+    ) -> Step {
+        if self.is_in_time(engine, now) {
+            self.state = State::AwaitExchange(waiting);
+            return Step::Pause;
+        }
+        engine.exchanges.abandon(&waiting.key, self.stream);
+        let about = About { id: waiting.id.as_ref(), ..About::default() };
+        let refusal = Refusal::Undecided("the token exchange did not end in time");
+        self.refuse(&engine.config, &refusal, about, waiting.reader.origin.as_deref())
+    }
+
+    fn forward(
+        &mut self,
+        permit: Permit,
+        credential: &Credential,
+        edits: Edits,
+        reader: Reader,
+    ) -> Step {
+        self.state = State::Forwarded(Box::new(reader));
+        Step::Continue(upstream::forward(permit, credential, edits))
+    }
+}

@@ -1,0 +1,228 @@
+//! From the first byte to the judgement: who asks, for what, and may they.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{Engine, Question, State, Step, Transaction};
+use crate::answer::{About, Refusal, metadata, preflight};
+use crate::clock::Now;
+use crate::config::{Config, Endpoint};
+use crate::json::Limits;
+use crate::mcp::{self, Body, BodyError, Id, List, MirroredHeaders};
+use crate::policy::{Denial, Permit};
+use crate::request::{self, Headers, Intake, RequestError, Verb};
+use crate::session::{Binding, SessionError};
+use crate::token::Caller;
+use crate::upstream::Edits;
+
+/// Fifty years after the Unix epoch: a clock that says less was never set.
+const CLOCK_IS_SET: Duration = Duration::from_hours(50 * 365 * 24);
+
+impl Transaction {
+    pub(super) fn on_headers(
+        &mut self,
+        headers: Headers,
+        end_of_stream: bool,
+        engine: &mut Engine,
+        now: Now,
+    ) -> Step {
+        let config = &engine.config;
+        let origin = request::allowed_origin(config, headers).map(str::to_owned);
+        self.record.request(
+            headers.first("x-request-id"),
+            headers.first(":method").unwrap_or_default(),
+            headers.first(":path").unwrap_or_default(),
+            &config.policy_hash,
+        );
+        let endpoint = match request::classify(config, headers) {
+            Ok(Intake::Ignored) => {
+                self.state = State::Ignored;
+                return Step::Continue(Edits::default());
+            }
+            Ok(Intake::Metadata(document)) => return self.serve(metadata(document)),
+            Ok(Intake::Preflight) => return self.serve(preflight(origin.as_deref())),
+            Ok(Intake::Endpoint(endpoint)) => endpoint,
+            Err(error) => {
+                return self.refuse(config, &Refusal::Request(error), About::default(), None);
+            }
+        };
+        let about = About { id: None, required_scopes: Some(&endpoint.required_scopes) };
+        if now.unix < CLOCK_IS_SET {
+            // No token can be judged, so none is called bad.
+            let refusal = Refusal::Undecided("the clock is not set");
+            return self.refuse(config, &refusal, about, origin.as_deref());
+        }
+        let question = request::bearer(headers)
+            .map_err(Refusal::Request)
+            .and_then(|token| {
+                let (issuers, scopes) = (&config.issuers, &config.scopes);
+                engine.callers.verify(token, issuers, scopes, now).map_err(|error| {
+                    self.record.rejected(token);
+                    Refusal::Token(error)
+                })
+            })
+            .and_then(|caller| {
+                self.record.caller(&caller);
+                question(config, endpoint, caller, headers)
+            });
+        match question {
+            Err(refusal) => self.refuse(config, &refusal, about, origin.as_deref()),
+            Ok(question) => {
+                let question = Box::new(Question { origin, ..question });
+                if end_of_stream {
+                    return self.on_body(question, 0, Some(b""), engine, now);
+                }
+                self.state = State::AwaitBody(question);
+                Step::Pause
+            }
+        }
+    }
+
+    pub(super) fn on_body(
+        &mut self,
+        mut question: Box<Question>,
+        length: usize,
+        whole: Option<&[u8]>,
+        engine: &mut Engine,
+        now: Now,
+    ) -> Step {
+        let config = &engine.config;
+        let limit = match question.verb {
+            Verb::Message => config.limits.body_bytes,
+            Verb::OpenStream | Verb::EndSession => 0,
+        };
+        let Some(endpoint) = config.endpoints.get(question.endpoint) else {
+            return self.fail(config);
+        };
+        let mut about = About { id: None, required_scopes: Some(&endpoint.required_scopes) };
+        if length > limit {
+            let refusal = match question.verb {
+                Verb::Message => Refusal::TooLarge,
+                _ => Refusal::Request(RequestError::UnexpectedBody),
+            };
+            return self.refuse(config, &refusal, about, question.origin.as_deref());
+        }
+        let Some(body) = whole else {
+            question.body_seen = true;
+            self.state = State::AwaitBody(question);
+            return Step::Pause;
+        };
+        let mut id = None;
+        let decision = self.judge(endpoint, &mut question, body, &mut id);
+        about.id = id.as_ref();
+        match decision {
+            Err(refusal) => self.refuse(config, &refusal, about, question.origin.as_deref()),
+            Ok(permit) => {
+                self.record.allowed(&permit);
+                let required_scopes = endpoint.required_scopes.clone();
+                self.exchange(permit, *question, id, required_scopes, engine, now)
+            }
+        }
+    }
+
+    /// Reads the body and asks the policy. `id` becomes the request's, as soon as it is known.
+    fn judge(
+        &mut self,
+        endpoint: &Endpoint,
+        question: &mut Question,
+        body: &[u8],
+        id: &mut Option<Id>,
+    ) -> Result<Permit, Refusal> {
+        if question.verb != Verb::Message {
+            return endpoint.policy.decide_baseline(&question.caller).map_err(Refusal::Denied);
+        }
+        let limits = Limits::default();
+        let mirrored = question.mirrored.as_ref().map_err(|error| {
+            *id = mcp::read_id(body, &limits);
+            Refusal::Header(error.clone())
+        })?;
+        let revision = mirrored.revision();
+        let is_in_session = question.session.is_some() && !revision.is_stateless();
+        match mcp::parse(body, revision, &limits) {
+            Ok(Body::One(operation)) => {
+                self.record.operation(&operation);
+                id.clone_from(&operation.id);
+                mirrored.check(&operation).map_err(Refusal::Header)?;
+                question.asks_for_list = List::of(operation.method).is_some();
+                endpoint.policy.decide(&question.caller, &operation).map_err(Refusal::Denied)
+            }
+            Ok(Body::Batch(operations)) => {
+                self.record.batch(&operations);
+                question.asks_for_list =
+                    operations.iter().any(|operation| List::of(operation.method).is_some());
+                endpoint.policy.decide_batch(&question.caller, &operations).map_err(Refusal::Denied)
+            }
+            // A server asks in a session, so it is answered in one.
+            Err(BodyError::Response(response)) if is_in_session => {
+                self.record.response(response);
+                endpoint.policy.decide_response(&question.caller, response).map_err(Refusal::Denied)
+            }
+            Err(error) => {
+                *id = error.id().cloned();
+                Err(match error {
+                    BodyError::InvalidName { .. } => Refusal::Denied(Denial::nothing(
+                        "Access denied: no rule allows an object of this name.".to_owned(),
+                    )),
+                    error => Refusal::Body(error),
+                })
+            }
+        }
+    }
+
+    pub(super) fn on_tick_for_body(
+        &mut self,
+        question: Box<Question>,
+        engine: &Engine,
+        now: Now,
+    ) -> Step {
+        if self.is_in_time(engine, now) {
+            self.state = State::AwaitBody(question);
+            return Step::Pause;
+        }
+        let waited_for = if question.body_seen {
+            "the request body did not end in time"
+        } else {
+            "no request body came: is allow_on_headers_stop_iteration set?"
+        };
+        let refusal = Refusal::Undecided(waited_for);
+        self.refuse(&engine.config, &refusal, About::default(), question.origin.as_deref())
+    }
+}
+
+fn question(
+    config: &Config,
+    endpoint: &Endpoint,
+    caller: Rc<Caller>,
+    headers: Headers,
+) -> Result<Question, Refusal> {
+    let mirrored = MirroredHeaders::read(headers);
+    let revision = mirrored.as_ref().ok().map(MirroredHeaders::revision);
+    let verb = request::verb(headers, revision).map_err(Refusal::Request)?;
+    if verb == Verb::Message {
+        let values = |name| headers.all(name).collect::<Vec<_>>();
+        mcp::check_content_type(&values("content-type")).map_err(Refusal::Media)?;
+        mcp::check_content_encoding(&values("content-encoding")).map_err(Refusal::Media)?;
+    }
+    if let (Verb::OpenStream | Verb::EndSession, Err(error)) = (verb, &mirrored) {
+        return Err(Refusal::Header(error.clone()));
+    }
+    let binding = Binding::session(&caller, &endpoint.path);
+    let session = config.sessions.of_request(binding, headers).map_err(Refusal::Session)?;
+    if verb == Verb::OpenStream && session.is_none() && request::resumes(headers) {
+        return Err(Refusal::Session(SessionError::Missing));
+    }
+    let mut stripped = config.strip_request_headers.found(headers);
+    stripped.extend(mirrored.iter().flat_map(MirroredHeaders::meaningless));
+    let index = config.endpoints.iter().position(|known| std::ptr::eq(known, endpoint));
+    Ok(Question {
+        endpoint: index.ok_or(Refusal::Failed)?,
+        caller,
+        verb,
+        mirrored,
+        stripped,
+        session,
+        origin: None,
+        asks_for_list: false,
+        body_seen: false,
+    })
+}
