@@ -59,6 +59,9 @@ test: tools clients tests/conformance/node_modules/.ready build ## run every tes
 conformance: tools tests/conformance/node_modules/.ready build ## run the official MCP conformance suite against a server alone and through the filter
 	$(NODE) tests/conformance/run.mjs
 
+oracle: tools clients build ## N=20000 hostile requests to servers on the official SDKs; SEED= repeats a run
+	$(NODE) tests/oracle/oracle.mjs
+
 tests/conformance/node_modules/.ready: tests/conformance/package-lock.json
 	npm ci --prefix tests/conformance --no-audit --no-fund --loglevel=error
 	touch $@
@@ -80,4 +83,4 @@ tools: $(VENV)/.ready demo/node_modules/.ready
 
 clients: target/tools/mcp-1/.ready target/tools/mcp-2/.ready
 
-.PHONY: help tools clients init build demo up down smoke-test test conformance lint render clean
+.PHONY: help tools clients init build demo up down smoke-test test conformance oracle lint render clean

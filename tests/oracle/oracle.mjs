@@ -68,7 +68,7 @@ export async function consult(name, count, seed, { direct = false } = {}) {
 
 async function startServer(name, log) {
   const [command, ...args] = SERVERS[name];
-  if (!existsSync(command)) throw new Error(`${command} is missing; \`make tools\` makes it`);
+  if (!existsSync(command)) throw new Error(`${command} is missing; \`make tools clients\` makes it`);
   const executions = [];
   let ready;
   const address = new Promise((resolve) => { ready = resolve; });
