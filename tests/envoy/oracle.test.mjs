@@ -18,7 +18,7 @@ describe('what servers on the official SDKs execute', () => {
 
   test('without the gateway, the judge finds what it is there to find', async () => {
     const { disagreements } = await consult('ts-1-express', COUNT, SEED, { direct: true });
-    // Express reads UTF-7, gzip and batches, which JSON.parse does not.
+    // Express reads UTF-7, UTF-16, gzip and a BOM, which JSON.parse does not.
     const misread = disagreements.filter(({ problems, execution }) => execution.tool === 'secret_tool' && problems.includes('not the tool of the body'));
     assert.ok(misread.length > 0);
   });
