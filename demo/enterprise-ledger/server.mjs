@@ -52,15 +52,21 @@ async function serve(incoming, outgoing) {
     });
     const response = await mcp.fetch(request, { authInfo, parsedBody: message || undefined });
     entry.status = response.status;
+    record(entry);
     outgoing.writeHead(response.status, Object.fromEntries(response.headers));
     for await (const chunk of response.body ?? []) outgoing.write(chunk);
     outgoing.end();
   } catch (error) {
     const refusal = error instanceof Refusal ? error : new Refusal(500, 'server_error', 'internal error');
     if (refusal !== error) console.error(error);
-    Object.assign(entry, { verdict: `refused: ${refusal.message}`, status: refusal.status });
-    refuse(outgoing, refusal);
+    if (outgoing.headersSent) return outgoing.destroy();
+    record(Object.assign(entry, { verdict: `refused: ${refusal.message}`, status: refusal.status }));
+    return refuse(outgoing, refusal);
   }
+}
+
+// Before the answer: who has the answer finds the line.
+function record(entry) {
   appendFileSync(LOG, `${JSON.stringify(entry)}\n`);
 }
 
@@ -97,7 +103,6 @@ function headersOf(incoming) {
 }
 
 function refuse(outgoing, { status, code, message }) {
-  if (outgoing.headersSent) return outgoing.destroy();
   const challenge = status === 401 || status === 403 ? { 'www-authenticate': `Bearer error="${code}"` } : {};
   outgoing.writeHead(status, { 'content-type': 'application/json', ...challenge });
   return outgoing.end(JSON.stringify({ error: code, error_description: message }));
