@@ -73,8 +73,7 @@ impl Refusal {
             Self::TooLarge => "body_too_large",
             Self::Body(error) => error.reason(),
             Self::Header(error) => error.reason(),
-            Self::Denied(Denial { rule: Some(_), .. }) => "insufficient_scope",
-            Self::Denied(Denial { rule: None, .. }) => "no_rule",
+            Self::Denied(denial) => denial.reason,
             Self::Exchange(error) => error.reason(),
             Self::DelegationRejected => "delegation_rejected",
             Self::Unfilterable(_) => "unfilterable_response",
@@ -120,10 +119,10 @@ pub struct About<'a> {
 pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
     let error = |status: u16, code: i64, message: &str| error(status, code, message, about.id);
     let plain = |status: u16, message: &str| error(status, i64::from(status), message);
-    let challenge = |reply: LocalReply, challenge, scopes: Option<&ScopeSet>| {
+    let challenge = |reply: LocalReply, challenge: Challenge, scopes: Option<&ScopeSet>| {
         let none = ScopeSet::default();
         let scopes = scopes.unwrap_or(&none);
-        let value = config.challenges.header(challenge, scopes, &config.scopes);
+        let value = config.challenges.header(&challenge, scopes, &config.scopes);
         with_header(reply, "www-authenticate", value)
     };
     let unauthorized = |kind, message| challenge(plain(401, message), kind, about.required_scopes);
@@ -172,6 +171,10 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
         Refusal::Denied(Denial { remedy, message, .. }) => match remedy {
             Remedy::StepUp(scopes) => {
                 challenge(plain(403, message), Challenge::InsufficientScope, Some(scopes))
+            }
+            Remedy::Authenticate(needed, scopes) => {
+                let kind = Challenge::InsufficientAuthentication(needed);
+                challenge(plain(401, message), kind, Some(scopes))
             }
             Remedy::Nothing => forbidden(message),
             Remedy::NothingByStatus => plain(403, message),

@@ -74,6 +74,9 @@ pub struct Record {
     detail: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<String>,
+    /// What the decision would have been, were the rule that allowed it not in shadow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    would_deny: Option<WouldDeny>,
     policy_hash: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     delegation: Option<Delegation>,
@@ -119,6 +122,15 @@ struct Delegation {
     lifetime_s: u64,
     actors: Vec<String>,
     source: Source,
+}
+
+/// A denial that a rule in shadow did not make.
+#[derive(Debug, Serialize)]
+struct WouldDeny {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<String>,
+    reason: &'static str,
+    message: String,
 }
 
 /// The longest text from outside that a record holds, in characters.
@@ -177,6 +189,17 @@ impl Record {
     pub fn allowed(&mut self, permit: &Permit) {
         self.decision = Decision::Allow;
         self.rule = Some(permit.rule().to_string());
+        self.would_deny = permit.would_deny().map(|denial| WouldDeny {
+            rule: denial.rule.as_ref().map(ToString::to_string),
+            reason: denial.reason,
+            message: text(&denial.message),
+        });
+    }
+
+    /// Whether a rule in shadow would have denied it.
+    #[must_use]
+    pub fn is_shadow_denial(&self) -> bool {
+        self.would_deny.is_some()
     }
 
     /// It goes up under this token.

@@ -2,10 +2,13 @@
 //! challenges (RFC 6750 section 3) that point to it, and, for clients of MCP 2025-03-26, which know
 //! neither, the RFC 8414 metadata of the authorization server.
 
+use std::fmt::Write;
+
 use serde_json::{Map, Value, json};
 
 use crate::config::pushed::ProtectedResource;
 use crate::config::{Endpoint, HttpUrl};
+use crate::policy::rule::Authentication;
 use crate::token::{ScopeSet, ScopeTable};
 
 /// Where RFC 9728 section 3 puts the document.
@@ -27,7 +30,7 @@ pub struct Challenges {
 
 /// Which error a challenge names (RFC 6750 section 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Challenge {
+pub enum Challenge<'a> {
     /// No credentials were sent: no error code.
     Missing,
     /// Credentials were sent in a way that cannot be read.
@@ -36,6 +39,8 @@ pub enum Challenge {
     InvalidToken,
     /// The token lacks scopes.
     InsufficientScope,
+    /// The user must sign in like this (RFC 9470 section 3).
+    InsufficientAuthentication(&'a Authentication),
 }
 
 impl Challenges {
@@ -90,13 +95,22 @@ impl Challenges {
     ///
     /// `scopes` is what to ask for. Values never need escaping: scopes and URLs are checked at push.
     #[must_use]
-    pub fn header(&self, challenge: Challenge, scopes: &ScopeSet, table: &ScopeTable) -> String {
+    pub fn header(&self, challenge: &Challenge, scopes: &ScopeSet, table: &ScopeTable) -> String {
         let mut header = String::from("Bearer ");
         match challenge {
             Challenge::Missing => {}
             Challenge::InvalidRequest => header.push_str("error=\"invalid_request\", "),
             Challenge::InvalidToken => header.push_str("error=\"invalid_token\", "),
             Challenge::InsufficientScope => header.push_str("error=\"insufficient_scope\", "),
+            Challenge::InsufficientAuthentication(needed) => {
+                header.push_str("error=\"insufficient_user_authentication\", ");
+                if !needed.acr_values.is_empty() {
+                    let _ = write!(header, "acr_values=\"{}\", ", needed.acr_values.join(" "));
+                }
+                if let Some(age) = needed.max_age {
+                    let _ = write!(header, "max_age=\"{age}\", ");
+                }
+            }
         }
         if !scopes.is_empty() {
             header.push_str("scope=\"");
@@ -157,7 +171,7 @@ mod tests {
         let url =
             "resource_metadata=\"https://a.example/.well-known/oauth-protected-resource/mcp\"";
         let header = |challenge, scopes: &[&str]| {
-            challenges.header(challenge, &table.set(scopes.iter().copied()), &table)
+            challenges.header(&challenge, &table.set(scopes.iter().copied()), &table)
         };
         assert_eq!(header(Challenge::Missing, &[]), format!("Bearer {url}"));
         let expected = format!("Bearer error=\"insufficient_scope\", scope=\"a c\", {url}");

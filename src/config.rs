@@ -102,12 +102,18 @@ impl Config {
         let mut warnings = Vec::new();
         let scopes = scopes(&pushed.protected_resource.scopes_supported, &mut problems);
         let resource = resource(&pushed.protected_resource, &mut problems);
-        let issuers = issuers(pushed, &mut problems, &mut warnings);
+        let mut issuers = issuers(pushed, &mut problems, &mut warnings);
         let endpoints = endpoints(pushed, resource.as_ref(), &scopes, &mut problems);
+        keep_claims(&mut issuers, &endpoints);
         for (name, source) in &pushed.policies {
             if !pushed.endpoints.iter().any(|endpoint| endpoint.policy == *name) {
                 // Nobody will ask it, but whoever wrote it wants to know.
-                let around = Surroundings { name, scopes: &scopes, required: &ScopeSet::default() };
+                let around = Surroundings {
+                    name,
+                    scopes: &scopes,
+                    required: &ScopeSet::default(),
+                    enforcement: pushed.enforcement,
+                };
                 Policy::compile(source, &around, &mut problems);
                 warnings.push(ConfigError {
                     path: format!("policies.{name}"),
@@ -246,12 +252,22 @@ fn issuers(
                 token_types: boxed(&raw.token_types),
                 scope_claims: boxed(&raw.scope_claims),
                 client_claims: boxed(&raw.client_claims),
+                kept_claims: Vec::new(),
                 max_lifetime: raw.max_lifetime.as_seconds(),
                 leeway: raw.leeway.as_seconds(),
             },
         });
     }
     trusted
+}
+
+/// What the rules of any endpoint read is kept of every token.
+fn keep_claims(issuers: &mut [TrustedIssuer], endpoints: &[Endpoint]) {
+    let read: BTreeSet<&str> =
+        endpoints.iter().flat_map(|endpoint| endpoint.policy.claims()).collect();
+    for trusted in issuers {
+        trusted.expectations.kept_claims = read.iter().map(|name| (*name).into()).collect();
+    }
 }
 
 fn keys(
@@ -320,7 +336,12 @@ fn endpoints(
             );
             continue;
         };
-        let around = Surroundings { name: &raw.policy, scopes, required: &required_scopes };
+        let around = Surroundings {
+            name: &raw.policy,
+            scopes,
+            required: &required_scopes,
+            enforcement: pushed.enforcement,
+        };
         // A policy that two endpoints share is compiled for each, but reported once.
         let mut again = Problems::default();
         let first = compiled.insert(&raw.policy);

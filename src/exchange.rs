@@ -22,6 +22,8 @@ pub struct Target {
     pub audience: Box<str>,
     /// The longest lifetime that is accepted, in seconds.
     pub max_lifetime: u64,
+    /// Whether the token may serve for later calls.
+    pub cache: bool,
 }
 
 /// A delegation token that was checked.
@@ -124,6 +126,7 @@ impl Settings {
             token_types: self.token_types.clone(),
             scope_claims: vec!["scope".into()],
             client_claims: vec!["client_id".into()],
+            kept_claims: Vec::new(),
             max_lifetime: target.max_lifetime,
             leeway: self.leeway,
         }
@@ -155,6 +158,8 @@ pub struct Callout {
 pub struct Key {
     subject_token: BearerToken,
     target: Rc<Target>,
+    /// The stream whose alone it is, if the target is not cached.
+    stream: Option<u32>,
 }
 
 /// What a stream that asks for a delegation token gets at once.
@@ -230,7 +235,11 @@ impl Exchanges {
         if !caller.may_be_acted_for_by(&settings.actor, &settings.issuer.issuer) {
             return Answer::Refused(ExchangeError::MayNotAct);
         }
-        let key = Key { subject_token: caller.token.clone(), target: Rc::clone(target) };
+        let key = Key {
+            subject_token: caller.token.clone(),
+            target: Rc::clone(target),
+            stream: (!target.cache).then_some(stream),
+        };
         if let Some(delegated) = self.delegated.get(&key)
             && now.monotonic < delegated.usable_until
         {
@@ -272,12 +281,14 @@ impl Exchanges {
             .map(Rc::new);
         let owner = &flight.caller.owner;
         match &result {
-            Ok(delegated) => self.delegated.insert(key.clone(), Rc::clone(delegated), owner),
-            Err(error) if error.is_refusal() => {
+            Ok(delegated) if key.target.cache => {
+                self.delegated.insert(key.clone(), Rc::clone(delegated), owner);
+            }
+            Err(error) if key.target.cache && error.is_refusal() => {
                 let until = now.monotonic.saturating_add(REFUSED_FOR);
                 self.refused.insert(key.clone(), (error.clone(), until), owner);
             }
-            Err(_) => {}
+            Ok(_) | Err(_) => {}
         }
         Some(Settled { waiting: flight.waiting, result })
     }

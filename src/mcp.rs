@@ -20,7 +20,7 @@ pub use error::BodyError;
 pub use header::{HeaderError, MirroredHeaders};
 pub use list::List;
 pub use media::{MediaError, check_content_encoding, check_content_type};
-pub use message::{Body, Id, Object, Operation, is_name, parse, read_id};
+pub use message::{Body, Id, Object, Operation, is_name, parse, read_arguments, read_id};
 pub use method::{Class, Method};
 pub use response::{Response, ServerRequest};
 pub use revision::{Revision, UnsupportedRevision};

@@ -2,36 +2,41 @@
 //! help. Rules only allow: what no rule names is denied.
 
 pub mod compile;
+pub mod condition;
+pub mod patterns;
 mod resources;
+pub mod rule;
 pub mod source;
+mod time;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use serde_json::Map;
+
+use crate::clock::Now;
 use crate::exchange::Target;
 use crate::mcp::{Class, Method, Object, Operation, Response, ServerRequest};
 use crate::token::{Caller, ScopeSet};
+use patterns::Patterns;
 use resources::Resources;
-pub use source::DenialShape;
+use rule::{Asked, Authentication, Rule};
+pub use source::{DenialShape, Enforcement};
 
 /// The rules for one endpoint, as look-up tables.
 #[derive(Debug)]
 pub struct Policy {
     baseline: Rule,
-    tools: HashMap<Box<str>, Rule>,
-    prompts: HashMap<Box<str>, Rule>,
+    tools: Patterns<Rules>,
+    prompts: Patterns<Rules>,
     resources: Resources,
+    methods: BTreeMap<&'static str, Rules>,
     server_requests: Vec<ServerRequest>,
+    claims: BTreeSet<Box<str>>,
 }
 
-#[derive(Debug)]
-struct Rule {
-    name: Rc<str>,
-    required: ScopeSet,
-    message: Rc<str>,
-    shape: DenialShape,
-    target: Option<Rc<Target>>,
-}
+/// The ways in which an object may be used, at least one: the first that holds allows.
+pub type Rules = Box<[Rule]>;
 
 /// Proof that a rule allowed an operation for a caller. Only [`Policy`] makes one, and nothing goes
 /// upstream without one.
@@ -40,6 +45,7 @@ struct Rule {
 pub struct Permit {
     rule: Rc<str>,
     target: Option<Rc<Target>>,
+    would_deny: Option<Denial>,
 }
 
 impl Permit {
@@ -54,13 +60,21 @@ impl Permit {
     pub fn target(&self) -> Option<&Rc<Target>> {
         self.target.as_ref()
     }
+
+    /// The denial that it would have been, were the rule that allowed not in shadow.
+    #[must_use]
+    pub fn would_deny(&self) -> Option<&Denial> {
+        self.would_deny.as_ref()
+    }
 }
 
 /// Why an operation is not allowed, and what the client is told.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Denial {
-    /// The rule whose scopes the caller lacks; none if no rule names the operation.
+    /// The rule that the caller or the call does not satisfy; none if no rule names the operation.
     pub rule: Option<Rc<str>>,
+    /// One word for the audit record.
+    pub reason: &'static str,
     /// One plain sentence.
     pub message: Rc<str>,
     /// What would help.
@@ -73,6 +87,8 @@ pub enum Remedy {
     /// Ask for these scopes: the rule's, and those of its own that the caller already holds, since
     /// some clients ask for the challenged scopes alone and lose the rest.
     StepUp(ScopeSet),
+    /// Have the user sign in like this (RFC 9470), and ask for these scopes, if there are any.
+    Authenticate(Authentication, ScopeSet),
     /// Nothing. The message reaches the model as a JSON-RPC error.
     Nothing,
     /// Nothing, and the HTTP status says so.
@@ -83,19 +99,28 @@ impl Policy {
     /// Judges what an MCP message asks for.
     ///
     /// # Errors
-    /// The denial, if no rule names the operation or the caller lacks what the rule requires.
-    pub fn decide(&self, caller: &Caller, operation: &Operation) -> Result<Permit, Denial> {
+    /// The denial, if no rule names the operation, or none that does holds.
+    pub fn decide(
+        &self,
+        caller: &Caller,
+        operation: &Operation,
+        now: Now,
+    ) -> Result<Permit, Denial> {
+        let asked = Asked { caller, arguments: &operation.arguments, now };
         match (operation.method.class(), &operation.object) {
             // A list of tasks shows other callers' too, until tasks are bound to theirs.
             (Class::Baseline, None) if operation.method != Method::TasksList => {
-                self.decide_baseline(caller)
+                match self.methods.get(operation.method.as_str()) {
+                    Some(rules) => self.decide_by(Some(rules), asked, || describe(operation)),
+                    None => self.decide_baseline(caller, now),
+                }
             }
             (_, Some(Object::Subscription { resources, tasks })) if tasks.is_empty() => {
-                self.decide_subscription(caller, resources)
+                self.decide_subscription(asked, resources)
             }
             (_, object) => {
-                let rule = object.as_ref().and_then(|object| self.rule(object));
-                decide(rule, caller, || describe(operation))
+                let rules = object.as_ref().and_then(|object| self.rules(object));
+                self.decide_by(rules, asked, || describe(operation))
             }
         }
     }
@@ -105,8 +130,9 @@ impl Policy {
     ///
     /// # Errors
     /// The denial, if the caller lacks a scope that the endpoint requires.
-    pub fn decide_baseline(&self, caller: &Caller) -> Result<Permit, Denial> {
-        self.baseline.decide(caller)
+    pub fn decide_baseline(&self, caller: &Caller, now: Now) -> Result<Permit, Denial> {
+        let denial = self.baseline.denial(Asked { caller, arguments: &Map::new(), now });
+        denial.map_or_else(|| Ok(self.baseline.permit()), Err)
     }
 
     /// Judges the messages of a batch: each must be allowed.
@@ -118,11 +144,12 @@ impl Policy {
         &self,
         caller: &Caller,
         operations: &[Operation],
+        now: Now,
     ) -> Result<Permit, Denial> {
-        let permits = operations.iter().map(|operation| self.decide(caller, operation));
+        let permits = operations.iter().map(|operation| self.decide(caller, operation, now));
         let permit = in_common(permits, "the messages of this batch");
         let permit =
-            permit.and_then(|permit| permit.map_or_else(|| self.decide_baseline(caller), Ok));
+            permit.and_then(|permit| permit.map_or_else(|| self.decide_baseline(caller, now), Ok));
         permit.map_err(|denial| match denial.remedy {
             Remedy::Nothing => Denial { remedy: Remedy::NothingByStatus, ..denial },
             _ => denial,
@@ -133,7 +160,12 @@ impl Policy {
     ///
     /// # Errors
     /// The denial, if the policy does not name the request, or as for the baseline.
-    pub fn decide_response(&self, caller: &Caller, response: Response) -> Result<Permit, Denial> {
+    pub fn decide_response(
+        &self,
+        caller: &Caller,
+        response: Response,
+        now: Now,
+    ) -> Result<Permit, Denial> {
         let allowed = match response {
             Response::Result(request) => self.server_requests.contains(&request),
             // No more than that the client did not do what it was asked.
@@ -141,37 +173,104 @@ impl Policy {
             Response::Unknown => false,
         };
         if allowed {
-            return self.decide_baseline(caller);
+            return self.decide_baseline(caller, now);
         }
         Err(Denial::nothing("Access denied: no rule allows this response.".to_owned()))
     }
 
-    /// Whether lists show an object to a caller: its rule allows them, or they could step up to it.
+    /// Whether lists show an object to a caller: some call of it is allowed, or they could step up
+    /// to one.
     #[must_use]
-    pub fn shows(&self, caller: &Caller, object: &Object) -> bool {
-        self.rule(object).is_some_and(|rule| {
-            // A client steps up to no tool that it does not see.
-            rule.shape == DenialShape::StepUp || caller.scopes.contains_all(&rule.required)
+    pub fn shows(&self, caller: &Caller, object: &Object, now: Now) -> bool {
+        let asked = Asked { caller, arguments: &Map::new(), now };
+        let baseline = &self.baseline.scopes;
+        self.rules(object).is_some_and(|rules| {
+            rules.iter().any(|rule| {
+                rule.shows(asked)
+                    || rule.enforcement == Enforcement::Shadow
+                        && caller.scopes.contains_all(baseline)
+            })
         })
     }
 
-    /// Whoever listens to resources could read them, so each must be allowed.
-    fn decide_subscription(&self, caller: &Caller, uris: &[Box<str>]) -> Result<Permit, Denial> {
-        let permits = uris
-            .iter()
-            .map(|uri| decide(self.resources.rule(uri), caller, || format!("the resource {uri}")));
-        let permit = in_common(permits, "these resources")?;
-        permit.map_or_else(|| self.decide_baseline(caller), Ok)
+    /// Whether the decision on an operation needs its arguments.
+    #[must_use]
+    pub fn reads_arguments(&self, operation: &Operation) -> bool {
+        let rules = operation.object.as_ref().and_then(|object| self.rules(object));
+        rules.is_some_and(|rules| rules.iter().any(Rule::reads_arguments))
     }
 
-    fn rule(&self, object: &Object) -> Option<&Rule> {
-        match object {
-            Object::Tool(name) => self.tools.get(name),
-            Object::Prompt(name) => self.prompts.get(name),
-            Object::Resource(uri) => self.resources.rule(uri),
-            Object::ResourceTemplate(template) => self.resources.rule_for_template(template),
+    /// The names of the claims that the rules read.
+    pub fn claims(&self) -> impl Iterator<Item = &str> {
+        self.claims.iter().map(AsRef::as_ref)
+    }
+
+    /// The rules for an object, in the order in which they are tried.
+    #[must_use]
+    pub fn rules(&self, object: &Object) -> Option<&[Rule]> {
+        let rules = match object {
+            Object::Tool(name) => self.tools.find(name),
+            Object::Prompt(name) => self.prompts.find(name),
+            Object::Resource(uri) => self.resources.rules(uri),
+            Object::ResourceTemplate(template) => self.resources.rules_for_template(template),
             Object::Task(_) | Object::Subscription { .. } => None,
+        };
+        rules.map(AsRef::as_ref)
+    }
+
+    /// The rule for what has no object and no rule of its own.
+    #[must_use]
+    pub fn baseline(&self) -> &Rule {
+        &self.baseline
+    }
+
+    /// The rules for a method without an object, if it has any of its own.
+    #[must_use]
+    pub fn rules_for_method(&self, method: Method) -> Option<&[Rule]> {
+        self.methods.get(method.as_str()).map(AsRef::as_ref)
+    }
+
+    /// Judges by the rules of an object, if there are any: the first that holds allows; where none
+    /// does, the first in shadow. A hidden object's denial says what would be said if there were no
+    /// rule.
+    fn decide_by(
+        &self,
+        rules: Option<&[Rule]>,
+        asked: Asked,
+        what: impl Fn() -> String,
+    ) -> Result<Permit, Denial> {
+        let no_rule = || Denial::nothing(format!("Access denied: no rule allows {}.", what()));
+        let mut denied: Option<(&Rule, Denial)> = None;
+        for rule in rules.unwrap_or_default() {
+            let Some(denial) = rule.denial(asked) else { return Ok(rule.permit()) };
+            // What the caller can mend says more than what nobody can.
+            if denied.as_ref().is_none_or(|(_, first)| !first.helps() && denial.helps()) {
+                denied = Some((rule, denial));
+            }
         }
+        let Some((rule, denial)) = denied else { return Err(no_rule()) };
+        let in_shadow =
+            rules.unwrap_or_default().iter().find(|rule| rule.enforcement == Enforcement::Shadow);
+        match (in_shadow, rule.shape) {
+            // What the endpoint requires of every request is no rule's to put on trial.
+            (Some(rule), _) if asked.caller.scopes.contains_all(&self.baseline.scopes) => {
+                Ok(Permit { would_deny: Some(denial), ..rule.permit() })
+            }
+            (_, DenialShape::Hidden) => {
+                Err(Denial { rule: denial.rule, reason: denial.reason, ..no_rule() })
+            }
+            _ => Err(denial),
+        }
+    }
+
+    /// Whoever listens to resources could read them, so each must be allowed.
+    fn decide_subscription(&self, asked: Asked, uris: &[Box<str>]) -> Result<Permit, Denial> {
+        let permits = uris.iter().map(|uri| {
+            let rules = self.resources.rules(uri).map(AsRef::as_ref);
+            self.decide_by(rules, asked, || format!("the resource {uri}"))
+        });
+        let permit = in_common(permits, "these resources")?;
+        permit.map_or_else(|| self.decide_baseline(asked.caller, asked.now), Ok)
     }
 }
 
@@ -188,39 +287,11 @@ fn in_common(
             let message = format!("Access denied: {what} have no delegation in common.");
             return Err(Denial::nothing(message));
         }
-        common.get_or_insert(permit);
+        let would_deny = permit.would_deny;
+        let common = common.get_or_insert(Permit { would_deny: None, ..permit });
+        common.would_deny = common.would_deny.take().or(would_deny);
     }
     Ok(common)
-}
-
-impl Rule {
-    fn decide(&self, caller: &Caller) -> Result<Permit, Denial> {
-        if caller.scopes.contains_all(&self.required) {
-            return Ok(Permit { rule: Rc::clone(&self.name), target: self.target.clone() });
-        }
-        let remedy = match self.shape {
-            DenialShape::StepUp => Remedy::StepUp(self.required.union(&caller.scopes)),
-            DenialShape::Error | DenialShape::Hidden => Remedy::Nothing,
-            DenialShape::Forbidden => Remedy::NothingByStatus,
-        };
-        let (rule, message) = (Some(Rc::clone(&self.name)), Rc::clone(&self.message));
-        Err(Denial { rule, message, remedy })
-    }
-}
-
-/// Judges by a rule, if there is one. A hidden object's denial says what would be said if there were
-/// none.
-fn decide(
-    rule: Option<&Rule>,
-    caller: &Caller,
-    what: impl Fn() -> String,
-) -> Result<Permit, Denial> {
-    let no_rule = || Denial::nothing(format!("Access denied: no rule allows {}.", what()));
-    let rule = rule.ok_or_else(no_rule)?;
-    rule.decide(caller).map_err(|denial| match rule.shape {
-        DenialShape::Hidden => Denial { rule: denial.rule, ..no_rule() },
-        _ => denial,
-    })
 }
 
 fn describe(operation: &Operation) -> String {
@@ -238,6 +309,11 @@ impl Denial {
     /// Nothing would help.
     #[must_use]
     pub fn nothing(message: String) -> Self {
-        Self { rule: None, message: message.into(), remedy: Remedy::Nothing }
+        Self { rule: None, reason: "no_rule", message: message.into(), remedy: Remedy::Nothing }
+    }
+
+    /// Whether something would help.
+    fn helps(&self) -> bool {
+        matches!(self.remedy, Remedy::StepUp(_) | Remedy::Authenticate(..))
     }
 }

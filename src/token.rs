@@ -23,6 +23,8 @@ mod scope;
 
 use std::fmt;
 
+use serde_json::{Map, Value};
+
 pub use self::{
     algorithm::{Algorithm, UnsupportedAlgorithm},
     caller::{BearerToken, Caller, Callers, TrustedIssuer},
@@ -60,6 +62,8 @@ pub struct Expectations {
     pub scope_claims: Vec<Box<str>>,
     /// The claims that may hold the client's identifier. The first one that is present counts.
     pub client_claims: Vec<Box<str>>,
+    /// The claims that rules read, besides those that have a place of their own in [`Claims`].
+    pub kept_claims: Vec<Box<str>>,
     /// The longest time from `iat` to `exp`, in seconds.
     pub max_lifetime: u64,
     /// How far the issuer's clock may be off, in seconds.
@@ -97,6 +101,8 @@ pub struct Claims {
     pub acr: Option<Box<str>>,
     /// `auth_time`, in seconds since 1970.
     pub auth_time: Option<u64>,
+    /// Those of all its claims that [`Expectations::kept_claims`] names, as they are.
+    pub members: Map<String, Value>,
 }
 
 /// The party that may act for the subject (RFC 8693 section 4.4): whoever fits all that is given.

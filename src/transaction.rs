@@ -205,7 +205,7 @@ impl Transaction {
                 self.on_response(headers, reader, !end_of_stream, &engine.config)
             }
             (State::Filtering(filtering), Event::ResponseBody { chunk, end_of_stream }) => {
-                self.on_response_body(filtering, chunk, end_of_stream, &engine.config)
+                self.on_response_body(filtering, chunk, end_of_stream, &engine.config, now)
             }
             // An answer under way is finished, lest the client asks for it again. A stream is not.
             (State::Filtering(filtering), Event::Tick)

@@ -109,7 +109,7 @@ policies.enterprise-ledger.tools.getAuditLog.require.scopes[1]: unknown scope `c
 policies.enterprise-ledger.tools.getCustomerPII.require.scopes[0]: unknown scope `pii:reed`; help: did you mean `pii:read`?
 policies.enterprise-ledger.tools.getTransactions.message: the message is empty, too long or has control characters; help: write one plain sentence of at most 1000 bytes
 policies.enterprise-ledger.tools.getTransactions.delegation.audience: `` is not an audience
-policies.enterprise-ledger.tools.list accounts: `list accounts` is not a tool name; help: a name has 1 to 128 letters, digits, `_`, `-` and `.`"
+policies.enterprise-ledger.tools.list accounts: `list accounts` is not a tool name; help: a name has 1 to 128 letters, digits, `_`, `-` and `.`; what ends with `*` stands for all that begin so"
     );
 }
 

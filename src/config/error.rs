@@ -106,6 +106,12 @@ impl Problems {
         self.0
     }
 
+    /// How many were noted.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether nothing was noted.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::duration::Duration;
-use crate::policy::source::Policy;
+use crate::policy::source::{Enforcement, Policy};
 use crate::token::Algorithm;
 
 /// The configuration of one Deputy filter: one protected resource and the MCP servers behind it.
@@ -30,6 +30,9 @@ pub struct Pushed {
     pub endpoints: Vec<Endpoint>,
     /// The policies by name, one for each MCP server.
     pub policies: BTreeMap<String, Policy>,
+    /// Whether rules are enforced where neither they nor their policy say it.
+    #[serde(default)]
+    pub enforcement: Enforcement,
     /// Where and how a caller's token is exchanged for a delegation token (RFC 8693).
     pub exchange: Exchange,
     /// How session ids are bound to their callers. Without it no session passes, in either

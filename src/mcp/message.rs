@@ -3,14 +3,15 @@
 
 use std::collections::HashSet;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
 
 use super::draft::{BATCH_MESSAGES, Draft, Drafts, Member, Place};
 use super::error::BodyError;
 use super::method::Method;
 use super::response::Response;
 use super::revision::Revision;
-use crate::json::{Limits, Token, walk};
+use crate::json::{JsonError, Limits, Token, walk};
 
 /// The greatest integer that every parser reads exactly (RFC 7493 section 2.2).
 const SAFE_INTEGER: i64 = 9_007_199_254_740_991;
@@ -45,6 +46,8 @@ pub struct Operation {
     pub method: Method,
     /// What the method acts on: there exactly if [`Method::class`] is not `Baseline`.
     pub object: Option<Object>,
+    /// `params.arguments`, once somebody read them with [`read_arguments`]: few rules need them.
+    pub arguments: Map<String, Value>,
 }
 
 /// A request's id. Serialises to the JSON value that it was.
@@ -133,6 +136,50 @@ pub fn read_id(body: &[u8], limits: &Limits) -> Option<Id> {
     let drafts = walk(body, limits, Drafts::default(), Place::Body).ok()?;
     let message = drafts.messages.into_iter().next().filter(|_| !drafts.is_batch)?;
     message.id.present()
+}
+
+/// Reads the arguments of the messages in `body`, of which `parse` made `parsed`, where `wanted`
+/// says so.
+///
+/// # Errors
+/// The text is not what it was when it was parsed.
+pub fn read_arguments(
+    body: &[u8],
+    parsed: &mut Body,
+    wanted: impl Fn(&Operation) -> bool,
+) -> Result<(), JsonError> {
+    #[derive(Deserialize)]
+    struct Message {
+        params: Option<Params>,
+    }
+    #[derive(Deserialize)]
+    struct Params {
+        arguments: Option<Map<String, Value>>,
+    }
+    let is_batch = matches!(parsed, Body::Batch(_));
+    let operations = match parsed {
+        Body::One(operation) => std::slice::from_mut(operation),
+        Body::Batch(operations) => operations,
+    };
+    if !operations.iter().any(&wanted) {
+        return Ok(());
+    }
+    let messages = if is_batch {
+        serde_json::from_slice(body)
+    } else {
+        serde_json::from_slice(body).map(|message| vec![message])
+    };
+    let messages: Vec<Message> = messages.map_err(|_| JsonError::Syntax)?;
+    if messages.len() != operations.len() {
+        return Err(JsonError::Syntax);
+    }
+    for (operation, message) in operations.iter_mut().zip(messages) {
+        if wanted(operation) {
+            let arguments = message.params.and_then(|params| params.arguments);
+            operation.arguments = arguments.unwrap_or_default();
+        }
+    }
+    Ok(())
 }
 
 /// Judges the messages of a batch (MCP 2025-03-26, base protocol, batching).
@@ -225,7 +272,7 @@ fn judge(mut draft: Draft, revision: Revision) -> Result<Operation, BodyError> {
         return Err(BodyError::UnsupportedRevision { id, cause });
     }
     match object(method, draft) {
-        Ok(object) => Ok(Operation { id, method, object }),
+        Ok(object) => Ok(Operation { id, method, object, arguments: Map::new() }),
         Err(Fault::Member(member)) => Err(BodyError::InvalidParams { id, member }),
         Err(Fault::Name) => Err(BodyError::InvalidName { id }),
     }

@@ -99,6 +99,7 @@ fn a_tool_call_is_read() {
             id: Some(Id::Number(1)),
             method: Method::ToolsCall,
             object: Some(Object::Tool("greet".into())),
+            arguments: serde_json::Map::new(),
         })
     );
 }

@@ -1,13 +1,21 @@
 //! From a policy as written to look-up tables; every error at once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use super::condition::{Condition, Place};
+use super::patterns::Patterns;
 use super::resources::Resources;
-use super::source::{Baseline, Delegation, Policy as Source, Rule as RuleSource};
-use super::{DenialShape, Policy, Rule};
+use super::rule::{Authentication, Requirement, Rule, Test};
+use super::source::{
+    self, Baseline, Delegation, OtherArguments, Policy as Source, Presence, Require,
+    Rule as RuleSource, Rules as RulesSource,
+};
+use super::time::Window;
+use super::{DenialShape, Enforcement, Policy, Rules};
 use crate::config::{Duration, Problems};
 use crate::exchange::Target;
+use crate::mcp::{Class, Method, is_name};
 use crate::token::{ScopeSet, ScopeTable, is_scope_token};
 
 /// What a policy is compiled against.
@@ -19,6 +27,8 @@ pub struct Surroundings<'a> {
     pub scopes: &'a ScopeTable,
     /// What the endpoint requires of every request.
     pub required: &'a ScopeSet,
+    /// Whether rules are enforced whose policy does not say it.
+    pub enforcement: Enforcement,
 }
 
 /// The longest message that a denial may carry, in bytes: it goes into every refused answer.
@@ -28,72 +38,382 @@ impl Policy {
     /// Compiles `source`; what is wrong with it goes to `problems`, under `policies.NAME`.
     pub fn compile(source: &Source, around: &Surroundings, problems: &mut Problems) -> Self {
         let path = format!("policies.{}", around.name);
-        let defaults = Defaults::new(source, &path, problems);
-        let baseline = Rule {
-            name: format!("{}.baseline", around.name).into(),
-            required: around.required.clone(),
-            message: scope_message("this MCP server", around.required, around.scopes),
-            shape: DenialShape::StepUp,
-            target: match &source.baseline {
-                Baseline::WithoutToken => None,
-                Baseline::Delegation(delegation) => {
-                    let path = format!("{path}.baseline.delegation");
-                    Some(defaults.target(delegation, &path, problems))
-                }
-            },
-        };
-        let rule = |kind: &str, name: &str, source: &RuleSource, problems: &mut Problems| {
-            let path = format!("{path}.{kind}.{name}");
-            let required = required(source, around, &path, problems);
-            Rule {
-                name: format!("{}.{kind}.{name}", around.name).into(),
-                message: message(source, name, &required, around, &path, problems),
-                required,
-                shape: source.denial,
-                target: Some(defaults.target(
-                    &source.delegation,
-                    &format!("{path}.delegation"),
-                    problems,
-                )),
-            }
-        };
-        let mut named = |kind: &str, sources: &BTreeMap<String, RuleSource>| {
-            let mut rules = HashMap::with_capacity(sources.len());
-            for (name, source) in sources {
-                if !crate::mcp::is_name(name) {
-                    problems.add_with_help(
-                        format!("policies.{}.{kind}.{name}", around.name),
-                        format!("`{name}` is not a {} name", kind.trim_end_matches('s')),
-                        "a name has 1 to 128 letters, digits, `_`, `-` and `.`",
-                    );
-                }
-                rules.insert(name.as_str().into(), rule(kind, name, source, problems));
-            }
-            rules
-        };
-        let (tools, prompts) = (named("tools", &source.tools), named("prompts", &source.prompts));
+        check_policy(source, &path, problems);
+        let mut compiler = Compiler { source, around, claims: BTreeSet::new(), problems };
+        let baseline = compiler.baseline(&source.baseline, &path);
+        let declared = [&source.declares.tools, &source.declares.prompts];
+        let [tools, prompts] =
+            [("tools", &source.tools, declared[0]), ("prompts", &source.prompts, declared[1])]
+                .map(|(kind, rules, declared)| compiler.named(kind, rules, declared.as_deref()));
         let mut resources = Resources::default();
         for (uri, source) in &source.resources {
-            let rule = rule("resources", uri, source, problems);
-            if let Err(help) = resources.insert(uri, rule) {
-                let path = format!("policies.{}.resources.{uri}", around.name);
-                problems.add_with_help(path, format!("`{uri}` is not a resource"), help);
+            let path = format!("{path}.resources.{uri}");
+            let rules = compiler.rules("resources", uri, source);
+            if let Err(help) = resources.insert(uri, rules) {
+                compiler.problems.add_with_help(path, format!("`{uri}` is not a resource"), help);
             }
         }
+        let methods = compiler.methods(&source.methods);
         let server_requests = source.server_requests.clone();
-        Self { baseline, tools, prompts, resources, server_requests }
+        let claims = compiler.claims;
+        Self { baseline, tools, prompts, resources, methods, server_requests, claims }
     }
 }
 
-fn required(
-    rule: &RuleSource,
-    around: &Surroundings,
-    path: &str,
-    problems: &mut Problems,
-) -> ScopeSet {
-    let scopes = &rule.require.scopes;
-    let path = format!("{path}.require.scopes");
-    around.required.union(&known_scopes(scopes, around.scopes, &path, problems))
+/// A policy on its way.
+struct Compiler<'a> {
+    source: &'a Source,
+    around: &'a Surroundings<'a>,
+    /// The names of the claims that the rules read.
+    claims: BTreeSet<Box<str>>,
+    problems: &'a mut Problems,
+}
+
+impl Compiler<'_> {
+    fn baseline(&mut self, source: &Baseline, path: &str) -> Rule {
+        let around = self.around;
+        Rule {
+            name: format!("{}.baseline", around.name).into(),
+            scopes: around.required.clone(),
+            requirements: Vec::new(),
+            message: None,
+            scope_message: scope_message("this MCP server", around.required, around.scopes),
+            shape: DenialShape::StepUp,
+            enforcement: Enforcement::Enforce,
+            target: match source {
+                Baseline::WithoutToken => None,
+                Baseline::Delegation(delegation) => {
+                    Some(self.target(delegation, &format!("{path}.baseline.delegation")))
+                }
+            },
+        }
+    }
+
+    /// The rules by name, or by how names begin.
+    fn named(
+        &mut self,
+        kind: &str,
+        sources: &BTreeMap<String, RulesSource>,
+        declared: Option<&[String]>,
+    ) -> Patterns<Rules> {
+        let mut patterns = Patterns::default();
+        let one = kind.trim_end_matches('s');
+        for (pattern, source) in sources {
+            let path = format!("policies.{}.{kind}.{pattern}", self.around.name);
+            let beginning = pattern.strip_suffix('*');
+            // With something behind it, for a beginning may be empty.
+            if !is_name(beginning.map_or(pattern.clone(), |text| format!("{text}x")).as_str()) {
+                let help = "a name has 1 to 128 letters, digits, `_`, `-` and `.`; what ends with \
+                            `*` stands for all that begin so";
+                self.problems.add_with_help(
+                    &path,
+                    format!("`{pattern}` is not a {one} name"),
+                    help,
+                );
+            } else if let Some(declared) = declared {
+                let known = declared.iter().map(String::as_str);
+                let others = |name: &str| sources.contains_key(name);
+                match beginning {
+                    None if !declared.contains(pattern) => {
+                        let message = format!("unknown {one} `{pattern}`");
+                        self.problems.add_unknown(&path, message, pattern, known);
+                    }
+                    Some(beginning) if !known.clone().any(|name| name.starts_with(beginning)) => {
+                        let help = format!("no declared {one} begins like this");
+                        self.problems.add_with_help(&path, "can never be reached", help);
+                    }
+                    Some(beginning)
+                        if known.clone().all(|name| {
+                            !name.starts_with(beginning)
+                                || others(name)
+                                || is_taken_by_longer(name, beginning, sources)
+                        }) =>
+                    {
+                        let help = format!("each declared {one} that begins so has other rules");
+                        self.problems.add_with_help(&path, "can never be reached", help);
+                    }
+                    _ => {}
+                }
+            }
+            patterns.insert(pattern, self.rules(kind, pattern, source));
+        }
+        patterns
+    }
+
+    fn methods(
+        &mut self,
+        sources: &BTreeMap<String, RulesSource>,
+    ) -> BTreeMap<&'static str, Rules> {
+        let has_rule = |method: &Method| {
+            let never =
+                [Method::Initialize, Method::Ping, Method::ServerDiscover, Method::TasksList];
+            method.class() == Class::Baseline
+                && !method.is_notification()
+                && !never.contains(method)
+        };
+        let mut methods = BTreeMap::new();
+        for (name, source) in sources {
+            let rules = self.rules("methods", name, source);
+            if let Some(method) = Method::from_name(name).filter(has_rule) {
+                methods.insert(method.as_str(), rules);
+                continue;
+            }
+            let known = Method::ALL.iter().filter(|method| has_rule(method));
+            self.problems.add_unknown(
+                format!("policies.{}.methods.{name}", self.around.name),
+                format!("`{name}` is not a method that can have rules of its own"),
+                name,
+                known.map(|method| method.as_str()),
+            );
+        }
+        methods
+    }
+
+    fn rules(&mut self, kind: &str, object: &str, source: &RulesSource) -> Rules {
+        let path = format!("policies.{}.{kind}.{object}", self.around.name);
+        let name = format!("{}.{kind}.{object}", self.around.name);
+        if source.0.is_empty() {
+            let help = "write at least one rule, or leave it out: what no rule allows is refused";
+            self.problems.add_with_help(&path, "there is no rule here", help);
+        }
+        let several = source.0.len() > 1;
+        let mut rules: Vec<Rule> = Vec::with_capacity(source.0.len());
+        for (index, source) in source.0.iter().enumerate() {
+            let place = if several { format!("[{index}]") } else { String::new() };
+            let (path, name) = (format!("{path}{place}"), format!("{name}{place}"));
+            let rule = self.rule(source, object, &path, name, kind);
+            if let Some(earlier) = rules.iter().find(|earlier| earlier.is_implied_by(&rule)) {
+                let help = format!("`{}` holds whenever it does, and comes first", earlier.name);
+                self.problems.add_with_help(&path, "can never be reached", help);
+            }
+            rules.push(rule);
+        }
+        rules.into()
+    }
+
+    fn rule(
+        &mut self,
+        source: &RuleSource,
+        object: &str,
+        path: &str,
+        name: String,
+        kind: &str,
+    ) -> Rule {
+        let around = self.around;
+        let own = known_scopes(
+            &source.require.scopes,
+            around.scopes,
+            &format!("{path}.require.scopes"),
+            self.problems,
+        );
+        let scopes = around.required.union(&own);
+        if let Some(message) = &source.message {
+            check_message(message, path, self.problems);
+        }
+        let enforcement = source.enforcement.or(self.source.enforcement);
+        let takes_arguments = matches!(kind, "tools" | "prompts");
+        Rule {
+            name: name.into(),
+            requirements: self.requirements(&source.require, object, path, takes_arguments),
+            message: source.message.as_deref().map(Into::into),
+            scope_message: scope_message(object, &scopes, around.scopes),
+            scopes,
+            shape: source.denial,
+            enforcement: enforcement.unwrap_or(around.enforcement),
+            target: Some(self.target(&source.delegation, &format!("{path}.delegation"))),
+        }
+    }
+
+    /// What must hold besides the scopes, the cheapest first.
+    fn requirements(
+        &mut self,
+        source: &Require,
+        object: &str,
+        path: &str,
+        takes_arguments: bool,
+    ) -> Vec<Requirement> {
+        let path = format!("{path}.require");
+        let mut requirements = Vec::new();
+        let mut require = |test, message: String| {
+            requirements.push(Requirement { test, message: message.into() });
+        };
+        let denied = |why: String| format!("Access denied: {why}.");
+        if let Some(any) = &source.any_scope {
+            let path = format!("{path}.any_scope");
+            if any.is_empty() {
+                self.problems.add_with_help(&path, "can never hold", "name at least one scope");
+            }
+            let table = self.around.scopes;
+            let set = known_scopes(any, table, &path, self.problems);
+            let first = table.set(any.first().map(String::as_str));
+            let message = denied(format!("{object} requires one of the scopes {}", any.join(", ")));
+            require(Test::AnyScope { any: set, first }, message);
+        }
+        if let Some(clients) = &source.clients {
+            if clients.is_empty() {
+                let path = format!("{path}.clients");
+                self.problems.add_with_help(path, "can never hold", "name at least one client");
+            }
+            let clients = clients.iter().map(|client| client.as_str().into()).collect();
+            require(Test::Clients(clients), denied(format!("{object} is not open to this client")));
+        }
+        if source.acr_values.is_some() || source.max_age.is_some() {
+            let authentication = self.authentication(source, &path);
+            let message = denied(format!("{object} requires {authentication}"));
+            require(Test::Authentication(authentication), message);
+        }
+        for (text, condition) in &source.claims {
+            let path = format!("{path}.claims.{text}");
+            let place = place(text, &path, self.problems);
+            let condition = Condition::compile(condition, &path, None, self.problems);
+            if let Some(place) = place {
+                self.claims.insert(place.name.clone());
+                // Not what it must be: that is the policy's own affair.
+                let message =
+                    denied(format!("{object} is not open to a caller with this `{place}`"));
+                require(Test::Claim(place, condition), message);
+            }
+        }
+        if let Some(time) = &source.time {
+            let window = Window::compile(time, &format!("{path}.time"), self.problems);
+            require(Test::Time(window), denied(format!("{object} is not open at this time")));
+        }
+        if !takes_arguments
+            && (!source.arguments.is_empty() || source.other_arguments == OtherArguments::Deny)
+        {
+            let help = "only tools and prompts have arguments";
+            self.problems.add_with_help(format!("{path}.arguments"), "can never hold", help);
+        }
+        let mut compared = Vec::new();
+        let mut named = BTreeSet::new();
+        for (text, condition) in &source.arguments {
+            let path = format!("{path}.arguments.{text}");
+            let place = place(text, &path, self.problems);
+            let presence = condition.presence;
+            let condition =
+                Condition::compile(condition, &path, Some(&mut compared), self.problems);
+            if let Some(place) = place {
+                if presence != Presence::Absent {
+                    named.insert(place.name.clone());
+                }
+                let message =
+                    denied(format!("the argument `{place}` of {object} must {condition}"));
+                require(Test::Argument(place, condition), message);
+            }
+        }
+        self.claims.extend(compared.into_iter().map(|place| place.name));
+        if source.other_arguments == OtherArguments::Deny {
+            let known: Vec<&str> = named.iter().map(AsRef::as_ref).collect();
+            let message = if known.is_empty() {
+                denied(format!("{object} takes no arguments"))
+            } else {
+                denied(format!("{object} takes no arguments but {}", known.join(", ")))
+            };
+            require(Test::OnlyArguments(named), message);
+        }
+        requirements
+    }
+
+    fn authentication(&mut self, source: &Require, path: &str) -> Authentication {
+        let acr_values = source.acr_values.as_deref().unwrap_or_default();
+        if source.acr_values.as_ref().is_some_and(Vec::is_empty) {
+            let path = format!("{path}.acr_values");
+            self.problems.add_with_help(path, "can never hold", "name at least one class");
+        }
+        for (index, value) in acr_values.iter().enumerate() {
+            // They go into a challenge, between quotes and apart by spaces.
+            if !is_scope_token(value) {
+                let help = "a class has printable ASCII characters except space, `\"` and `\\`";
+                let message = format!("`{value}` is not an authentication context class");
+                self.problems.add_with_help(format!("{path}.acr_values[{index}]"), message, help);
+            }
+        }
+        let max_age = source.max_age.map(Duration::as_seconds);
+        if max_age == Some(0) {
+            let help = "a sign-in is counted in whole seconds: write at least `1s`";
+            self.problems.add_with_help(format!("{path}.max_age"), "can never hold", help);
+        }
+        let acr_values = acr_values.iter().map(|value| value.as_str().into()).collect();
+        Authentication { acr_values, max_age }
+    }
+
+    fn target(&mut self, source: &Delegation, path: &str) -> Rc<Target> {
+        if !is_scope_token(&source.scope) {
+            self.problems.add_with_help(
+                format!("{path}.scope"),
+                format!("`{}` is not a scope", source.scope),
+                "a delegation has exactly one scope, without spaces (RFC 6749 section 3.3)",
+            );
+        }
+        if let Some(audience) = &source.audience {
+            check_audience(audience, &format!("{path}.audience"), self.problems);
+        }
+        if let Some(lifetime) = source.lifetime {
+            check_lifetime(lifetime, &format!("{path}.lifetime"), self.problems);
+        }
+        let audience = source.audience.as_ref().or(self.source.audience.as_ref());
+        if audience.is_none() {
+            let help = "write `audience` here, or for all at the head of the policy";
+            self.problems.add_with_help(path, "no audience is known for this delegation", help);
+        }
+        Rc::new(Target {
+            scope: source.scope.as_str().into(),
+            audience: audience.map(String::as_str).unwrap_or_default().into(),
+            max_lifetime: source.lifetime.unwrap_or(self.source.lifetime).as_seconds(),
+            cache: source.cache,
+        })
+    }
+}
+
+/// Whether a pattern that is longer than `beginning` matches `name`.
+fn is_taken_by_longer(
+    name: &str,
+    beginning: &str,
+    sources: &BTreeMap<String, RulesSource>,
+) -> bool {
+    let longer = sources.keys().filter_map(|pattern| pattern.strip_suffix('*'));
+    longer.filter(|other| other.len() > beginning.len()).any(|other| name.starts_with(other))
+}
+
+fn check_policy(source: &Source, path: &str, problems: &mut Problems) {
+    if let Some(audience) = &source.audience {
+        check_audience(audience, &format!("{path}.audience"), problems);
+    }
+    check_lifetime(source.lifetime, &format!("{path}.lifetime"), problems);
+    let source::Declares { tools, prompts } = &source.declares;
+    for (kind, names) in [("tools", tools), ("prompts", prompts)] {
+        let mut seen = BTreeSet::new();
+        for (index, name) in names.iter().flatten().enumerate() {
+            let path = format!("{path}.declares.{kind}[{index}]");
+            if !is_name(name) {
+                let one = kind.trim_end_matches('s');
+                let help = "a name has 1 to 128 letters, digits, `_`, `-` and `.`";
+                problems.add_with_help(path, format!("`{name}` is not a {one} name"), help);
+            } else if !seen.insert(name) {
+                problems.add(path, format!("`{name}` is listed twice"));
+            }
+        }
+    }
+}
+
+fn place(text: &str, path: &str, problems: &mut Problems) -> Option<Place> {
+    let place = Place::parse(text);
+    if place.is_none() {
+        let help = "write a name, or a JSON Pointer like `/customer/country`";
+        problems.add_with_help(path, format!("`{text}` names nothing"), help);
+    }
+    place
+}
+
+fn check_message(message: &str, path: &str, problems: &mut Problems) {
+    if message.is_empty() || message.len() > MESSAGE_BYTES || message.chars().any(char::is_control)
+    {
+        problems.add_with_help(
+            format!("{path}.message"),
+            "the message is empty, too long or has control characters",
+            format!("write one plain sentence of at most {MESSAGE_BYTES} bytes"),
+        );
+    }
 }
 
 /// The set of `scopes`, each of which must be one that a caller can obtain.
@@ -112,65 +432,8 @@ pub(crate) fn known_scopes(
     known.set(scopes.iter().map(String::as_str))
 }
 
-fn message(
-    rule: &RuleSource,
-    tool: &str,
-    required: &ScopeSet,
-    around: &Surroundings,
-    path: &str,
-    problems: &mut Problems,
-) -> Rc<str> {
-    let Some(message) = &rule.message else {
-        return scope_message(tool, required, around.scopes);
-    };
-    if message.is_empty() || message.len() > MESSAGE_BYTES || message.chars().any(char::is_control)
-    {
-        problems.add_with_help(
-            format!("{path}.message"),
-            "the message is empty, too long or has control characters",
-            format!("write one plain sentence of at most {MESSAGE_BYTES} bytes"),
-        );
-    }
-    message.as_str().into()
-}
-
 fn scope_message(what: &str, required: &ScopeSet, scopes: &ScopeTable) -> Rc<str> {
     format!("Access denied: {what} requires the scope {}.", scopes.names(required).join(" ")).into()
-}
-
-/// What a delegation takes from its policy.
-struct Defaults<'a> {
-    audience: &'a str,
-    lifetime: Duration,
-}
-
-impl<'a> Defaults<'a> {
-    fn new(source: &'a Source, path: &str, problems: &mut Problems) -> Self {
-        check_audience(&source.audience, &format!("{path}.audience"), problems);
-        check_lifetime(source.lifetime, &format!("{path}.lifetime"), problems);
-        Self { audience: &source.audience, lifetime: source.lifetime }
-    }
-
-    fn target(&self, delegation: &Delegation, path: &str, problems: &mut Problems) -> Rc<Target> {
-        if !is_scope_token(&delegation.scope) {
-            problems.add_with_help(
-                format!("{path}.scope"),
-                format!("`{}` is not a scope", delegation.scope),
-                "a delegation has exactly one scope, without spaces (RFC 6749 section 3.3)",
-            );
-        }
-        if let Some(audience) = &delegation.audience {
-            check_audience(audience, &format!("{path}.audience"), problems);
-        }
-        if let Some(lifetime) = delegation.lifetime {
-            check_lifetime(lifetime, &format!("{path}.lifetime"), problems);
-        }
-        Rc::new(Target {
-            scope: delegation.scope.as_str().into(),
-            audience: delegation.audience.as_deref().unwrap_or(self.audience).into(),
-            max_lifetime: delegation.lifetime.unwrap_or(self.lifetime).as_seconds(),
-        })
-    }
 }
 
 fn check_audience(audience: &str, path: &str, problems: &mut Problems) {

@@ -1,53 +1,45 @@
 //! Rules for resources: an exact URI, or all below a prefix that ends with `/`.
 
-use std::collections::BTreeMap;
-
-use super::Rule;
+use super::Rules;
+use super::patterns::Patterns;
 
 /// The rules by URI and by prefix. An exact rule wins over a prefix, a longer prefix over a shorter.
 #[derive(Debug, Default)]
-pub(super) struct Resources {
-    exact: BTreeMap<Box<str>, Rule>,
-    prefixes: BTreeMap<Box<str>, Rule>,
-}
+pub(super) struct Resources(Patterns<Rules>);
 
 impl Resources {
-    /// Adds a rule for `pattern`, an absolute URI or one that ends with `/*`.
+    /// Adds the rules for `pattern`, an absolute URI or one that ends with `/*`.
     ///
     /// # Errors
     /// Why it is no pattern.
-    pub(super) fn insert(&mut self, pattern: &str, rule: Rule) -> Result<(), &'static str> {
-        let (uri, rules) = match pattern.strip_suffix('*') {
-            Some(prefix) if prefix.ends_with('/') => (prefix, &mut self.prefixes),
+    pub(super) fn insert(&mut self, pattern: &str, rules: Rules) -> Result<(), &'static str> {
+        let uri = match pattern.strip_suffix('*') {
+            Some(prefix) if prefix.ends_with('/') => prefix,
             Some(_) => return Err("write `*` after a `/`, at the end"),
-            None => (pattern, &mut self.exact),
+            None => pattern,
         };
         if uri.contains(['*', ' ']) || !is_absolute(uri) || !is_canonical(uri) {
             return Err("write an absolute URI, with its scheme in lower case and no dot segments");
         }
-        rules.insert(uri.into(), rule);
+        self.0.insert(pattern, rules);
         Ok(())
     }
 
-    /// The rule for a resource (`resources/read`, `resources/subscribe`).
-    pub(super) fn rule(&self, uri: &str) -> Option<&Rule> {
-        self.exact.get(uri).or_else(|| self.longest_prefix(uri, uri))
+    /// The rules for a resource (`resources/read`, `resources/subscribe`).
+    pub(super) fn rules(&self, uri: &str) -> Option<&Rules> {
+        self.0.exact(uri).or_else(|| self.longest_prefix(uri, uri))
     }
 
-    /// The rule for a resource template (`completion/complete`): that of the same text, or of all
+    /// The rules for a resource template (`completion/complete`): those of the same text, or of all
     /// that it can ever expand to.
-    pub(super) fn rule_for_template(&self, template: &str) -> Option<&Rule> {
+    pub(super) fn rules_for_template(&self, template: &str) -> Option<&Rules> {
         let literal = template.split('{').next().unwrap_or_default();
-        self.exact.get(template).or_else(|| self.longest_prefix(template, literal))
+        self.0.exact(template).or_else(|| self.longest_prefix(template, literal))
     }
 
     /// The longest prefix of `literal`, the part of `uri` that is certain.
-    fn longest_prefix(&self, uri: &str, literal: &str) -> Option<&Rule> {
-        if !is_canonical(uri) {
-            return None;
-        }
-        let mut ends = literal.rmatch_indices('/').map(|(slash, _)| slash.saturating_add(1));
-        ends.find_map(|end| self.prefixes.get(literal.get(..end)?))
+    fn longest_prefix(&self, uri: &str, literal: &str) -> Option<&Rules> {
+        is_canonical(uri).then(|| self.0.longest_beginning(literal)).flatten()
     }
 }
 
@@ -77,26 +69,18 @@ fn is_canonical(uri: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::DenialShape;
-    use crate::token::ScopeSet;
+    use crate::policy::rule::Rule;
 
     fn rules(patterns: &[&str]) -> Resources {
         let mut resources = Resources::default();
         for pattern in patterns {
-            let rule = Rule {
-                name: (*pattern).into(),
-                required: ScopeSet::default(),
-                message: "".into(),
-                shape: DenialShape::StepUp,
-                target: None,
-            };
-            resources.insert(pattern, rule).unwrap();
+            resources.insert(pattern, Box::new([Rule::sample(pattern)])).unwrap();
         }
         resources
     }
 
-    fn named(rule: Option<&Rule>) -> Option<&str> {
-        rule.map(|rule| &*rule.name)
+    fn named(rules: Option<&Rules>) -> Option<&str> {
+        rules.map(|rules| &*rules[0].name)
     }
 
     #[test]
@@ -113,7 +97,7 @@ mod tests {
             ("file:///other", None),
             ("file:///", None),
         ] {
-            assert_eq!(named(rules.rule(uri)), expected, "{uri}");
+            assert_eq!(named(rules.rules(uri)), expected, "{uri}");
         }
     }
 
@@ -140,7 +124,7 @@ mod tests {
             "file:///data/x%00",
             "https://a.example/x/?/../y",
         ] {
-            assert_eq!(named(rules.rule(uri)), None, "{uri}");
+            assert_eq!(named(rules.rules(uri)), None, "{uri}");
         }
     }
 
@@ -156,7 +140,7 @@ mod tests {
             ("db://table/{other}", None),
             ("file:///data/../{x}", None),
         ] {
-            assert_eq!(named(rules.rule_for_template(template)), expected, "{template}");
+            assert_eq!(named(rules.rules_for_template(template)), expected, "{template}");
         }
     }
 
@@ -172,14 +156,7 @@ mod tests {
             "a b:/x",
             "x:",
         ] {
-            let rule = Rule {
-                name: "".into(),
-                required: ScopeSet::default(),
-                message: "".into(),
-                shape: DenialShape::StepUp,
-                target: None,
-            };
-            assert!(Resources::default().insert(pattern, rule).is_err(), "{pattern}");
+            assert!(Resources::default().insert(pattern, Rules::default()).is_err(), "{pattern}");
         }
     }
 }

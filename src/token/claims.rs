@@ -83,6 +83,7 @@ impl RawClaims {
             may_act: may_act(members)?,
             acr: identifier(members, "acr")?,
             auth_time: date(members, "auth_time")?,
+            members: kept(members, &expectations.kept_claims),
             issuer: self.issuer,
             subject: self.subject,
             audiences: self.audiences,
@@ -90,6 +91,12 @@ impl RawClaims {
             issued_at: self.issued_at,
         })
     }
+}
+
+/// The claims with these names.
+fn kept(members: &Members, names: &[Box<str>]) -> Members {
+    let kept = names.iter().filter_map(|name| Some((name, present(members, name)?)));
+    kept.map(|(name, value)| (name.to_string(), value.clone())).collect()
 }
 
 /// The subjects of the actors in `act`, outermost first (RFC 8693 section 4.1).

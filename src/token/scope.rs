@@ -70,6 +70,12 @@ impl ScopeSet {
         other.words.iter().enumerate().all(|(at, theirs)| self.word(at) & theirs == *theirs)
     }
 
+    /// Whether some scope is in both sets.
+    #[must_use]
+    pub fn intersects(&self, other: &Self) -> bool {
+        other.words.iter().enumerate().any(|(at, theirs)| self.word(at) & theirs != 0)
+    }
+
     /// The scopes that are in this set, in `other`, or in both.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {

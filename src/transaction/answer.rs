@@ -2,6 +2,7 @@
 
 use super::{Filtering, State, Step, Transaction};
 use crate::answer::{About, Refusal};
+use crate::clock::Now;
 use crate::config::Config;
 use crate::mcp::List;
 use crate::request::Headers;
@@ -44,13 +45,15 @@ impl Transaction {
         chunk: &[u8],
         end_of_stream: bool,
         config: &Config,
+        now: Now,
     ) -> Step {
         let Filtering { reader, filter, is_held } = &mut *filtering;
         let Some(endpoint) = config.endpoints.get(reader.endpoint) else {
             return self.fail(config);
         };
-        let shows =
-            |list: List, key: &str| endpoint.policy.shows(&reader.caller, &list.object(key.into()));
+        let shows = |list: List, key: &str| {
+            endpoint.policy.shows(&reader.caller, &list.object(key.into()), now)
+        };
         match filter.chunk(chunk, end_of_stream, &shows) {
             Ok(passed) => {
                 *is_held = false;

@@ -8,7 +8,7 @@ use crate::answer::{About, Refusal, metadata, preflight};
 use crate::clock::Now;
 use crate::config::{Config, Endpoint};
 use crate::json::Limits;
-use crate::mcp::{self, Body, BodyError, Id, List, MirroredHeaders};
+use crate::mcp::{self, Body, BodyError, Id, List, MirroredHeaders, Operation};
 use crate::policy::{Denial, Permit};
 use crate::request::{self, Headers, Intake, RequestError, Verb};
 use crate::session::{Binding, SessionError};
@@ -108,7 +108,7 @@ impl Transaction {
             return Step::Pause;
         };
         let mut id = None;
-        let decision = self.judge(endpoint, &mut question, body, &mut id);
+        let decision = self.judge(endpoint, &mut question, body, &mut id, now);
         about.id = id.as_ref();
         match decision {
             Err(refusal) => self.refuse(config, &refusal, about, question.origin.as_deref()),
@@ -126,9 +126,11 @@ impl Transaction {
         question: &mut Question,
         body: &[u8],
         id: &mut Option<Id>,
+        now: Now,
     ) -> Result<Permit, Refusal> {
+        let (policy, caller) = (&endpoint.policy, &question.caller);
         if question.verb != Verb::Message {
-            return endpoint.policy.decide_baseline(&question.caller).map_err(Refusal::Denied);
+            return policy.decide_baseline(caller, now).map_err(Refusal::Denied);
         }
         let limits = Limits::default();
         let mirrored = question.mirrored.as_ref().map_err(|error| {
@@ -137,24 +139,29 @@ impl Transaction {
         })?;
         let revision = mirrored.revision();
         let is_in_session = question.session.is_some() && !revision.is_stateless();
-        match mcp::parse(body, revision, &limits) {
+        let mut parsed = mcp::parse(body, revision, &limits);
+        if let Ok(parsed) = &mut parsed {
+            let wanted = |operation: &Operation| policy.reads_arguments(operation);
+            mcp::read_arguments(body, parsed, wanted).map_err(|_| Refusal::Failed)?;
+        }
+        match parsed {
             Ok(Body::One(operation)) => {
                 self.record.operation(&operation);
                 id.clone_from(&operation.id);
                 mirrored.check(&operation).map_err(Refusal::Header)?;
                 question.asks_for_list = List::of(operation.method).is_some();
-                endpoint.policy.decide(&question.caller, &operation).map_err(Refusal::Denied)
+                policy.decide(caller, &operation, now).map_err(Refusal::Denied)
             }
             Ok(Body::Batch(operations)) => {
                 self.record.batch(&operations);
                 question.asks_for_list =
                     operations.iter().any(|operation| List::of(operation.method).is_some());
-                endpoint.policy.decide_batch(&question.caller, &operations).map_err(Refusal::Denied)
+                policy.decide_batch(caller, &operations, now).map_err(Refusal::Denied)
             }
             // A server asks in a session, so it is answered in one.
             Err(BodyError::Response(response)) if is_in_session => {
                 self.record.response(response);
-                endpoint.policy.decide_response(&question.caller, response).map_err(Refusal::Denied)
+                policy.decide_response(caller, response, now).map_err(Refusal::Denied)
             }
             Err(error) => {
                 *id = error.id().cloned();

@@ -39,6 +39,7 @@ fn a_good_token_says_who_asks_through_whom_and_for_what() {
         may_act: Some(may_act),
         acr: Some("urn:example:gold".into()),
         auth_time: Some(NOW - 60),
+        members: serde_json::Map::new(),
     };
     assert_eq!(claims, expected);
 }

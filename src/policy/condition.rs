@@ -1,0 +1,357 @@
+//! What a claim or an argument must be.
+
+mod compile;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use regex_lite::Regex;
+use serde_json::{Map, Number, Value};
+
+use super::source::{Condition as Source, Presence};
+use crate::config::Problems;
+use compile::Compiler;
+
+/// Where a value stands: a member of the claims or arguments, and the way from there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The claim or the top-level argument.
+    pub name: Box<str>,
+    /// The rest of a JSON Pointer (RFC 6901): empty, or beginning with `/`.
+    pointer: Box<str>,
+}
+
+impl Place {
+    /// Reads a name, or a JSON Pointer if `text` begins with `/`.
+    ///
+    /// None if it names nothing.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let Some(path) = text.strip_prefix('/') else {
+            return (!text.is_empty()).then(|| Self { name: text.into(), pointer: "".into() });
+        };
+        let (first, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
+        let valid =
+            |token: &str| token.split('~').skip(1).all(|escape| escape.starts_with(['0', '1']));
+        (!first.is_empty() && valid(path)).then(|| Self {
+            name: first.replace("~1", "/").replace("~0", "~").into(),
+            pointer: rest.into(),
+        })
+    }
+
+    /// The value there.
+    #[must_use]
+    pub fn of<'a>(&self, members: &'a Map<String, Value>) -> Option<&'a Value> {
+        members.get(&*self.name)?.pointer(&self.pointer)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.pointer.is_empty() {
+            return out.write_str(&self.name);
+        }
+        let name = self.name.replace('~', "~0").replace('/', "~1");
+        write!(out, "/{name}{}", self.pointer)
+    }
+}
+
+/// What a value must be: all of the tests. There is at least one of them, or the presence says
+/// something.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Condition {
+    presence: Presence,
+    tests: Vec<Test>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Test {
+    OneOf(Vec<Value>),
+    Includes(Value),
+    AtLeast(Number),
+    AtMost(Number),
+    Length { least: usize, most: usize },
+    Matches(Pattern),
+    Each(Condition),
+    Members(BTreeMap<Box<str>, Condition>),
+    EqualsClaim(Place),
+    InClaim(Place),
+}
+
+/// A regular expression that a text must match as a whole, in time linear in its length.
+#[derive(Debug, Clone)]
+struct Pattern {
+    text: Box<str>,
+    whole: Regex,
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+/// The longest text that a pattern is tried on, in bytes. A longer one does not match.
+const MATCHED_BYTES: usize = 4096;
+
+/// The greatest number up to which integers are exact in every parser (RFC 7493 section 2.2).
+const SAFE: f64 = 9_007_199_254_740_991.0;
+
+impl Pattern {
+    fn parse(text: &str) -> Result<Self, String> {
+        // Flags could change how the anchors below are read.
+        if text.replace("\\(", "").replace("(?:", "").contains("(?") {
+            return Err("groups with flags or names are not supported: write `(…)`".to_owned());
+        }
+        // The whole might be well-formed where the part is not.
+        let compile =
+            |text: &str| Regex::new(text).map_err(|error| error.to_string().replace('\n', " "));
+        compile(text)?;
+        let whole = compile(&format!("^(?:{text})$"))?;
+        Ok(Self { text: text.into(), whole })
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        text.len() <= MATCHED_BYTES && self.whole.is_match(text)
+    }
+}
+
+impl Condition {
+    /// Reads what is written at `path`; what is wrong with it goes to `problems`. `claims` collects
+    /// the places of the claims that it compares with; none where that is not possible.
+    #[must_use]
+    pub fn compile(
+        source: &Source,
+        path: &str,
+        claims: Option<&mut Vec<Place>>,
+        problems: &mut Problems,
+    ) -> Self {
+        Compiler { claims, problems }.condition(source, path)
+    }
+
+    /// Whether it holds for the value of a claim or argument, if that is there, for a caller with
+    /// these claims.
+    #[must_use]
+    pub fn holds(&self, value: Option<&Value>, claims: &Map<String, Value>) -> bool {
+        match (self.presence, value) {
+            (Presence::Absent, value) => value.is_none(),
+            (Presence::Optional, None) => true,
+            (Presence::Required, None) => false,
+            (_, Some(value)) => self.tests.iter().all(|test| test.holds(value, claims)),
+        }
+    }
+
+    /// Whether some argument of a caller with these claims could satisfy it: a claim that it
+    /// compares with must be there.
+    #[must_use]
+    pub fn could_hold(&self, claims: &Map<String, Value>) -> bool {
+        self.presence != Presence::Required || self.tests.iter().all(|test| test.could_hold(claims))
+    }
+
+    /// Whether it holds wherever `other` does, as far as can be told from what is written.
+    #[must_use]
+    pub fn is_implied_by(&self, other: &Self) -> bool {
+        let presence = self.presence == other.presence || self.presence == Presence::Optional;
+        let implied = |test: &Test| other.tests.iter().any(|other| test.is_implied_by(other));
+        presence && (other.presence == Presence::Absent || self.tests.iter().all(implied))
+    }
+
+    /// Why no value can ever satisfy it, if that shows.
+    fn contradiction(&self) -> Option<String> {
+        if self.presence == Presence::Optional {
+            return None;
+        }
+        let listed = |value: &Value| {
+            let none = Map::new();
+            self.tests.iter().all(|test| test.needs_claims() || test.holds(value, &none))
+        };
+        let mut bounds = (f64::NEG_INFINITY, f64::INFINITY);
+        let mut kinds: Option<u8> = None;
+        for test in &self.tests {
+            if let Test::OneOf(values) = test
+                && !values.iter().any(listed)
+            {
+                let values: Vec<String> = values.iter().map(Value::to_string).collect();
+                return Some(format!("the rest excludes `{}`", values.join("`, `")));
+            }
+            match test {
+                Test::AtLeast(bound) => bounds.0 = bound.as_f64().unwrap_or(f64::NAN),
+                Test::AtMost(bound) => bounds.1 = bound.as_f64().unwrap_or(f64::NAN),
+                Test::Length { least, most } if least > most => {
+                    return Some(format!("`{least}` is more than `{most}`"));
+                }
+                _ => {}
+            }
+            if let Some(kind) = test.kinds() {
+                let common = kinds.unwrap_or(u8::MAX) & kind;
+                if common == 0 {
+                    return Some("its parts want values of different types".to_owned());
+                }
+                kinds = Some(common);
+            }
+        }
+        (bounds.0 > bounds.1).then(|| format!("`{}` is more than `{}`", bounds.0, bounds.1))
+    }
+}
+
+const NUMBER: u8 = 1;
+const STRING: u8 = 2;
+const LIST: u8 = 4;
+const OBJECT: u8 = 8;
+
+impl Test {
+    fn holds(&self, value: &Value, claims: &Map<String, Value>) -> bool {
+        let number = |value: &Value| is_exact(value).then(|| value.as_f64()).flatten();
+        match self {
+            Self::OneOf(values) => values.iter().any(|known| is_same(known, value)),
+            Self::Includes(element) => {
+                value.as_array().is_some_and(|list| list.iter().any(|one| is_same(one, element)))
+            }
+            Self::AtLeast(bound) => number(value).zip(bound.as_f64()).is_some_and(|(n, b)| n >= b),
+            Self::AtMost(bound) => number(value).zip(bound.as_f64()).is_some_and(|(n, b)| n <= b),
+            Self::Length { least, most } => {
+                let length = match value {
+                    Value::String(text) => text.chars().count(),
+                    Value::Array(list) => list.len(),
+                    _ => return false,
+                };
+                (*least..=*most).contains(&length)
+            }
+            Self::Matches(pattern) => value.as_str().is_some_and(|text| pattern.matches(text)),
+            Self::Each(condition) => value
+                .as_array()
+                .is_some_and(|list| list.iter().all(|one| condition.holds(Some(one), claims))),
+            Self::Members(members) => value.as_object().is_some_and(|object| {
+                members.iter().all(|(name, condition)| condition.holds(object.get(&**name), claims))
+            }),
+            Self::EqualsClaim(place) => {
+                place.of(claims).is_some_and(|claim| is_scalar(claim) && is_same(claim, value))
+            }
+            Self::InClaim(place) => place
+                .of(claims)
+                .and_then(Value::as_array)
+                .is_some_and(|list| list.iter().any(|one| is_scalar(one) && is_same(one, value))),
+        }
+    }
+
+    fn could_hold(&self, claims: &Map<String, Value>) -> bool {
+        match self {
+            Self::EqualsClaim(place) => place.of(claims).is_some_and(is_scalar),
+            Self::InClaim(place) => {
+                let list = place.of(claims).and_then(Value::as_array);
+                list.is_some_and(|list| list.iter().any(is_scalar))
+            }
+            Self::Members(members) => members.values().all(|member| member.could_hold(claims)),
+            // An empty list has no element for which it would have to hold.
+            _ => true,
+        }
+    }
+
+    fn needs_claims(&self) -> bool {
+        matches!(self, Self::EqualsClaim(_) | Self::InClaim(_))
+    }
+
+    /// The types of which a value must be; none where that is open.
+    fn kinds(&self) -> Option<u8> {
+        match self {
+            Self::AtLeast(_) | Self::AtMost(_) => Some(NUMBER),
+            Self::Matches(_) => Some(STRING),
+            Self::Length { .. } => Some(STRING | LIST),
+            Self::Includes(_) | Self::Each(_) => Some(LIST),
+            Self::Members(_) => Some(OBJECT),
+            Self::OneOf(_) | Self::EqualsClaim(_) | Self::InClaim(_) => None,
+        }
+    }
+
+    fn is_implied_by(&self, other: &Self) -> bool {
+        if self == other {
+            return true;
+        }
+        let none = Map::new();
+        match (self, other) {
+            // Each of the values that are left passes here.
+            (_, Self::OneOf(values)) => {
+                !self.needs_claims() && values.iter().all(|value| self.holds(value, &none))
+            }
+            (Self::AtLeast(ours), Self::AtLeast(theirs)) => ours.as_f64() <= theirs.as_f64(),
+            (Self::AtMost(ours), Self::AtMost(theirs)) => ours.as_f64() >= theirs.as_f64(),
+            (Self::Length { least, most }, Self::Length { least: others, most: other_most }) => {
+                least <= others && most >= other_most
+            }
+            (Self::Each(ours), Self::Each(theirs)) => ours.is_implied_by(theirs),
+            (Self::Members(ours), Self::Members(theirs)) => ours.iter().all(|(name, condition)| {
+                theirs.get(name).is_some_and(|other| condition.is_implied_by(other))
+            }),
+            _ => false,
+        }
+    }
+}
+
+fn is_scalar(value: &Value) -> bool {
+    !value.is_array() && !value.is_object()
+}
+
+/// Whether two values are the same to every parser: of one type, and numbers by their value.
+fn is_same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(_), Value::Number(_)) => {
+            is_exact(one) && is_exact(other) && one.as_f64() == other.as_f64()
+        }
+        _ => one == other,
+    }
+}
+
+/// Whether a value is no number, or one that every parser reads alike (RFC 7493 section 2.2).
+fn is_exact(value: &Value) -> bool {
+    !value.is_number() || value.as_f64().is_some_and(|number| number.abs() <= SAFE)
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.presence {
+            Presence::Absent => return out.write_str("be absent"),
+            Presence::Required if self.tests.is_empty() => return out.write_str("be present"),
+            Presence::Optional => out.write_str("if present, ")?,
+            Presence::Required => {}
+        }
+        for (index, test) in self.tests.iter().enumerate() {
+            let before = if index == 0 { "" } else { " and " };
+            write!(out, "{before}{test}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Test {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OneOf(values) => match values.as_slice() {
+                [value] => write!(out, "be {value}"),
+                values => {
+                    let values: Vec<String> = values.iter().map(Value::to_string).collect();
+                    write!(out, "be one of {}", values.join(", "))
+                }
+            },
+            Self::Includes(element) => write!(out, "include {element}"),
+            Self::AtLeast(bound) => write!(out, "be at least {bound}"),
+            Self::AtMost(bound) => write!(out, "be at most {bound}"),
+            Self::Length { least, most: usize::MAX } => write!(out, "have length {least} or more"),
+            Self::Length { least: 0, most } => write!(out, "have length {most} or less"),
+            Self::Length { least, most } => write!(out, "have length {least} to {most}"),
+            Self::Matches(pattern) => write!(out, "match {}", pattern.text),
+            Self::Each(condition) => {
+                write!(out, "be a list of which each element must {condition}")
+            }
+            Self::Members(members) => {
+                out.write_str("be an object of which")?;
+                for (index, (name, condition)) in members.iter().enumerate() {
+                    let before = if index == 0 { "" } else { " and" };
+                    write!(out, "{before} `{name}` must {condition}")?;
+                }
+                Ok(())
+            }
+            Self::EqualsClaim(place) => write!(out, "be the caller's claim `{place}`"),
+            Self::InClaim(place) => write!(out, "be in the caller's claim `{place}`"),
+        }
+    }
+}

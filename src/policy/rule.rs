@@ -1,0 +1,325 @@
+//! One way in which an object may be used: what must hold, and what a caller is told for whom it
+//! does not.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::rc::Rc;
+
+use serde_json::{Map, Value};
+
+use super::condition::{Condition, Place};
+use super::source::{DenialShape, Enforcement};
+use super::time::Window;
+use super::{Denial, Permit, Remedy};
+use crate::clock::Now;
+use crate::exchange::Target;
+use crate::token::{Caller, ScopeSet};
+
+/// One way in which an object may be used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// `policy.tools.name`, with `[1]` and so on behind it where there are several.
+    pub name: Rc<str>,
+    /// The scopes that the caller must all have, those of the endpoint among them.
+    pub scopes: ScopeSet,
+    /// What else must hold.
+    pub requirements: Vec<Requirement>,
+    /// What a caller is told for whom it does not hold, where the rule says it itself.
+    pub message: Option<Rc<str>>,
+    /// What a caller is told who lacks scopes, where it does not.
+    pub scope_message: Rc<str>,
+    /// In which form.
+    pub shape: DenialShape,
+    /// Whether it decides.
+    pub enforcement: Enforcement,
+    /// What the caller's token is exchanged for; none if the policy says, by name, no token.
+    pub target: Option<Rc<Target>>,
+}
+
+/// One thing that must hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Requirement {
+    /// What.
+    pub test: Test,
+    /// What a caller is told for whom it does not.
+    pub message: Rc<str>,
+}
+
+/// What must hold for the caller, the call or the moment.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Test {
+    /// The caller has one of these scopes.
+    AnyScope {
+        /// All of them.
+        any: ScopeSet,
+        /// The one to ask for.
+        first: ScopeSet,
+    },
+    /// The token was issued to one of these clients.
+    Clients(BTreeSet<Box<str>>),
+    /// The user signed in as this says.
+    Authentication(Authentication),
+    /// This holds for a claim.
+    Claim(Place, Condition),
+    /// The call comes at such a time.
+    Time(Window),
+    /// This holds for an argument.
+    Argument(Place, Condition),
+    /// There are no top-level arguments but these.
+    OnlyArguments(BTreeSet<Box<str>>),
+}
+
+/// How and when a user must have signed in (RFC 9470 section 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authentication {
+    /// The authentication context classes, one of which it must have; empty for any.
+    pub acr_values: Vec<Box<str>>,
+    /// How long ago it may be, in seconds.
+    pub max_age: Option<u64>,
+}
+
+impl Authentication {
+    fn holds(&self, caller: &Caller, now: Now) -> bool {
+        let claims = &caller.claims;
+        let class = self.acr_values.is_empty()
+            || claims.acr.as_ref().is_some_and(|acr| self.acr_values.contains(acr));
+        let is_fresh = |max_age: u64| {
+            claims.auth_time.is_some_and(|at| now.unix_seconds().saturating_sub(at) <= max_age)
+        };
+        class && self.max_age.is_none_or(is_fresh)
+    }
+}
+
+/// Who asks, with which arguments, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Who.
+    pub caller: &'a Caller,
+    /// The arguments; empty if there are none, or if no rule reads them.
+    pub arguments: &'a Map<String, Value>,
+    /// When.
+    pub now: Now,
+}
+
+/// What a rule lacks to allow.
+#[derive(Debug, PartialEq)]
+#[must_use]
+pub enum Outcome<'a> {
+    /// Nothing.
+    Holds,
+    /// What the caller could obtain.
+    Obtainable {
+        /// The scopes that are needed, if some are lacking.
+        scopes: Option<ScopeSet>,
+        /// The sign-in that is needed, if it is.
+        authentication: Option<&'a Authentication>,
+        /// What the caller is told.
+        message: &'a Rc<str>,
+    },
+    /// What would not help to obtain, or cannot be.
+    Excluded(&'a Requirement),
+}
+
+impl Test {
+    /// Whether it holds.
+    #[must_use]
+    pub fn holds(&self, asked: Asked) -> bool {
+        let Asked { caller, arguments, now } = asked;
+        let claims = &caller.claims.members;
+        match self {
+            Self::AnyScope { any, .. } => caller.scopes.intersects(any),
+            Self::Clients(clients) => {
+                caller.claims.client.as_ref().is_some_and(|client| clients.contains(client))
+            }
+            Self::Authentication(authentication) => authentication.holds(caller, now),
+            Self::Claim(place, condition) => condition.holds(place.of(claims), claims),
+            Self::Time(window) => window.contains(now),
+            Self::Argument(place, condition) => condition.holds(place.of(arguments), claims),
+            Self::OnlyArguments(known) => {
+                arguments.keys().all(|name| known.contains(name.as_str()))
+            }
+        }
+    }
+
+    /// Whether it holds for this caller for some arguments, at some time.
+    fn could_hold(&self, asked: Asked) -> bool {
+        match self {
+            Self::Time(_) | Self::OnlyArguments(_) => true,
+            Self::Argument(_, condition) => condition.could_hold(&asked.caller.claims.members),
+            _ => self.holds(asked),
+        }
+    }
+
+    /// Whether it reads a call's arguments.
+    #[must_use]
+    pub fn reads_arguments(&self) -> bool {
+        matches!(self, Self::Argument(..) | Self::OnlyArguments(_))
+    }
+
+    /// Whether it holds wherever `other` does, as far as can be told from what is written.
+    #[must_use]
+    pub fn is_implied_by(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::AnyScope { any: ours, .. }, Self::AnyScope { any: theirs, .. }) => {
+                ours.contains_all(theirs)
+            }
+            (Self::Clients(ours), Self::Clients(theirs))
+            | (Self::OnlyArguments(ours), Self::OnlyArguments(theirs)) => ours.is_superset(theirs),
+            (Self::Authentication(ours), Self::Authentication(theirs)) => {
+                let class = ours.acr_values.is_empty()
+                    || !theirs.acr_values.is_empty()
+                        && theirs.acr_values.iter().all(|acr| ours.acr_values.contains(acr));
+                let age =
+                    ours.max_age.is_none_or(|ours| theirs.max_age.is_some_and(|age| age <= ours));
+                class && age
+            }
+            (Self::Claim(place, ours), Self::Claim(other, theirs))
+            | (Self::Argument(place, ours), Self::Argument(other, theirs)) => {
+                place == other && ours.is_implied_by(theirs)
+            }
+            _ => self == other,
+        }
+    }
+}
+
+impl Rule {
+    /// What it lacks to allow.
+    pub fn judge(&self, asked: Asked) -> Outcome<'_> {
+        self.outcome(asked.caller, |test| test.holds(asked))
+    }
+
+    /// What it lacks to allow a call with the most fortunate arguments, at the most fortunate time.
+    pub fn judge_at_best(&self, asked: Asked) -> Outcome<'_> {
+        self.outcome(asked.caller, |test| test.could_hold(asked))
+    }
+
+    fn outcome(&self, caller: &Caller, holds: impl Fn(&Test) -> bool) -> Outcome<'_> {
+        let has_scopes = caller.scopes.contains_all(&self.scopes);
+        if has_scopes && self.requirements.is_empty() {
+            return Outcome::Holds;
+        }
+        let mut scopes = (!has_scopes).then(|| self.scopes.clone());
+        let mut message = (!has_scopes).then_some(&self.scope_message);
+        let mut authentication = None;
+        for requirement in self.requirements.iter().filter(|one| !holds(&one.test)) {
+            match &requirement.test {
+                Test::AnyScope { first, .. } => {
+                    scopes = Some(scopes.unwrap_or_default().union(first));
+                }
+                Test::Authentication(needed) => authentication = Some(needed),
+                _ => return Outcome::Excluded(requirement),
+            }
+            message.get_or_insert(&requirement.message);
+        }
+        let Some(message) = message else { return Outcome::Holds };
+        let scopes = scopes.map(|scopes| self.scopes.union(&scopes));
+        Outcome::Obtainable { scopes, authentication, message }
+    }
+
+    /// The permit to act by this rule.
+    pub(super) fn permit(&self) -> Permit {
+        Permit { rule: Rc::clone(&self.name), target: self.target.clone(), would_deny: None }
+    }
+
+    /// The denial, for a caller for whom it does not hold.
+    ///
+    /// None if it does.
+    pub(super) fn denial(&self, asked: Asked) -> Option<Denial> {
+        let (reason, remedy, message) = match self.judge(asked) {
+            Outcome::Holds => return None,
+            Outcome::Excluded(requirement) => {
+                (requirement.test.reason(), None, &requirement.message)
+            }
+            Outcome::Obtainable { scopes, authentication, message } => {
+                let held = &asked.caller.scopes;
+                let scopes = scopes.map(|scopes| scopes.union(held)).unwrap_or_default();
+                match authentication {
+                    None => ("insufficient_scope", Some(Remedy::StepUp(scopes)), message),
+                    Some(needed) => {
+                        let remedy = Remedy::Authenticate(needed.clone(), scopes);
+                        ("insufficient_user_authentication", Some(remedy), message)
+                    }
+                }
+            }
+        };
+        let remedy = match (self.shape, remedy) {
+            (DenialShape::StepUp, Some(remedy)) => remedy,
+            (DenialShape::Forbidden, _) => Remedy::NothingByStatus,
+            _ => Remedy::Nothing,
+        };
+        let message = Rc::clone(self.message.as_ref().unwrap_or(message));
+        Some(Denial { rule: Some(Rc::clone(&self.name)), reason, message, remedy })
+    }
+
+    /// Whether lists show its object to a caller: it allows some call, or the caller could step up
+    /// to one.
+    pub(super) fn shows(&self, asked: Asked) -> bool {
+        match self.judge_at_best(asked) {
+            Outcome::Holds => true,
+            // A client steps up to no tool that it does not see.
+            Outcome::Obtainable { .. } => self.shape == DenialShape::StepUp,
+            Outcome::Excluded(_) => false,
+        }
+    }
+
+    /// Whether it holds wherever `other` does, so that after it `other` is never reached.
+    #[must_use]
+    pub fn is_implied_by(&self, other: &Self) -> bool {
+        let implied = |test: &Test| match test {
+            Test::AnyScope { any, .. } if other.scopes.intersects(any) => true,
+            test => other.requirements.iter().any(|other| test.is_implied_by(&other.test)),
+        };
+        other.scopes.contains_all(&self.scopes)
+            && self.requirements.iter().all(|requirement| implied(&requirement.test))
+    }
+
+    /// Whether it reads a call's arguments.
+    #[must_use]
+    pub fn reads_arguments(&self) -> bool {
+        self.requirements.iter().any(|requirement| requirement.test.reads_arguments())
+    }
+}
+
+impl Test {
+    /// One word for the audit record.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::AnyScope { .. } => "insufficient_scope",
+            Self::Clients(_) => "client_not_allowed",
+            Self::Authentication(_) => "insufficient_user_authentication",
+            Self::Claim(..) => "claim_not_allowed",
+            Self::Time(_) => "time_not_allowed",
+            Self::Argument(..) | Self::OnlyArguments(_) => "argument_not_allowed",
+        }
+    }
+}
+
+impl fmt::Display for Authentication {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.acr_values.is_empty() {
+            write!(out, "a sign-in of the class {}", self.acr_values.join(" or "))?;
+        }
+        match (self.acr_values.is_empty(), self.max_age) {
+            (_, None) => Ok(()),
+            (true, Some(age)) => write!(out, "a sign-in within the last {age} seconds"),
+            (false, Some(age)) => write!(out, " within the last {age} seconds"),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Rule {
+    /// A rule without requirements.
+    pub(super) fn sample(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            scopes: ScopeSet::default(),
+            requirements: Vec::new(),
+            message: None,
+            scope_message: "".into(),
+            shape: DenialShape::StepUp,
+            enforcement: Enforcement::Enforce,
+            target: None,
+        }
+    }
+}
