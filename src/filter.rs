@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType};
+use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType, MetricType};
 
 use crate::answer::LocalReply;
 use crate::clock::Now;
@@ -43,6 +43,8 @@ struct Worker {
     root: u32,
     /// By the host's number for it: the stream that made a callout, and what it is for.
     callouts: HashMap<u32, (u32, Key)>,
+    /// The host's number for the counter of what rules in shadow would have denied.
+    shadow_denials: u32,
 }
 
 type Shared = Rc<RefCell<Worker>>;
@@ -146,12 +148,18 @@ impl RootContext for Root {
             log::warn!("configuration: {warning}");
         }
         log::info!("configuration accepted, policy hash {}", config.policy_hash);
+        let Ok(shadow_denials) =
+            hostcalls::define_metric(MetricType::Counter, "mcp_deputy.shadow_denials")
+        else {
+            return false;
+        };
         self.worker = Some(Rc::new(RefCell::new(Worker {
             started: Instant::now(),
             engine: Engine::new(config),
             transactions: HashMap::new(),
             root: self.id,
             callouts: HashMap::new(),
+            shadow_denials,
         })));
         hostcalls::set_tick_period(TICK).is_ok()
     }
@@ -332,6 +340,9 @@ impl HttpContext for Stream {
         let Some(transaction) = worker.transactions.remove(&self.id) else { return };
         if transaction.is_undecided() {
             worker.callouts.retain(|_, (stream, _)| *stream != self.id);
+        }
+        if transaction.is_shadow_denial() {
+            let _ = hostcalls::increment_metric(worker.shadow_denials, 1);
         }
         if let Some(line) = transaction.close(response_code(), &mut worker.engine, now) {
             let _ = hostcalls::log(LogLevel::Info, &format!("deputy.audit {line}"));

@@ -275,6 +275,12 @@ impl Transaction {
         matches!(self.state, State::AwaitBody(_) | State::AwaitExchange(_))
     }
 
+    /// Whether it was allowed by a rule in shadow, which would have denied it.
+    #[must_use]
+    pub fn is_shadow_denial(&self) -> bool {
+        self.record.is_shadow_denial()
+    }
+
     /// The transaction is over: leaves whatever it waits for, and gives its audit record, unless it
     /// was none of this filter's business. `status` is what the client got, 0 if it was gone.
     pub fn close(self, status: u16, engine: &mut Engine, now: Now) -> Option<String> {
