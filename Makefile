@@ -56,7 +56,7 @@ smoke-test: ## check that what `make up` started is healthy
 test: tools clients tests/conformance/node_modules/.ready build ## run every test
 	tests/run
 
-conformance: tools tests/conformance/node_modules/.ready build ## run the official MCP conformance suite against a server alone and through the filter
+conformance: tools tests/conformance/node_modules/.ready build ## run the official MCP conformance suites against a server alone and through the filter
 	$(NODE) tests/conformance/run.mjs
 
 oracle: tools clients build ## N=20000 hostile requests to servers on the official SDKs; SEED= repeats a run
