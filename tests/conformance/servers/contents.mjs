@@ -6,7 +6,7 @@ const WAV = 'UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAAB9AAACABAAZGF0YQIAAAA=';
 
 export const text = (value) => ({ type: 'text', text: value });
 const image = { type: 'image', data: PNG, mimeType: 'image/png' };
-export const resource = (uri, mimeType, value) => ({ type: 'resource', resource: { uri, mimeType, text: value } });
+const resource = (uri, mimeType, value) => ({ type: 'resource', resource: { uri, mimeType, text: value } });
 export const plainObject = (properties = {}, required = Object.keys(properties)) => ({ type: 'object', properties, required });
 export const string = { type: 'string' };
 
