@@ -9,6 +9,8 @@ VENV := target/tools/venv
 # Clients that the tests put before the gateway.
 MCP_1_VERSION := 1.30.0
 MCP_2_VERSION := 2.3.0
+RMCP := tests/clients/rmcp
+RMCP_CLIENT := target/tools/rmcp/debug/deputy-rmcp-client
 export ENVOY := $(CURDIR)/$(VENV)/bin/envoy
 export DEPUTY := $(CURDIR)/target/debug/deputy
 # The pinned Node of demo/package.json, once it is there.
@@ -29,6 +31,10 @@ $(VENV)/.ready: Makefile
 target/tools/mcp-%/.ready: Makefile
 	python3 -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check mcp==$(MCP_$*_VERSION)
+	touch $@
+
+$(RMCP_CLIENT): $(addprefix $(RMCP)/,Cargo.toml Cargo.lock src/main.rs)
+	cargo build --quiet --locked --manifest-path $(RMCP)/Cargo.toml --target-dir target/tools/rmcp
 	touch $@
 
 demo/node_modules/.ready: demo/package-lock.json
@@ -56,7 +62,7 @@ smoke-test: ## check that what `make up` started is healthy
 test: tools clients tests/conformance/node_modules/.ready build ## run every test
 	tests/run
 
-conformance: tools tests/conformance/node_modules/.ready build ## run the official MCP conformance suite against a server alone and through the filter
+conformance: tools tests/conformance/node_modules/.ready build ## run the official MCP conformance suites against a server alone and through the filter
 	$(NODE) tests/conformance/run.mjs
 
 oracle: tools clients build ## N=20000 hostile requests to servers on the official SDKs; SEED= repeats a run
@@ -70,6 +76,8 @@ lint: ## check formatting and lints, natively and for wasm
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --lib --target wasm32-wasip1 -- -D warnings
+	cargo fmt --manifest-path $(RMCP)/Cargo.toml --check
+	cargo clippy --locked --manifest-path $(RMCP)/Cargo.toml --target-dir target/tools/rmcp -- -D warnings
 
 render: ## render envoy.yaml, filter.yaml and the schemas anew
 	cargo run --quiet --bin deputy -- render
@@ -81,6 +89,6 @@ clean: ## remove what was built and installed
 
 tools: $(VENV)/.ready demo/node_modules/.ready
 
-clients: target/tools/mcp-1/.ready target/tools/mcp-2/.ready
+clients: target/tools/mcp-1/.ready target/tools/mcp-2/.ready $(RMCP_CLIENT)
 
 .PHONY: help tools clients init build demo up down smoke-test test conformance oracle lint render clean

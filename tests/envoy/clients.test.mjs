@@ -36,6 +36,9 @@ const REACTIONS = {
   'Python 2.3': {
     step_up: SENTENCE, error: SENTENCE, forbidden: SENTENCE, hidden: HIDDEN, unauthorized: ended('The access token is not accepted.'),
   },
+  'rmcp 3.9': {
+    step_up: 'Insufficient scope', error: SENTENCE, forbidden: SENTENCE, hidden: HIDDEN, unauthorized: ended('Auth required'),
+  },
   'mcp-remote 0.15': { error: SENTENCE, forbidden: SENTENCE, hidden: HIDDEN },
 };
 

@@ -49,17 +49,20 @@ async function make(calls, client, transport) {
   return { read };
 }
 
-const python = (venv) => async (url, token, calls) => {
-  const interpreter = join(root, 'target/tools', venv, 'bin/python');
-  const path = fileURLToPath(new URL('mcp_client.py', import.meta.url));
-  const { stdout } = await promisify(execFile)(interpreter, [path, url, token, JSON.stringify(calls)], { timeout: 30_000 });
+/** A client of its own process: it takes URL TOKEN CALLS and prints `{ read, ended }`. */
+const executable = (command, ...args) => async (url, token, calls) => {
+  const { stdout } = await promisify(execFile)(command, [...args, url, token, JSON.stringify(calls)], { timeout: 30_000 });
   return JSON.parse(stdout);
 };
+
+const python = (venv) =>
+  executable(join(root, 'target/tools', venv, 'bin/python'), fileURLToPath(new URL('mcp_client.py', import.meta.url)));
 
 export const CLIENTS = {
   'TypeScript 1.32': typescript(['@modelcontextprotocol/sdk/client/index.js', '@modelcontextprotocol/sdk/client/streamableHttp.js']),
   'TypeScript 2.4': typescript(['@modelcontextprotocol/client'], { versionNegotiation: { mode: 'auto' } }),
   'Python 1.30': python('mcp-1'),
   'Python 2.3': python('mcp-2'),
+  'rmcp 3.9': executable(join(root, 'target/tools/rmcp/debug/deputy-rmcp-client')),
   'mcp-remote 0.15': remote,
 };
