@@ -19,6 +19,7 @@ mod exchange;
 mod intake;
 mod lists;
 mod objects;
+mod policies;
 mod sessions;
 mod stage;
 mod states;
