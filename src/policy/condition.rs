@@ -421,7 +421,7 @@ mod tests {
             (
                 json!({"min": 0, "max": 1000}),
                 vec![json!(0), json!(1000), json!(0.5), json!(1e3)],
-                vec![json!(1000.000_1), json!(-1), json!("500"), json!([500]), json!(null)],
+                vec![json!(1_000.5), json!(-1), json!("500"), json!([500]), json!(null)],
             ),
             (
                 json!({"min": 0}),
