@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::exchange::Target;
-use crate::mcp::{Class, Method, Object, Operation, Response, ServerRequest};
+use crate::mcp::{Class, Method, Object, Operation, Response, ServerRequest, Task};
 use crate::token::{Caller, ScopeSet};
 use resources::Resources;
 pub use source::DenialShape;
@@ -86,12 +86,12 @@ impl Policy {
     /// The denial, if no rule names the operation or the caller lacks what the rule requires.
     pub fn decide(&self, caller: &Caller, operation: &Operation) -> Result<Permit, Denial> {
         match (operation.method.class(), &operation.object) {
-            // A list of tasks shows other callers' too, until tasks are bound to theirs.
+            // A list of tasks is one of all callers'.
             (Class::Baseline, None) if operation.method != Method::TasksList => {
                 self.decide_baseline(caller)
             }
-            (_, Some(Object::Subscription { resources, tasks })) if tasks.is_empty() => {
-                self.decide_subscription(caller, resources)
+            (_, Some(Object::Subscription { resources, tasks })) => {
+                self.decide_subscription(caller, resources, tasks)
             }
             (_, object) => {
                 let rule = object.as_ref().and_then(|object| self.rule(object));
@@ -155,12 +155,20 @@ impl Policy {
         })
     }
 
-    /// Whoever listens to resources could read them, so each must be allowed.
-    fn decide_subscription(&self, caller: &Caller, uris: &[Box<str>]) -> Result<Permit, Denial> {
-        let permits = uris
+    /// Whoever listens to resources and tasks could read them, so each must be allowed.
+    fn decide_subscription(
+        &self,
+        caller: &Caller,
+        uris: &[Box<str>],
+        tasks: &[Task],
+    ) -> Result<Permit, Denial> {
+        let resources = uris
             .iter()
             .map(|uri| decide(self.resources.rule(uri), caller, || format!("the resource {uri}")));
-        let permit = in_common(permits, "these resources")?;
+        let tasks = tasks.iter().map(|task| {
+            decide(self.rule_of_task(task), caller, || describe_task(task, "this task"))
+        });
+        let permit = in_common(resources.chain(tasks), "these resources and tasks")?;
         permit.map_or_else(|| self.decide_baseline(caller), Ok)
     }
 
@@ -170,8 +178,14 @@ impl Policy {
             Object::Prompt(name) => self.prompts.get(name),
             Object::Resource(uri) => self.resources.rule(uri),
             Object::ResourceTemplate(template) => self.resources.rule_for_template(template),
-            Object::Task(_) | Object::Subscription { .. } => None,
+            Object::Task(task) => self.rule_of_task(task),
+            Object::Subscription { .. } => None,
         }
+    }
+
+    /// The rule of the tool that made it: it holds on every way to the tool.
+    fn rule_of_task(&self, task: &Task) -> Option<&Rule> {
+        self.tools.get(task.tool.as_ref()?)
     }
 }
 
@@ -230,8 +244,14 @@ fn describe(operation: &Operation) -> String {
         Some(Object::Resource(uri) | Object::ResourceTemplate(uri)) => {
             format!("the resource {uri}")
         }
+        Some(Object::Task(task)) => describe_task(task, operation.method.as_str()),
         _ => operation.method.as_str().to_owned(),
     }
+}
+
+fn describe_task(task: &Task, otherwise: &str) -> String {
+    let tool = task.tool.as_ref();
+    tool.map_or_else(|| otherwise.to_owned(), |tool| format!("the tool {tool}"))
 }
 
 impl Denial {
