@@ -22,3 +22,4 @@ mod objects;
 mod sessions;
 mod stage;
 mod states;
+mod tasks;
