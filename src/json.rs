@@ -111,6 +111,16 @@ pub fn check(text: &[u8], limits: &Limits) -> Result<(), JsonError> {
     walk(text, limits, Nobody, ()).map(|_| ())
 }
 
+/// Checks that `text` is JSON, whatever parsers make of it.
+///
+/// # Errors
+///
+/// [`JsonError::NotUtf8`] or [`JsonError::Syntax`].
+pub fn check_syntax(text: &[u8]) -> Result<(), JsonError> {
+    let text = std::str::from_utf8(text).map_err(|_| JsonError::NotUtf8)?;
+    serde_json::from_str::<de::IgnoredAny>(text).map_err(|_| JsonError::Syntax).map(drop)
+}
+
 /// Reads `text` as one JSON object that every parser reads alike.
 ///
 /// # Errors

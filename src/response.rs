@@ -128,23 +128,21 @@ fn body_filter(headers: Headers, is_filtered: bool) -> Result<Option<BodyFilter>
     } else if names_event_stream {
         match types.as_slice() {
             [value] if essence(value).eq_ignore_ascii_case(EVENT_STREAM) => {
-                Ok(Some(BodyFilter::Events(EventFilter::new(LONGEST_EVENT))))
+                Ok(Some(BodyFilter::Events(EventFilter::new(LONGEST))))
             }
             _ => Err(ResponseError::MediaType),
         }
     } else {
         check_content_type(&types).map_err(|_| ResponseError::MediaType)?;
-        Ok(Some(BodyFilter::Message(ListFilter::new(LONGEST_VALUE))))
+        Ok(Some(BodyFilter::Message(ListFilter::new(LONGEST))))
     }
 }
 
 const EVENT_STREAM: &[u8] = b"text/event-stream";
 
-/// The longest value of a message that is held, in bytes: an element of a list, say.
-const LONGEST_VALUE: usize = 1 << 20;
-
-/// The longest event, in bytes.
-const LONGEST_EVENT: usize = 8 << 20;
+/// The most that is held, in bytes: a value of a message, such as an element of a list or the content
+/// of a tool's result, or an event.
+const LONGEST: usize = 8 << 20;
 
 /// A media type without its parameters (RFC 9110 section 8.3.1).
 fn essence(value: &[u8]) -> &[u8] {

@@ -18,11 +18,11 @@ const VIEW: View = View {
 };
 
 fn message() -> BodyFilter {
-    BodyFilter::Message(ListFilter::new(LONGEST_VALUE))
+    BodyFilter::Message(ListFilter::new(LONGEST))
 }
 
 fn events() -> BodyFilter {
-    BodyFilter::Events(EventFilter::new(LONGEST_EVENT))
+    BodyFilter::Events(EventFilter::new(LONGEST))
 }
 
 fn run(filter: fn() -> BodyFilter, chunks: &[&[u8]]) -> Result<String, ResponseError> {
@@ -468,6 +468,16 @@ fn s05_the_id_of_a_task_that_cannot_be_read_or_sealed_fails() {
         assert_eq!(json(&result(members)), Err(expected), "{members}");
         assert_eq!(sse(&format!("data: {}\n\n", result(members))), Err(expected), "{members}");
     }
+}
+
+#[test]
+fn a_tools_result_passes_though_it_is_ambiguous_or_large() {
+    let content = format!(r#""content":[{{"a":1,"A":2,"a":"\ud800"}},"{}"]"#, "x".repeat(2 << 20));
+    let whole = result(&content);
+    assert_eq!(run(message, &[whole.as_bytes()]).as_deref(), Ok(&*whole));
+    let with_id = |id: &str| result(&format!(r#"{content},"taskId":"{id}""#));
+    let out = run(message, &[with_id("t1").as_bytes()]);
+    assert_eq!(out, Ok(with_id("sealed-t1")));
 }
 
 #[test]

@@ -146,8 +146,8 @@ impl Transaction {
                 mirrored.check(&operation).map_err(Refusal::Header)?;
                 let owner = Owner::new(&config.sessions, &question.caller, &endpoint.path);
                 let claims = owner.claim(&mut operation).map_err(Refusal::Task)?;
-                self.record.operation(&operation);
                 if !claims.is_empty() {
+                    self.record.operation(&operation);
                     name_tasks(&mut question.edits, body, &claims);
                 }
                 if let (true, Some(Object::Task(_)), [task, ..]) =

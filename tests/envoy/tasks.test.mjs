@@ -8,6 +8,8 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import { JOHN } from '../../demo/people.mjs';
 import { until } from '../../demo/process.mjs';
 import { startStack } from '../../demo/stack.mjs';
+import { request2 } from './support/http2.mjs';
+import { chunked, raw } from './support/raw-http.mjs';
 import { startScriptedServer } from './support/scripted-server.mjs';
 import { startTaskServer } from './support/task-server.mjs';
 import { Mint } from './support/tokens.mjs';
@@ -112,6 +114,40 @@ describe('the tasks of a server on the official SDK', () => {
     assert.equal(text, JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tasks/get', params: { ...params, taskId: id } }));
     assert.equal(headers['content-length'], String(Buffer.byteLength(text)));
     assert.equal(headers['transfer-encoding'], undefined);
+  });
+
+  test('however the body is framed, and whether or not the token must be exchanged first', async () => {
+    const taskId = await create(tokenOf(), 'listAccounts');
+    const message = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tasks/get', params: { taskId, é: taskId } });
+    const half = Math.floor(message.length / 2);
+    const pieces = [Buffer.from(message.slice(0, half)), Buffer.from(message.slice(half))];
+    const { gateway: port } = place.stack.ports;
+    const trailers = { 'x-a': 'b' };
+    const headersOf = (token) => ({
+      authorization: `Bearer ${token}`, accept: 'application/json, text/event-stream', 'content-type': 'application/json', 'mcp-protocol-version': '2025-11-25',
+    });
+    const framings = {
+      'HTTP/2': (headers) => request2(port, { headers, pieces }),
+      'HTTP/2, an empty frame last': (headers) => request2(port, { headers, pieces, emptyEnd: true }),
+      'HTTP/2, trailers': (headers) => request2(port, { headers, pieces, trailers }),
+      chunked: (headers) => raw(port, { headers: [...Object.entries(headers), ['transfer-encoding', 'chunked']], body: chunked(pieces) }),
+      'chunked, trailers': (headers) => raw(port, {
+        headers: [...Object.entries(headers), ['transfer-encoding', 'chunked']], body: chunked(pieces, Object.entries(trailers)),
+      }),
+    };
+    for (const [framing, exchange] of Object.entries(framings)) {
+      const token = tokenOf();
+      for (const when of ['exchanged', 'cached']) {
+        const { status, text } = await exchange(headersOf(token));
+        assert.equal(status, 200, `${framing}, ${when}`);
+        assert.ok(text.includes('"completed"') && text.includes(taskId), `${framing}, ${when}`);
+        const up = place.server.requests.at(-1);
+        const { params } = JSON.parse(up.text);
+        assert.ok(place.server.ids.includes(params.taskId));
+        assert.equal(params.é, taskId);
+        assert.equal(up.headers['content-length'], String(Buffer.byteLength(up.text)));
+      }
+    }
   });
 
   test('S05: nobody follows or steers the task of another, and the server never hears of it', async () => {
