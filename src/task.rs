@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use crate::mcp::Operation;
+use crate::mcp::{Object, Operation};
 use crate::session::{Binding, Purpose, SessionError, SessionKeys};
 use crate::token::Caller;
 
@@ -151,6 +151,16 @@ pub struct Tasks {
 }
 
 impl Tasks {
+    /// Those of the answer to an operation.
+    #[must_use]
+    pub fn of(operation: &Operation, named: Vec<Claim>) -> Self {
+        let made_by = match &operation.object {
+            Some(Object::Tool(tool)) => Some(tool.clone()),
+            _ => None,
+        };
+        Self { named, made_by }
+    }
+
     /// The client's id for the MCP server's.
     ///
     /// # Errors
@@ -169,7 +179,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::mcp::{Id, Method, Object, Task};
+    use crate::mcp::{Id, Method, Task};
 
     const SARAH: Binding = Binding {
         purpose: Purpose::Task,

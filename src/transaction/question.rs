@@ -8,7 +8,7 @@ use crate::answer::{About, Refusal, metadata, preflight};
 use crate::clock::Now;
 use crate::config::{Config, Endpoint};
 use crate::json::Limits;
-use crate::mcp::{self, Body, BodyError, Id, List, MirroredHeaders, Object};
+use crate::mcp::{self, Body, BodyError, Id, List, MirroredHeaders, Object, Operation};
 use crate::policy::{Denial, Permit};
 use crate::request::{self, Headers, Intake, RequestError, Verb};
 use crate::session::{self, Binding, Purpose, SessionError};
@@ -148,21 +148,13 @@ impl Transaction {
                 let claims = owner.claim(&mut operation).map_err(Refusal::Task)?;
                 if !claims.is_empty() {
                     self.record.operation(&operation);
-                    name_tasks(&mut question.edits, body, &claims);
-                }
-                if let (true, Some(Object::Task(_)), [task, ..]) =
-                    (revision.is_stateless(), &operation.object, &*claims)
-                {
-                    question.edits.set.push(("mcp-name", mcp::encode_name(&task.id)));
+                    let is_mirrored = revision.is_stateless();
+                    name_tasks(&mut question.edits, body, &operation, &claims, is_mirrored);
                 }
                 question.is_filtered = List::of(operation.method).is_some()
                     || operation.takes_task
                     || !claims.is_empty();
-                let made_by = match &operation.object {
-                    Some(Object::Tool(tool)) => Some(tool.clone()),
-                    _ => None,
-                };
-                question.tasks = Tasks { named: claims, made_by };
+                question.tasks = Tasks::of(&operation, claims);
                 endpoint.policy.decide(&question.caller, &operation).map_err(Refusal::Denied)
             }
             Ok(Body::Batch(operations)) => {
@@ -208,11 +200,20 @@ impl Transaction {
     }
 }
 
-/// The MCP server's ids of tasks in place of the client's.
-fn name_tasks(edits: &mut Edits, body: &[u8], claims: &[Claim]) {
+/// Names tasks by the MCP server's ids in place of the client's.
+fn name_tasks(
+    edits: &mut Edits,
+    body: &[u8],
+    operation: &Operation,
+    claims: &[Claim],
+    is_mirrored: bool,
+) {
     let body = splice(body, claims);
     edits.set.push(("content-length", body.len().to_string()));
     edits.body = Some(body);
+    if let (true, Some(Object::Task(_)), [task, ..]) = (is_mirrored, &operation.object, claims) {
+        edits.set.push(("mcp-name", mcp::encode_name(&task.id)));
+    }
 }
 
 fn question(
