@@ -12,6 +12,7 @@ use crate::policy::{Denial, Remedy};
 use crate::request::RequestError;
 use crate::response::ResponseError;
 use crate::session::SessionError;
+use crate::task::TaskError;
 use crate::token::{ScopeSet, TokenError};
 
 /// An answer that does not come from upstream.
@@ -34,6 +35,8 @@ pub enum Refusal {
     Token(TokenError),
     /// By its session.
     Session(SessionError),
+    /// By a task that it names.
+    Task(TaskError),
     /// By the kind of its body.
     Media(MediaError),
     /// The body is over the limit.
@@ -50,7 +53,7 @@ pub enum Refusal {
     DelegationRejected,
     /// The MCP server opens a session that cannot be bound to the caller.
     SessionNotBound(SessionError),
-    /// The MCP server's answer could hold a list, and cannot be filtered.
+    /// The MCP server's answer could hold a list or a task, and cannot be filtered.
     Unfilterable(ResponseError),
     /// No decision in time; the text says what it waited for.
     Undecided(&'static str),
@@ -61,6 +64,9 @@ pub enum Refusal {
 /// JSON-RPC 2.0 section 5.1: the code for a failure that is not the request's.
 const INTERNAL_ERROR: i64 = -32603;
 
+/// JSON-RPC 2.0 section 5.1.
+const INVALID_PARAMS: i64 = -32602;
+
 impl Refusal {
     /// One word for the audit record.
     #[must_use]
@@ -69,6 +75,7 @@ impl Refusal {
             Self::Request(error) => error.reason(),
             Self::Token(error) => error.reason(),
             Self::Session(error) | Self::SessionNotBound(error) => error.reason(),
+            Self::Task(error) => error.reason(),
             Self::Media(error) => error.reason(),
             Self::TooLarge => "body_too_large",
             Self::Body(error) => error.reason(),
@@ -158,6 +165,11 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
         }
         // The client starts a new one (MCP 2025-11-25, session management).
         Refusal::Session(_) => plain(404, "Session not found."),
+        // The answer of a server that does not know it (MCP 2026-07-28, tasks, error handling).
+        Refusal::Task(_) => {
+            let status = if about.id.is_some() { 200 } else { 400 };
+            error(status, INVALID_PARAMS, "Failed to retrieve task: Task not found")
+        }
         Refusal::Media(_) => {
             plain(415, "Send application/json, in UTF-8 and without content encoding.")
         }

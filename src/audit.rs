@@ -11,7 +11,7 @@ use crate::answer::Refusal;
 use crate::clock::Now;
 use crate::exchange::{Delegated, Target};
 use crate::fingerprint::fingerprint;
-use crate::mcp::{Object, Operation, Response};
+use crate::mcp::{Object, Operation, Response, Task};
 use crate::policy::{Denial, Permit};
 use crate::token::Caller;
 
@@ -103,7 +103,9 @@ impl Asked {
     fn new(operation: &Operation) -> Self {
         let mut asked = Self { method: Some(operation.method.as_str()), ..Self::default() };
         match &operation.object {
-            Some(Object::Tool(name)) => asked.tool = Some(text(name)),
+            Some(Object::Tool(name) | Object::Task(Task { tool: Some(name), .. })) => {
+                asked.tool = Some(text(name));
+            }
             Some(Object::Prompt(name)) => asked.prompt = Some(text(name)),
             Some(Object::Resource(uri) | Object::ResourceTemplate(uri)) => {
                 asked.resource = Some(text(uri));

@@ -385,6 +385,8 @@ fn carry_out(stream: u32, step: Step) {
         Step::Continue(edits) => {
             if edit(MapType::HttpRequestHeaders, &edits) {
                 let _ = hostcalls::resume_http_request();
+            } else {
+                send(&LocalReply { status: 500, headers: vec![], body: vec![] });
             }
         }
         Step::Reply(reply) => send(&reply),
@@ -395,7 +397,11 @@ fn carry_out(stream: u32, step: Step) {
 }
 
 fn edit(map: MapType, edits: &Edits) -> bool {
-    edits.remove.iter().all(|name| hostcalls::remove_map_value(map, name).is_ok())
+    let body = edits.body.iter();
+    let mut bodies =
+        body.map(|body| hostcalls::set_buffer(BufferType::HttpRequestBody, 0, ALL, body));
+    bodies.all(|set| set.is_ok())
+        && edits.remove.iter().all(|name| hostcalls::remove_map_value(map, name).is_ok())
         && edits.set.iter().all(|(name, value)| {
             hostcalls::set_map_value_bytes(map, name, Some(value.as_bytes())).is_ok()
         })

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -110,6 +111,16 @@ pub fn check(text: &[u8], limits: &Limits) -> Result<(), JsonError> {
     walk(text, limits, Nobody, ()).map(|_| ())
 }
 
+/// Checks that `text` is JSON, whatever parsers make of it.
+///
+/// # Errors
+///
+/// [`JsonError::NotUtf8`] or [`JsonError::Syntax`].
+pub fn check_syntax(text: &[u8]) -> Result<(), JsonError> {
+    let text = std::str::from_utf8(text).map_err(|_| JsonError::NotUtf8)?;
+    serde_json::from_str::<de::IgnoredAny>(text).map_err(|_| JsonError::Syntax).map(drop)
+}
+
 /// Reads `text` as one JSON object that every parser reads alike.
 ///
 /// # Errors
@@ -171,6 +182,14 @@ pub(super) fn walk<O: Observer>(
         (_, Some(refusal)) => Err(refusal),
         (Err(_), None) => Err(JsonError::Syntax),
     }
+}
+
+/// Where in `text` the string of a token stands, without its quotes. None if it is written with
+/// escapes: then the token's is a copy.
+pub(super) fn span(text: &[u8], string: &str) -> Option<Range<usize>> {
+    let start = string.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
+    let span = start..start.checked_add(string.len())?;
+    text.get(span.clone()).is_some_and(|part| part == string.as_bytes()).then_some(span)
 }
 
 /// The character as a parser that ignores case reads it in a name.

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Between `token` and `mcp`, [`session`] sees to it that a session which the request names is the
-//! caller's own, and on the way back it binds the one that the MCP server opens.
+//! caller's own, and on the way back it binds the one that the MCP server opens. Between `mcp` and
+//! `policy`, [`task`] does so with tasks.
 //!
 //! No stage does I/O. [`transaction`] runs them: an [`Event`](transaction::Event) goes in, a
 //! [`Step`](transaction::Step) comes out. `filter`, which exists in the wasm build alone, turns
@@ -37,6 +38,7 @@ pub mod request;
 pub mod token;
 pub mod session;
 pub mod mcp;
+pub mod task;
 pub mod policy;
 pub mod exchange;
 pub mod upstream;

@@ -2,7 +2,8 @@
 //!
 //! [`parse`] guarantees: a body is refused, or every server reads from it the very methods and
 //! objects that its [`Operation`]s name. Then the body goes upstream byte for byte: it is never
-//! written anew, for that would launder what the reader overlooked.
+//! written anew, for that would launder what the reader overlooked. Only the ids of tasks, which a
+//! client holds sealed ([`task`](crate::task)), give way to the MCP server's.
 
 mod draft;
 mod error;
@@ -13,14 +14,16 @@ mod message;
 mod method;
 mod response;
 mod revision;
+mod task;
 #[cfg(test)]
 mod tests;
 
 pub use error::BodyError;
-pub use header::{HeaderError, MirroredHeaders};
+pub use header::{HeaderError, MirroredHeaders, encode as encode_name};
 pub use list::List;
 pub use media::{MediaError, check_content_encoding, check_content_type};
 pub use message::{Body, Id, Object, Operation, is_name, parse, read_arguments, read_id};
 pub use method::{Class, Method};
 pub use response::{Response, ServerRequest};
 pub use revision::{Revision, UnsupportedRevision};
+pub use task::{RELATED_TASK, Task};

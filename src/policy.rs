@@ -12,11 +12,9 @@ mod time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use serde_json::Map;
-
 use crate::clock::Now;
 use crate::exchange::Target;
-use crate::mcp::{Class, Method, Object, Operation, Response, ServerRequest};
+use crate::mcp::{Class, Method, Object, Operation, Response, ServerRequest, Task};
 use crate::token::{Caller, ScopeSet};
 use patterns::Patterns;
 use resources::Resources;
@@ -106,17 +104,22 @@ impl Policy {
         operation: &Operation,
         now: Now,
     ) -> Result<Permit, Denial> {
-        let asked = Asked { caller, arguments: &operation.arguments, now };
+        let arguments = match operation.object {
+            // They were judged when the task was made.
+            Some(Object::Task(_) | Object::Subscription { .. }) => None,
+            _ => Some(&operation.arguments),
+        };
+        let asked = Asked { caller, arguments, now };
         match (operation.method.class(), &operation.object) {
-            // A list of tasks shows other callers' too, until tasks are bound to theirs.
+            // A list of tasks is one of all callers'.
             (Class::Baseline, None) if operation.method != Method::TasksList => {
                 match self.methods.get(operation.method.as_str()) {
                     Some(rules) => self.decide_by(Some(rules), asked, || describe(operation)),
                     None => self.decide_baseline(caller, now),
                 }
             }
-            (_, Some(Object::Subscription { resources, tasks })) if tasks.is_empty() => {
-                self.decide_subscription(asked, resources)
+            (_, Some(Object::Subscription { resources, tasks })) => {
+                self.decide_subscription(asked, resources, tasks)
             }
             (_, object) => {
                 let rules = object.as_ref().and_then(|object| self.rules(object));
@@ -131,7 +134,7 @@ impl Policy {
     /// # Errors
     /// The denial, if the caller lacks a scope that the endpoint requires.
     pub fn decide_baseline(&self, caller: &Caller, now: Now) -> Result<Permit, Denial> {
-        let denial = self.baseline.denial(Asked { caller, arguments: &Map::new(), now });
+        let denial = self.baseline.denial(Asked { caller, arguments: None, now });
         denial.map_or_else(|| Ok(self.baseline.permit()), Err)
     }
 
@@ -182,7 +185,7 @@ impl Policy {
     /// to one.
     #[must_use]
     pub fn shows(&self, caller: &Caller, object: &Object, now: Now) -> bool {
-        let asked = Asked { caller, arguments: &Map::new(), now };
+        let asked = Asked { caller, arguments: None, now };
         let baseline = &self.baseline.scopes;
         self.rules(object).is_some_and(|rules| {
             rules.iter().any(|rule| {
@@ -196,6 +199,9 @@ impl Policy {
     /// Whether the decision on an operation needs its arguments.
     #[must_use]
     pub fn reads_arguments(&self, operation: &Operation) -> bool {
+        if !matches!(operation.method, Method::ToolsCall | Method::PromptsGet) {
+            return false;
+        }
         let rules = operation.object.as_ref().and_then(|object| self.rules(object));
         rules.is_some_and(|rules| rules.iter().any(Rule::reads_arguments))
     }
@@ -213,7 +219,8 @@ impl Policy {
             Object::Prompt(name) => self.prompts.find(name),
             Object::Resource(uri) => self.resources.rules(uri),
             Object::ResourceTemplate(template) => self.resources.rules_for_template(template),
-            Object::Task(_) | Object::Subscription { .. } => None,
+            Object::Task(task) => self.rules_of_task(task),
+            Object::Subscription { .. } => None,
         };
         rules.map(AsRef::as_ref)
     }
@@ -263,14 +270,28 @@ impl Policy {
         }
     }
 
-    /// Whoever listens to resources could read them, so each must be allowed.
-    fn decide_subscription(&self, asked: Asked, uris: &[Box<str>]) -> Result<Permit, Denial> {
-        let permits = uris.iter().map(|uri| {
+    /// Whoever listens to resources and tasks could read them, so each must be allowed.
+    fn decide_subscription(
+        &self,
+        asked: Asked,
+        uris: &[Box<str>],
+        tasks: &[Task],
+    ) -> Result<Permit, Denial> {
+        let resources = uris.iter().map(|uri| {
             let rules = self.resources.rules(uri).map(AsRef::as_ref);
             self.decide_by(rules, asked, || format!("the resource {uri}"))
         });
-        let permit = in_common(permits, "these resources")?;
+        let tasks = tasks.iter().map(|task| {
+            let rules = self.rules_of_task(task).map(AsRef::as_ref);
+            self.decide_by(rules, asked, || describe_task(task, "this task"))
+        });
+        let permit = in_common(resources.chain(tasks), "these resources and tasks")?;
         permit.map_or_else(|| self.decide_baseline(asked.caller, asked.now), Ok)
+    }
+
+    /// The rules of the tool that made it: they hold on every way to the tool.
+    fn rules_of_task(&self, task: &Task) -> Option<&Rules> {
+        self.tools.find(task.tool.as_ref()?)
     }
 }
 
@@ -301,8 +322,14 @@ fn describe(operation: &Operation) -> String {
         Some(Object::Resource(uri) | Object::ResourceTemplate(uri)) => {
             format!("the resource {uri}")
         }
+        Some(Object::Task(task)) => describe_task(task, operation.method.as_str()),
         _ => operation.method.as_str().to_owned(),
     }
+}
+
+fn describe_task(task: &Task, otherwise: &str) -> String {
+    let tool = task.tool.as_ref();
+    tool.map_or_else(|| otherwise.to_owned(), |tool| format!("the tool {tool}"))
 }
 
 impl Denial {

@@ -1,13 +1,16 @@
 //! The way back: what of the MCP server's answer a client may see.
 //!
 //! A list shows what the caller could use or step up to, and nothing else
-//! ([`Policy::shows`](crate::policy::Policy::shows)). [`head`] finds out which answers could hold
-//! one, and gives the [`BodyFilter`] that such an answer must pass, chunk by chunk. An answer that
-//! could hold a list and cannot be read fails.
+//! ([`Policy::shows`](crate::policy::Policy::shows)), and a task is named as its caller knows it
+//! ([`task`](crate::task)). [`head`] finds out which answers could hold one, and gives the
+//! [`BodyFilter`] that such an answer must pass, chunk by chunk. An answer that could hold one and
+//! cannot be read fails.
 
+mod element;
 mod error;
 mod events;
 mod lists;
+mod tasks;
 #[cfg(test)]
 mod tests;
 
@@ -16,12 +19,13 @@ use std::rc::Rc;
 use crate::answer::cors;
 use crate::mcp::{check_content_encoding, check_content_type};
 use crate::request::Headers;
-use crate::session::{self, Binding, SessionError, SessionKeys};
+use crate::session::{self, Binding, Purpose, SessionError, SessionKeys};
+use crate::task::Tasks;
 use crate::token::Caller;
 use crate::upstream::Edits;
 pub use error::ResponseError;
 pub use events::EventFilter;
-pub use lists::{ListFilter, Shows};
+pub use lists::{ListFilter, View};
 
 /// Who gets an answer, and to what.
 #[derive(Debug)]
@@ -30,8 +34,11 @@ pub struct Reader {
     pub caller: Rc<Caller>,
     /// The endpoint's place in the configuration.
     pub endpoint: usize,
-    /// Whether a list was asked for.
-    pub asks_for_list: bool,
+    /// Whether the answer is due to hold a list, or to name a task. Another may name one all the
+    /// same, by a server that should not: the client can do nothing with the server's own id.
+    pub is_filtered: bool,
+    /// The tasks that it may name.
+    pub tasks: Tasks,
     /// The allowed origin of the page that asks, if any.
     pub origin: Option<String>,
 }
@@ -43,7 +50,7 @@ pub enum Head {
     Pass(Edits),
     /// Pass it on with these changes, and of the body what the filter leaves.
     Filter(Edits, BodyFilter),
-    /// The body could hold a list, and is of a kind that cannot be filtered.
+    /// The body could hold a list or a task, and is of a kind that cannot be filtered.
     Unfilterable(ResponseError),
     /// The server does not accept the delegation token. Its 401 would send the client to sign in
     /// again, which cannot help.
@@ -79,12 +86,12 @@ pub fn head(
     if status(headers) == Some(401) {
         return Head::DelegationRejected;
     }
-    let binding = Binding::session(&reader.caller, endpoint);
+    let binding = Binding::new(Purpose::Session, &reader.caller, endpoint);
     let session = match sessions.of_response(binding, headers) {
         Ok(session) => session,
         Err(error) => return Head::SessionNotBound(error),
     };
-    let filter = if has_body { body_filter(headers, reader.asks_for_list) } else { Ok(None) };
+    let filter = if has_body { body_filter(headers, reader.is_filtered) } else { Ok(None) };
     let edits = |names: &[&str]| {
         let present = |name: &&&str| headers.all(name).next().is_some();
         let session = session.map(|sealed| (session::HEADER, sealed));
@@ -92,6 +99,7 @@ pub fn head(
         Edits {
             remove: names.iter().filter(present).map(|&name| name.to_owned()).collect(),
             set: session.into_iter().chain(cors).collect(),
+            body: None,
         }
     };
     match filter {
@@ -101,17 +109,16 @@ pub fn head(
     }
 }
 
-/// The filter for a body of the media type that the headers name, if it could hold a list: any
-/// event stream, since a stream can replay another request's response, and the answer to a request
-/// for a list.
-fn body_filter(headers: Headers, asks_for_list: bool) -> Result<Option<BodyFilter>, ResponseError> {
+/// The filter for a body of the media type that the headers name, if it is to be filtered: any event
+/// stream, since a stream can replay another request's response, and the answer that `is_filtered`.
+fn body_filter(headers: Headers, is_filtered: bool) -> Result<Option<BodyFilter>, ResponseError> {
     let values = |name| headers.all(name).collect::<Vec<_>>();
     let types = values("content-type");
     // Some clients look for this text anywhere in the header.
     let names_event_stream = types.iter().any(|value| {
         value.to_ascii_lowercase().windows(EVENT_STREAM.len()).any(|part| part == EVENT_STREAM)
     });
-    if !asks_for_list && !names_event_stream {
+    if !is_filtered && !names_event_stream {
         return Ok(None);
     }
     check_content_encoding(&values("content-encoding"))
@@ -121,30 +128,28 @@ fn body_filter(headers: Headers, asks_for_list: bool) -> Result<Option<BodyFilte
     } else if names_event_stream {
         match types.as_slice() {
             [value] if essence(value).eq_ignore_ascii_case(EVENT_STREAM) => {
-                Ok(Some(BodyFilter::Events(EventFilter::new(LONGEST_EVENT))))
+                Ok(Some(BodyFilter::Events(EventFilter::new(LONGEST))))
             }
             _ => Err(ResponseError::MediaType),
         }
     } else {
         check_content_type(&types).map_err(|_| ResponseError::MediaType)?;
-        Ok(Some(BodyFilter::Message(ListFilter::new(LONGEST_VALUE))))
+        Ok(Some(BodyFilter::Message(ListFilter::new(LONGEST))))
     }
 }
 
 const EVENT_STREAM: &[u8] = b"text/event-stream";
 
-/// The longest value of a message that is held, in bytes: an element of a list, say.
-const LONGEST_VALUE: usize = 1 << 20;
-
-/// The longest event, in bytes.
-const LONGEST_EVENT: usize = 8 << 20;
+/// The most that is held, in bytes: a value of a message, such as an element of a list or the content
+/// of a tool's result, or an event.
+const LONGEST: usize = 8 << 20;
 
 /// A media type without its parameters (RFC 9110 section 8.3.1).
 fn essence(value: &[u8]) -> &[u8] {
     value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
 }
 
-/// What a body that could hold a list must pass.
+/// What a body that could hold a list or a task must pass.
 #[derive(Debug)]
 pub enum BodyFilter {
     /// No body, though its length was not told: it has no media type.
@@ -165,19 +170,19 @@ impl BodyFilter {
         &mut self,
         chunk: &[u8],
         end_of_stream: bool,
-        shows: &Shows,
+        view: View,
     ) -> Result<Vec<u8>, ResponseError> {
         let mut out = Vec::with_capacity(chunk.len());
         match self {
             Self::Empty if chunk.is_empty() => {}
             Self::Empty => return Err(ResponseError::MediaType),
             Self::Message(filter) => {
-                filter.chunk(chunk, shows, &mut out)?;
+                filter.chunk(chunk, view, &mut out)?;
                 if end_of_stream {
                     filter.finish()?;
                 }
             }
-            Self::Events(filter) => filter.chunk(chunk, shows, &mut out)?,
+            Self::Events(filter) => filter.chunk(chunk, view, &mut out)?,
         }
         Ok(out)
     }

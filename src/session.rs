@@ -71,12 +71,12 @@ pub struct Binding<'a> {
 }
 
 impl<'a> Binding<'a> {
-    /// A caller's sessions at the endpoint with this path.
+    /// For a caller, at the endpoint with this path.
     #[must_use]
-    pub fn session(caller: &'a Caller, endpoint: &'a str) -> Self {
+    pub fn new(purpose: Purpose, caller: &'a Caller, endpoint: &'a str) -> Self {
         let claims = &caller.claims;
         Self {
-            purpose: Purpose::Session,
+            purpose,
             issuer: &claims.issuer,
             subject: &claims.subject,
             client: claims.client.as_deref().unwrap_or_default(),
@@ -160,7 +160,13 @@ impl SessionKeys {
         Self(keys)
     }
 
-    /// The session id that a client may hold for an MCP server's `id`.
+    /// These keys, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(texts: &[&str]) -> Self {
+        Self(texts.iter().map(|text| key(Some((*text).to_owned())).unwrap()).collect())
+    }
+
+    /// The id that a client may hold for an MCP server's `id`.
     ///
     /// # Errors
     /// There is no key, or `id` is none that MCP allows: 1 to 512 visible ASCII characters.
@@ -173,7 +179,7 @@ impl SessionKeys {
         Ok(format!("{}.{}", URL_SAFE_NO_PAD.encode(id), URL_SAFE_NO_PAD.encode(seal)))
     }
 
-    /// The MCP server's session id in a sealed one.
+    /// The MCP server's id in a sealed one.
     ///
     /// # Errors
     /// It is not of this form, or not sealed for this binding.
@@ -275,7 +281,7 @@ mod tests {
     const ID: &str = "1868a90c-70b0-4f30-9a0b-2e2a8c2f1f4e";
 
     fn keys(texts: &[&str]) -> SessionKeys {
-        SessionKeys(texts.iter().map(|text| key(Some((*text).to_owned())).unwrap()).collect())
+        SessionKeys::of(texts)
     }
 
     const NEW: &str = "a key that is new and long enough";

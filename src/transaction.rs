@@ -20,6 +20,7 @@ use crate::mcp::{HeaderError, Id, MirroredHeaders};
 use crate::policy::Permit;
 use crate::request::{Headers, Verb};
 use crate::response::{BodyFilter, Reader};
+use crate::task::Tasks;
 use crate::token::{Caller, Callers};
 use crate::upstream::Edits;
 
@@ -87,7 +88,7 @@ pub enum Event<'a> {
 #[derive(Debug)]
 #[must_use]
 pub enum Step {
-    /// Make these changes to the headers and let the stream go on.
+    /// Make these changes and let the stream go on.
     Continue(Edits),
     /// Hold the stream.
     Pause,
@@ -131,12 +132,13 @@ struct Question {
     verb: Verb,
     /// An error in them waits for the body, which has the id that the answer repeats.
     mirrored: Result<MirroredHeaders, HeaderError>,
-    stripped: Vec<String>,
-    /// The MCP server's id of the session, once it is known to be the caller's.
-    session: Option<String>,
+    /// With the MCP server's id of the session, which is known to be the caller's.
+    edits: Edits,
+    is_in_session: bool,
     origin: Option<String>,
-    /// Whether it asks for a list.
-    asks_for_list: bool,
+    /// Whether the answer is due to hold a list, or to name a task.
+    is_filtered: bool,
+    tasks: Tasks,
     /// Whether the host has shown any of the body.
     body_seen: bool,
 }

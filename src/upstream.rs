@@ -6,13 +6,15 @@ use crate::exchange::Delegated;
 use crate::policy::Permit;
 use crate::request::Headers;
 
-/// Changes to the headers of a request or a response, in order.
+/// Changes to a request or a response, in order.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Edits {
     /// Names to remove, every value of them.
     pub remove: Vec<String>,
     /// Names and values to set in place of what was there.
     pub set: Vec<(&'static str, String)>,
+    /// The request's body in place of the one that is held, and no longer than that.
+    pub body: Option<Vec<u8>>,
 }
 
 /// The credential under which a request goes up.
@@ -97,7 +99,7 @@ impl StrippedHeaders {
 /// request.
 ///
 /// `edits` is what was found due when the request came in: [`StrippedHeaders::found`], and the MCP
-/// server's session id in place of the client's.
+/// server's ids of session and tasks in place of the client's.
 #[must_use]
 pub fn forward(permit: Permit, credential: &Credential, mut edits: Edits) -> Edits {
     drop(permit);

@@ -35,8 +35,8 @@ pub struct Pushed {
     pub enforcement: Enforcement,
     /// Where and how a caller's token is exchanged for a delegation token (RFC 8693).
     pub exchange: Exchange,
-    /// How session ids are bound to their callers. Without it no session passes, in either
-    /// direction.
+    /// How the ids of sessions and tasks are bound to their callers. Without it none passes, in
+    /// either direction.
     pub sessions: Option<Sessions>,
     /// Origins of browser clients that may call, besides the resource's own (scheme, host, port).
     #[serde(default)]
@@ -142,7 +142,8 @@ pub struct Exchange {
     pub token_types: Vec<String>,
 }
 
-/// How session ids are bound to their callers: the client holds the MCP server's id, sealed by a key.
+/// How the ids of sessions and tasks are bound to their callers: the client holds the MCP server's id,
+/// sealed by a key.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]

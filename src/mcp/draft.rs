@@ -2,6 +2,7 @@
 
 use super::message::Id;
 use super::method::Method;
+use super::task::Task;
 use crate::json::{JsonError, Observer, Token, fold};
 
 /// The longest string that is kept, in bytes: a URI's limit.
@@ -44,11 +45,18 @@ impl<T> From<Option<T>> for Member<T> {
 pub(super) const BATCH_MESSAGES: usize = 50;
 
 /// What a body holds, as it is walked: one message, or those of a batch.
-#[derive(Debug, Default)]
-pub(super) struct Drafts {
+#[derive(Debug)]
+pub(super) struct Drafts<'a> {
+    body: &'a [u8],
     pub(super) is_batch: bool,
     /// No more than one over the limit.
     pub(super) messages: Vec<Draft>,
+}
+
+impl<'a> Drafts<'a> {
+    pub(super) fn of(body: &'a [u8]) -> Self {
+        Self { body, is_batch: false, messages: Vec::new() }
+    }
 }
 
 /// A message's members, each read but none yet judged against the others.
@@ -65,7 +73,13 @@ pub(super) struct Draft {
     pub(super) params: Member<()>,
     pub(super) name: Member<Box<str>>,
     pub(super) uri: Member<Box<str>>,
-    pub(super) task_id: Member<Box<str>>,
+    pub(super) task_id: Member<Task>,
+    /// What the client says of the task that it wants (2025-11-25).
+    pub(super) asks_for_task: bool,
+    /// Whether the client knows the tasks extension (2026-07-28).
+    pub(super) knows_tasks: bool,
+    pub(super) related_task: Member<()>,
+    pub(super) related_task_id: Member<Task>,
     pub(super) cursor: Member<()>,
     pub(super) arguments: Member<()>,
     pub(super) meta: Member<()>,
@@ -82,7 +96,7 @@ pub(super) struct Draft {
     pub(super) resource_subscriptions: Member<()>,
     pub(super) subscribed_uris: Vec<Member<Box<str>>>,
     pub(super) task_ids: Member<()>,
-    pub(super) subscribed_tasks: Vec<Member<Box<str>>>,
+    pub(super) subscribed_tasks: Vec<Member<Task>>,
 }
 
 /// Which members the result of a response has: those by which the results of a server's requests
@@ -117,11 +131,16 @@ pub(super) enum Place {
     Name,
     Uri,
     TaskId,
+    AskedTask,
     Cursor,
     Arguments,
     Meta,
     ProtocolVersion,
     ClientCapabilities,
+    Extensions,
+    TasksExtension,
+    RelatedTask,
+    RelatedTaskId,
     OfferedVersion,
     Reference,
     ReferenceType,
@@ -158,7 +177,7 @@ const PARAMS: Significant = &[
     ("ref", Place::Reference),
     ("taskId", Place::TaskId),
     ("notifications", Place::Notifications),
-    ("task", Place::Elsewhere),
+    ("task", Place::AskedTask),
     ("inputResponses", Place::Elsewhere),
     ("requestState", Place::Elsewhere),
     ("protocolVersion", Place::OfferedVersion),
@@ -175,7 +194,14 @@ const RESULT: Significant = &[
 const META: Significant = &[
     ("io.modelcontextprotocol/protocolVersion", Place::ProtocolVersion),
     ("io.modelcontextprotocol/clientCapabilities", Place::ClientCapabilities),
+    ("io.modelcontextprotocol/related-task", Place::RelatedTask),
 ];
+
+const CAPABILITIES: Significant = &[("extensions", Place::Extensions)];
+
+const EXTENSIONS: Significant = &[("io.modelcontextprotocol/tasks", Place::TasksExtension)];
+
+const RELATED_TASK: Significant = &[("taskId", Place::RelatedTaskId)];
 
 const REFERENCE: Significant =
     &[("type", Place::ReferenceType), ("name", Place::ReferenceName), ("uri", Place::ReferenceUri)];
@@ -183,7 +209,7 @@ const REFERENCE: Significant =
 const NOTIFICATIONS: Significant =
     &[("resourceSubscriptions", Place::ResourceSubscriptions), ("taskIds", Place::TaskIds)];
 
-impl Observer for Drafts {
+impl Observer for Drafts<'_> {
     type Place = Place;
 
     fn member(&mut self, place: Place, name: &str) -> Result<Place, JsonError> {
@@ -192,6 +218,9 @@ impl Observer for Drafts {
             Place::Params => PARAMS,
             Place::Result => RESULT,
             Place::Meta => META,
+            Place::ClientCapabilities => CAPABILITIES,
+            Place::Extensions => EXTENSIONS,
+            Place::RelatedTask => RELATED_TASK,
             Place::Reference => REFERENCE,
             Place::Notifications => NOTIFICATIONS,
             _ => return Ok(Place::Elsewhere),
@@ -228,7 +257,7 @@ impl Observer for Drafts {
             }
             _ => {
                 if let Some(message) = self.messages.last_mut() {
-                    message.value(place, token);
+                    message.value(place, token, self.body);
                 }
             }
         }
@@ -236,7 +265,7 @@ impl Observer for Drafts {
 }
 
 impl Draft {
-    fn value(&mut self, place: Place, token: Token<'_>) {
+    fn value(&mut self, place: Place, token: Token<'_>, body: &[u8]) {
         match place {
             Place::JsonRpc => self.jsonrpc = must(matches!(token, Token::String("2.0"))),
             Place::Id => self.id = Id::from_token(token).into(),
@@ -256,7 +285,8 @@ impl Draft {
             Place::Params => self.params = object(token),
             Place::Name => self.name = text(token),
             Place::Uri => self.uri = text(token),
-            Place::TaskId => self.task_id = text(token),
+            Place::TaskId => self.task_id = Task::from_token(token, body).into(),
+            Place::AskedTask => self.asks_for_task = true,
             Place::Cursor => {
                 let clean = |cursor: &str| !cursor.chars().any(char::is_control);
                 self.cursor = must(matches!(token, Token::String(cursor) if clean(cursor)));
@@ -268,6 +298,9 @@ impl Draft {
             Place::Meta => self.meta = object(token),
             Place::ProtocolVersion => self.protocol_version = text(token),
             Place::ClientCapabilities => self.client_capabilities = object(token),
+            Place::TasksExtension => self.knows_tasks = true,
+            Place::RelatedTask => self.related_task = object(token),
+            Place::RelatedTaskId => self.related_task_id = Task::from_token(token, body).into(),
             Place::OfferedVersion => self.offered_version = text(token),
             Place::Reference => self.reference = object(token),
             Place::ReferenceType => self.reference_type = text(token),
@@ -277,8 +310,10 @@ impl Draft {
             Place::ResourceSubscriptions => self.resource_subscriptions = array(token),
             Place::SubscribedUri => self.subscribed_uris.push(text(token)),
             Place::TaskIds => self.task_ids = array(token),
-            Place::SubscribedTask => self.subscribed_tasks.push(text(token)),
-            Place::Body | Place::Message | Place::Elsewhere => {}
+            Place::SubscribedTask => {
+                self.subscribed_tasks.push(Task::from_token(token, body).into());
+            }
+            Place::Body | Place::Message | Place::Extensions | Place::Elsewhere => {}
         }
     }
 }
@@ -304,12 +339,16 @@ fn array(token: Token<'_>) -> Member<()> {
     must(matches!(token, Token::Array))
 }
 
-/// A string of bounded length without control characters.
 fn text(token: Token<'_>) -> Member<Box<str>> {
+    bounded(token).map(Box::from).into()
+}
+
+/// A string of bounded length without control characters.
+pub(super) fn bounded(token: Token<'_>) -> Option<&str> {
     match token {
         Token::String(text) if text.len() <= TEXT_BYTES && !text.chars().any(char::is_control) => {
-            Member::Present(text.into())
+            Some(text)
         }
-        _ => Member::Wrong,
+        _ => None,
     }
 }

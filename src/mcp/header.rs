@@ -6,7 +6,7 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Method, Object, Operation, Revision, UnsupportedRevision};
+use super::{Method, Object, Operation, Revision, Task, UnsupportedRevision};
 use crate::request::Headers;
 
 /// What a request's headers say of its body.
@@ -133,10 +133,20 @@ fn mirrored_name(operation: &Operation) -> Option<&str> {
                 Object::Tool(name)
                 | Object::Prompt(name)
                 | Object::Resource(name)
-                | Object::Task(name),
+                | Object::Task(Task { id: name, .. }),
             ),
         ) => Some(name),
         _ => None,
+    }
+}
+
+/// What `Mcp-Name` says of a name of visible ASCII: itself, unless it looks like an encoded one.
+#[must_use]
+pub fn encode(name: &str) -> String {
+    if name.starts_with("=?") {
+        format!("=?base64?{}?=", STANDARD.encode(name))
+    } else {
+        name.to_owned()
     }
 }
 

@@ -11,12 +11,13 @@ use super::error::BodyError;
 use super::method::Method;
 use super::response::Response;
 use super::revision::Revision;
+use super::task::Task;
 use crate::json::{JsonError, Limits, Token, walk};
 
 /// The greatest integer that every parser reads exactly (RFC 7493 section 2.2).
 const SAFE_INTEGER: i64 = 9_007_199_254_740_991;
 
-/// The longest request id and task id, in bytes.
+/// The longest request id, in bytes.
 const ID_BYTES: usize = 256;
 
 /// The longest tool or prompt name, in bytes.
@@ -27,6 +28,7 @@ const HTTP_WITH_SSE: &str = "2024-11-05";
 
 const VERSION_MEMBER: &str = "params._meta.io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES_MEMBER: &str = "params._meta.io.modelcontextprotocol/clientCapabilities";
+const RELATED_TASK_MEMBER: &str = "params._meta.io.modelcontextprotocol/related-task";
 
 /// What a body holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +50,22 @@ pub struct Operation {
     pub object: Option<Object>,
     /// `params.arguments`, once somebody read them with [`read_arguments`]: few rules need them.
     pub arguments: Map<String, Value>,
+    /// The task that the message says it belongs to: a server may deliver the answer there.
+    pub related_task: Option<Task>,
+    /// Whether the client takes a task in place of the tool's result.
+    pub takes_task: bool,
+}
+
+impl Operation {
+    /// Every task that the message names, its object first.
+    pub fn tasks_mut(&mut self) -> impl Iterator<Item = &mut Task> {
+        let named = match &mut self.object {
+            Some(Object::Task(task)) => std::slice::from_mut(task),
+            Some(Object::Subscription { tasks, .. }) => tasks,
+            _ => &mut [],
+        };
+        named.iter_mut().chain(&mut self.related_task)
+    }
 }
 
 /// A request's id. Serialises to the JSON value that it was.
@@ -85,7 +103,7 @@ impl Serialize for Id {
 }
 
 /// What an operation acts on. Names are `[A-Za-z0-9_.-]{1,128}`; URIs are ASCII without control
-/// characters and at most 2 KiB; task ids are at most 256 bytes without control characters.
+/// characters and at most 2 KiB.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Object {
     /// The tool of this name.
@@ -97,13 +115,13 @@ pub enum Object {
     /// The resource template with this URI template, one of whose arguments is to be completed.
     ResourceTemplate(Box<str>),
     /// The task with this id.
-    Task(Box<str>),
+    Task(Task),
     /// The resources and tasks whose changes the client wants to hear of; both may be empty.
     Subscription {
         /// The URIs of the resources.
         resources: Box<[Box<str>]>,
-        /// The ids of the tasks.
-        tasks: Box<[Box<str>]>,
+        /// The tasks.
+        tasks: Box<[Task]>,
     },
 }
 
@@ -122,7 +140,7 @@ pub fn parse(body: &[u8], revision: Revision, limits: &Limits) -> Result<Body, B
     if body.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
         return Err(BodyError::NotAnObject);
     }
-    let drafts = walk(body, limits, Drafts::default(), Place::Body)?;
+    let drafts = walk(body, limits, Drafts::of(body), Place::Body)?;
     if drafts.is_batch {
         return batch(drafts.messages, revision).map(Body::Batch);
     }
@@ -133,7 +151,7 @@ pub fn parse(body: &[u8], revision: Revision, limits: &Limits) -> Result<Body, B
 /// The id of the request in a body that is refused before it is judged.
 #[must_use]
 pub fn read_id(body: &[u8], limits: &Limits) -> Option<Id> {
-    let drafts = walk(body, limits, Drafts::default(), Place::Body).ok()?;
+    let drafts = walk(body, limits, Drafts::of(body), Place::Body).ok()?;
     let message = drafts.messages.into_iter().next().filter(|_| !drafts.is_batch)?;
     message.id.present()
 }
@@ -194,6 +212,10 @@ fn batch(drafts: Vec<Draft>, revision: Revision) -> Result<Vec<Operation>, BodyE
     let operations: Vec<_> = judged.collect::<Result<_, _>>().map_err(BodyError::in_batch)?;
     if operations.iter().any(|operation| operation.method == Method::Initialize) {
         return Err(BodyError::Batch("a batch cannot contain `initialize`"));
+    }
+    // Which of its answers would make the task, or belong to it, is not told apart.
+    if operations.iter().any(|one| one.takes_task || one.related_task.is_some()) {
+        return Err(BodyError::Batch("a batch cannot ask for tasks or name them"));
     }
     let mut ids = HashSet::new();
     if !operations.iter().filter_map(|operation| operation.id.as_ref()).all(|id| ids.insert(id)) {
@@ -271,8 +293,12 @@ fn judge(mut draft: Draft, revision: Revision) -> Result<Operation, BodyError> {
     {
         return Err(BodyError::UnsupportedRevision { id, cause });
     }
+    let related_task = std::mem::take(&mut draft.related_task_id).present();
+    let takes_task = method == Method::ToolsCall && (draft.asks_for_task || draft.knows_tasks);
     match object(method, draft) {
-        Ok(object) => Ok(Operation { id, method, object, arguments: Map::new() }),
+        Ok(object) => {
+            Ok(Operation { id, method, object, arguments: Map::new(), related_task, takes_task })
+        }
         Err(Fault::Member(member)) => Err(BodyError::InvalidParams { id, member }),
         Err(Fault::Name) => Err(BodyError::InvalidName { id }),
     }
@@ -280,6 +306,10 @@ fn judge(mut draft: Draft, revision: Revision) -> Result<Operation, BodyError> {
 
 /// The member that is wrong whatever the method.
 fn wrong_params(draft: &Draft) -> Option<&'static str> {
+    let names_task = matches!(draft.related_task_id, Member::Present(_));
+    if !draft.related_task.is_absent() && (draft.related_task.is_wrong() || !names_task) {
+        return Some(RELATED_TASK_MEMBER);
+    }
     [
         (&draft.params, "params"),
         (&draft.arguments, "params.arguments"),
@@ -307,7 +337,7 @@ fn object(method: Method, draft: Draft) -> Result<Option<Object>, Fault> {
         Method::CompletionComplete => reference(draft)?,
         Method::SubscriptionsListen => subscription(draft)?,
         Method::TasksGet | Method::TasksResult | Method::TasksUpdate | Method::TasksCancel => {
-            Object::Task(task_id(draft.task_id, "params.taskId")?)
+            Object::Task(draft.task_id.present().ok_or(Fault::Member("params.taskId"))?)
         }
         _ => return Ok(None),
     }))
@@ -341,7 +371,8 @@ fn subscription(draft: Draft) -> Result<Object, Fault> {
         return Err(Fault::Member(TASKS));
     }
     let uris = draft.subscribed_uris.into_iter().map(|member| uri(member, RESOURCES));
-    let tasks = draft.subscribed_tasks.into_iter().map(|member| task_id(member, TASKS));
+    let tasks = draft.subscribed_tasks.into_iter();
+    let tasks = tasks.map(|member| member.present().ok_or(Fault::Member(TASKS)));
     Ok(Object::Subscription {
         resources: uris.collect::<Result<_, _>>()?,
         tasks: tasks.collect::<Result<_, _>>()?,
@@ -365,9 +396,4 @@ pub fn is_name(text: &str) -> bool {
 fn uri(member: Member<Box<str>>, place: &'static str) -> Result<Box<str>, Fault> {
     let uri = member.present().filter(|uri| !uri.is_empty() && uri.is_ascii());
     uri.ok_or(Fault::Member(place))
-}
-
-fn task_id(member: Member<Box<str>>, place: &'static str) -> Result<Box<str>, Fault> {
-    let id = member.present().filter(|id| (1..=ID_BYTES).contains(&id.len()));
-    id.ok_or(Fault::Member(place))
 }

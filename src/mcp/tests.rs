@@ -100,8 +100,54 @@ fn a_tool_call_is_read() {
             method: Method::ToolsCall,
             object: Some(Object::Tool("greet".into())),
             arguments: serde_json::Map::new(),
+            related_task: None,
+            takes_task: false,
         })
     );
+}
+
+#[test]
+fn a_call_says_whether_it_takes_a_task() {
+    let declared = |extensions: &str| {
+        format!(
+            r#"{{"name":"greet","_meta":{{"io.modelcontextprotocol/protocolVersion":"2025-11-25",
+            "io.modelcontextprotocol/clientCapabilities":{{"extensions":{extensions}}}}}}}"#
+        )
+    };
+    for (params, takes_task) in [
+        (r#"{"name":"greet"}"#.to_owned(), false),
+        (r#"{"name":"greet","task":{"ttl":1}}"#.into(), true),
+        (r#"{"name":"greet","arguments":{"task":{}}}"#.into(), false),
+        (declared(r#"{"io.modelcontextprotocol/tasks":{}}"#), true),
+        (declared(r#"{"io.modelcontextprotocol/ui":{}}"#), false),
+        (declared("{}"), false),
+    ] {
+        assert_eq!(read(call(&params)).unwrap().takes_task, takes_task, "{params}");
+    }
+}
+
+#[test]
+fn s05_the_task_that_a_message_belongs_to_is_read() {
+    let meta = |related: &str| {
+        format!(
+            r#"{{"name":"greet","_meta":{{"io.modelcontextprotocol/related-task":{related}}}}}"#
+        )
+    };
+    let body = call(&meta(r#"{"taskId":"k-1"}"#));
+    let task = read(&body).unwrap().related_task.unwrap();
+    assert_eq!((&*task.id, &body[task.place.unwrap()]), ("k-1", "k-1"));
+    let escaped = read(call(&meta(r#"{"taskId":"\u006b-1"}"#))).unwrap().related_task.unwrap();
+    assert_eq!((&*escaped.id, escaped.place), ("k-1", None));
+    for related in ["{}", "null", "[]", r#""k-1""#, r#"{"taskId":1}"#, r#"{"taskId":""}"#] {
+        refused("S05", call(&meta(related)), 400, -32602);
+    }
+    for related in [r#"{"taskid":"k"}"#, r#"{"task_id":"k"}"#, r#"{"taskId":"k","TaskId":"k"}"#] {
+        not_json("S05", call(&meta(related)), JsonError::NameVariant);
+    }
+    for params in [meta(r#"{"taskId":"k"}"#), r#"{"name":"greet","task":{}}"#.into()] {
+        let batch = format!("[{}]", call(&params));
+        refused_in(Revision::March2025, "S05", batch, 400, -32600);
+    }
 }
 
 #[test]
@@ -118,10 +164,12 @@ fn every_method_is_read_with_its_object() {
     let prompt = Object::Prompt("p".into());
     let resource = Object::Resource("file:///a".into());
     let template = Object::ResourceTemplate("file:///{a}".into());
-    let task = Object::Task("k-1".into());
+    // Where it stands in the body differs.
+    let named = || Task { id: "k-1".into(), place: None, tool: None };
+    let task = Object::Task(named());
     let listened = Object::Subscription {
         resources: ["file:///a".into(), "file:///b".into()].into(),
-        tasks: ["k-1".into()].into(),
+        tasks: [named()].into(),
     };
     let all = Object::Subscription { resources: [].into(), tasks: [].into() };
     let complete = Method::CompletionComplete;
@@ -148,7 +196,12 @@ fn every_method_is_read_with_its_object() {
     ] {
         let name = method.as_str();
         let (revision, body) = request_in(method, params);
-        let operation = read_in(revision, body).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        let mut operation =
+            read_in(revision, body.clone()).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        for task in operation.tasks_mut() {
+            let place = task.place.take().unwrap();
+            assert_eq!(&body[place], "k-1", "{name}");
+        }
         assert_eq!(operation.object.as_ref(), Some(object), "{name}");
         // ... and nothing less will do.
         for params in ["{}", r#"{"name":1,"uri":[],"taskId":{}}"#] {

@@ -95,8 +95,8 @@ impl Authentication {
 pub struct Asked<'a> {
     /// Who.
     pub caller: &'a Caller,
-    /// The arguments; empty if there are none, or if no rule reads them.
-    pub arguments: &'a Map<String, Value>,
+    /// The arguments, if they are to be judged; empty if there are none, or if no rule reads them.
+    pub arguments: Option<&'a Map<String, Value>>,
     /// When.
     pub now: Now,
 }
@@ -134,10 +134,11 @@ impl Test {
             Self::Authentication(authentication) => authentication.holds(caller, now),
             Self::Claim(place, condition) => condition.holds(place.of(claims), claims),
             Self::Time(window) => window.contains(now),
-            Self::Argument(place, condition) => condition.holds(place.of(arguments), claims),
-            Self::OnlyArguments(known) => {
-                arguments.keys().all(|name| known.contains(name.as_str()))
+            Self::Argument(place, condition) => {
+                arguments.is_none_or(|arguments| condition.holds(place.of(arguments), claims))
             }
+            Self::OnlyArguments(known) => arguments
+                .is_none_or(|arguments| arguments.keys().all(|name| known.contains(name.as_str()))),
         }
     }
 

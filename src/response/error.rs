@@ -3,8 +3,9 @@
 use std::fmt;
 
 use crate::json::JsonError;
+use crate::task::TaskError;
 
-/// Why an answer that may hold a list cannot be filtered.
+/// Why an answer that may hold a list or a task cannot be filtered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResponseError {
@@ -20,6 +21,8 @@ pub enum ResponseError {
     NotAList,
     /// An element of a list does not say which object it stands for.
     Nameless,
+    /// A task's id cannot be exchanged for the client's.
+    Task(TaskError),
     /// A single value or event is over the limit.
     TooLarge,
     /// It ends too early.
@@ -37,6 +40,7 @@ impl ResponseError {
             Self::NotAMessage => "not_a_message",
             Self::NotAList => "not_a_list",
             Self::Nameless => "nameless_element",
+            Self::Task(error) => error.reason(),
             Self::TooLarge => "value_too_large",
             Self::Truncated => "truncated",
         }
@@ -52,6 +56,7 @@ impl fmt::Display for ResponseError {
             Self::NotAMessage => f.write_str("the JSON is no JSON-RPC message"),
             Self::NotAList => f.write_str("a list of the result is no array"),
             Self::Nameless => f.write_str("an element of a list does not name its object"),
+            Self::Task(_) => f.write_str("a task's id cannot be bound to the caller"),
             Self::TooLarge => f.write_str("a value or event is too large"),
             Self::Truncated => f.write_str("the answer ends too early"),
         }
@@ -63,5 +68,11 @@ impl std::error::Error for ResponseError {}
 impl From<JsonError> for ResponseError {
     fn from(error: JsonError) -> Self {
         Self::Json(error)
+    }
+}
+
+impl From<TaskError> for ResponseError {
+    fn from(error: TaskError) -> Self {
+        Self::Task(error)
     }
 }

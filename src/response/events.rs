@@ -9,8 +9,9 @@ use std::borrow::Cow;
 use memchr::{memchr2, memchr2_iter, memchr3};
 
 use super::ResponseError;
-use super::lists::{ListFilter, Shows};
+use super::lists::{ListFilter, View};
 use crate::mcp::List;
+use crate::task::TaskError;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -52,7 +53,7 @@ impl EventFilter {
     pub fn chunk(
         &mut self,
         chunk: &[u8],
-        shows: &Shows,
+        view: View,
         out: &mut Vec<u8>,
     ) -> Result<(), ResponseError> {
         let mut rest = chunk;
@@ -69,7 +70,7 @@ impl EventFilter {
                 [_, after @ ..] => (b'\n', after),
                 [] => break,
             };
-            self.end_line(terminator, shows, out)?;
+            self.end_line(terminator, view, out)?;
             rest = after;
             if terminator == b'\r' {
                 if let Some((b'\n', after)) = rest.split_first() {
@@ -104,7 +105,7 @@ impl EventFilter {
     fn end_line(
         &mut self,
         terminator: u8,
-        shows: &Shows,
+        view: View,
         out: &mut Vec<u8>,
     ) -> Result<(), ResponseError> {
         if std::mem::take(&mut self.at_start) && self.held.starts_with(BYTE_ORDER_MARK) {
@@ -114,7 +115,7 @@ impl EventFilter {
         let ends_event = line.is_empty();
         self.has_data |= data(line).is_some();
         if ends_event && self.has_data {
-            dispatch(&self.held, self.longest, shows, out)?;
+            dispatch(&self.held, self.longest, view, out)?;
         }
         if self.has_data && !ends_event {
             self.held.push(terminator);
@@ -135,32 +136,44 @@ impl EventFilter {
 fn dispatch(
     event: &[u8],
     longest: usize,
-    shows: &Shows,
+    view: View,
     out: &mut Vec<u8>,
 ) -> Result<(), ResponseError> {
-    if !may_hold_list(event) {
+    if !is_of_interest(event) {
         out.extend_from_slice(event);
         return Ok(());
     }
     let text = text(event);
-    let mut filtered = Vec::with_capacity(text.len());
-    let mut filter = ListFilter::new(longest);
-    filter.chunk(&text, shows, &mut filtered)?;
-    filter.finish()?;
-    if filtered == *text {
-        out.extend_from_slice(event);
-        return Ok(());
-    }
-    for line in filtered.split(|byte| *byte == b'\n') {
-        out.extend_from_slice(b"data: ");
-        out.extend_from_slice(line);
-        out.push(b'\n');
+    match filter(&text, longest, view) {
+        Ok(filtered) if filtered == *text => {
+            out.extend_from_slice(event);
+            return Ok(());
+        }
+        Ok(filtered) => {
+            for line in filtered.split(|byte| *byte == b'\n') {
+                out.extend_from_slice(b"data: ");
+                out.extend_from_slice(line);
+                out.push(b'\n');
+            }
+        }
+        // A server may tell of any task in any stream. Here its tool is not known, so this event is
+        // none: one without data.
+        Err(ResponseError::Task(TaskError::Unasked)) => {}
+        Err(error) => return Err(error),
     }
     for line in lines(event).filter(|line| data(line).is_none()) {
         out.extend_from_slice(line);
         out.push(b'\n');
     }
     Ok(())
+}
+
+fn filter(text: &[u8], longest: usize, view: View) -> Result<Vec<u8>, ResponseError> {
+    let mut filtered = Vec::with_capacity(text.len());
+    let mut filter = ListFilter::new(longest);
+    filter.chunk(text, view, &mut filtered)?;
+    filter.finish()?;
+    Ok(filtered)
 }
 
 /// The text that an event carries: the values of its `data` lines.
@@ -196,9 +209,9 @@ fn data(line: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Whether an event's text could, to any reader, have a member that is a list: a quick look at what
-/// is mostly other things.
-fn may_hold_list(event: &[u8]) -> bool {
+/// Whether an event's text could, to any reader, have a member that is a list or a task's id: a quick
+/// look at what is mostly other things.
+fn is_of_interest(event: &[u8]) -> bool {
     let mut rest = event;
     while let Some(at) = memchr3(b'"', b'\\', 0xc5, rest) {
         let (_, found) = rest.split_at_checked(at).unwrap_or((&[], rest));
@@ -211,6 +224,7 @@ fn may_hold_list(event: &[u8]) -> bool {
             // An escaped letter, or the long s, which some readers fold.
             [b'\\', b'u', ..] | [0xc5, 0xbf, ..] => return true,
             [b'"', ..] if List::ALL.iter().any(|list| is_name(list.member())) => return true,
+            [b'"', ..] if ["taskId", "taskIds"].into_iter().any(is_name) => return true,
             [_, after @ ..] => rest = after,
             [] => return false,
         }

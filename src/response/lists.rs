@@ -1,23 +1,32 @@
-//! A JSON-RPC response, without the elements of its lists that a caller may not see.
+//! A JSON-RPC message, without the elements of its lists that a caller may not see, and with the
+//! caller's ids of the tasks that it names.
 //!
 //! It works on a stream: chunks go in, chunks come out. Between containers that can hold a list
 //! (batch, message, `result`, the list itself) it follows the grammar byte by byte. Every other
-//! value is a *token*: held until it is complete, read strictly, then passed as it is or left out.
+//! value is a *token*: held until it is complete, read, then passed as it is or left out.
 //! So memory is bounded by the largest token, and no byte passes that was not understood.
 
 use std::collections::BTreeSet;
 
 use memchr::memchr2;
 
-use super::ResponseError;
-use crate::json::{self, JsonError, Limits, Observer, Token, fold, walk};
+use super::element::read_element;
+use super::{ResponseError, tasks};
+use crate::json::{self, JsonError, Limits, fold};
 use crate::mcp::List;
+use crate::task::TaskError;
 
-/// Says whether a list shows the object whose key is given.
-pub type Shows<'a> = dyn Fn(List, &str) -> bool + 'a;
+/// What the caller may see.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// Says whether a list shows the object whose key is given.
+    pub shows: &'a dyn Fn(List, &str) -> bool,
+    /// Gives the caller's id for the MCP server's of a task.
+    pub seal: &'a dyn Fn(&str) -> Result<String, TaskError>,
+}
 
 /// Bounds on one token. Its bytes are bounded too, so these are wide: schemas are large.
-const LIMITS: Limits = Limits { depth: 64, members: 100_000, values: 1_000_000 };
+pub(super) const LIMITS: Limits = Limits { depth: 64, members: 100_000, values: 1_000_000 };
 
 /// The longest name that a member of a message or result may have, in bytes, escapes included.
 const NAME_BYTES: usize = 256;
@@ -25,7 +34,7 @@ const NAME_BYTES: usize = 256;
 /// How many members a message or result may have.
 const MEMBERS: usize = 1_000;
 
-/// Filters the lists of one JSON text.
+/// Filters the lists of one JSON text, and seals the ids of tasks.
 #[derive(Debug)]
 pub struct ListFilter {
     /// The longest token, in bytes.
@@ -72,6 +81,8 @@ enum Place {
     Result,
     List(List),
     Element(List),
+    /// What can name a task.
+    Named(tasks::Place),
     /// Who may share a cached result (MCP 2026-07-28, caching).
     CacheScope,
     Other,
@@ -98,7 +109,7 @@ impl ListFilter {
     pub fn chunk(
         &mut self,
         chunk: &[u8],
-        shows: &Shows,
+        view: View,
         out: &mut Vec<u8>,
     ) -> Result<(), ResponseError> {
         let mut rest = chunk;
@@ -124,11 +135,11 @@ impl ListFilter {
             }
             self.scan = None;
             if self.token.is_empty() {
-                self.end_token(piece, shows, out)?;
+                self.end_token(piece, view, out)?;
             } else {
                 let mut token = std::mem::take(&mut self.token);
                 token.extend_from_slice(piece);
-                self.end_token(&token, shows, out)?;
+                self.end_token(&token, view, out)?;
             }
         }
         Ok(())
@@ -161,7 +172,7 @@ impl ListFilter {
             (Place::Root | Place::Message | Place::Result, _) => Err(ResponseError::NotAMessage),
             (Place::List(_), _) => Err(ResponseError::NotAList),
             (_, b']' | b'}' | b',') => Err(JsonError::Syntax.into()),
-            (Place::Element(_) | Place::CacheScope | Place::Other, _) => Ok(true),
+            (Place::Element(_) | Place::Named(_) | Place::CacheScope | Place::Other, _) => Ok(true),
         }
     }
 
@@ -227,7 +238,7 @@ impl ListFilter {
     fn end_token(
         &mut self,
         token: &[u8],
-        shows: &Shows,
+        view: View,
         out: &mut Vec<u8>,
     ) -> Result<(), ResponseError> {
         match self.expect {
@@ -237,15 +248,19 @@ impl ListFilter {
                 return Ok(());
             }
             Expect::Value(Place::Element(list)) | Expect::ValueOrEnd(Place::Element(list)) => {
-                let key = key(token, list)?;
-                self.pass_element(token, shows(list, &key), out);
+                let element = read_element(token, list)?;
+                let is_shown = element.is_sound && (view.shows)(list, &element.key);
+                self.pass_element(token, is_shown, out);
             }
+            Expect::Value(Place::Named(place)) => tasks::seal(token, place, view, out)?,
             Expect::Value(Place::CacheScope) if is_public(token)? => {
                 // What is shown to one caller is not for others.
                 out.extend_from_slice(b"\"private\"");
             }
             _ => {
-                json::check(token, &LIMITS)?;
+                // It can name nothing that matters here, so it may be ambiguous: a tool's result,
+                // say.
+                json::check_syntax(token)?;
                 out.extend_from_slice(token);
             }
         }
@@ -289,18 +304,25 @@ impl ListFilter {
     }
 }
 
-const MESSAGE: [(&str, Place); 1] = [("result", Place::Result)];
+const MESSAGE: [(&str, Place); 2] =
+    [("result", Place::Result), ("params", Place::Named(tasks::Place::Params))];
 
-const RESULT: [(&str, Place); 5] = [
+const RESULT: [(&str, Place); 8] = [
     ("tools", Place::List(List::Tools)),
     ("prompts", Place::List(List::Prompts)),
     ("resources", Place::List(List::Resources)),
     ("resourceTemplates", Place::List(List::ResourceTemplates)),
     ("cacheScope", Place::CacheScope),
+    ("taskId", Place::Named(tasks::Place::Id)),
+    ("task", Place::Named(tasks::Place::Task)),
+    ("_meta", Place::Named(tasks::Place::Meta)),
 ];
 
 /// Refuses a name that some reader takes for a known one, or for more than a name.
-fn check_name<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Result<(), JsonError> {
+pub(super) fn check_name<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Result<(), JsonError> {
     let is_variant =
         |known: &str| *known != *name && known.chars().map(fold).eq(name.chars().map(fold));
     if name.chars().any(char::is_control) {
@@ -317,48 +339,6 @@ fn check_name<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Resul
 fn is_public(token: &[u8]) -> Result<bool, JsonError> {
     json::check(token, &LIMITS)?;
     Ok(serde_json::from_slice::<String>(token).is_ok_and(|scope| scope == "public"))
-}
-
-/// The key of a list's element.
-fn key(element: &[u8], list: List) -> Result<Box<str>, ResponseError> {
-    let reader =
-        walk(element, &LIMITS, KeyReader { name: list.key(), key: None }, Within::Element)?;
-    reader.key.ok_or(ResponseError::Nameless)
-}
-
-/// Finds the key in an element.
-struct KeyReader {
-    name: &'static str,
-    key: Option<Box<str>>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Within {
-    Element,
-    Key,
-    Other,
-}
-
-impl Observer for KeyReader {
-    type Place = Within;
-
-    fn member(&mut self, place: Within, name: &str) -> Result<Within, JsonError> {
-        if place != Within::Element {
-            return Ok(Within::Other);
-        }
-        check_name(name, [self.name])?;
-        Ok(if name == self.name { Within::Key } else { Within::Other })
-    }
-
-    fn element(&mut self, _: Within) -> Within {
-        Within::Other
-    }
-
-    fn value(&mut self, place: Within, token: Token<'_>) {
-        if let (Within::Key, Token::String(key)) = (place, token) {
-            self.key = Some(key.into());
-        }
-    }
 }
 
 /// Finds the end of a value. It need not be right about what is no JSON: every token is read again.

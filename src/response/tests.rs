@@ -5,26 +5,32 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::json::JsonError;
 use crate::mcp::List;
+use crate::task::TaskError;
 
-/// Shows everything whose key does not contain `hidden`.
-fn shows(_: List, key: &str) -> bool {
-    !key.contains("hidden")
-}
+/// Shows everything whose key does not contain `hidden`, and knows tasks whose id begins with `t`.
+const VIEW: View = View {
+    shows: &|_, key| !key.contains("hidden"),
+    seal: &|id| match id {
+        _ if id.starts_with('t') => Ok(format!("sealed-{id}")),
+        _ if id.starts_with('m') => Err(TaskError::Malformed),
+        _ => Err(TaskError::Unasked),
+    },
+};
 
 fn message() -> BodyFilter {
-    BodyFilter::Message(ListFilter::new(LONGEST_VALUE))
+    BodyFilter::Message(ListFilter::new(LONGEST))
 }
 
 fn events() -> BodyFilter {
-    BodyFilter::Events(EventFilter::new(LONGEST_EVENT))
+    BodyFilter::Events(EventFilter::new(LONGEST))
 }
 
 fn run(filter: fn() -> BodyFilter, chunks: &[&[u8]]) -> Result<String, ResponseError> {
     let (mut filter, mut out) = (filter(), Vec::new());
     for chunk in chunks {
-        out.extend(filter.chunk(chunk, false, &shows)?);
+        out.extend(filter.chunk(chunk, false, VIEW)?);
     }
-    out.extend(filter.chunk(b"", true, &shows)?);
+    out.extend(filter.chunk(b"", true, VIEW)?);
     Ok(String::from_utf8(out).unwrap())
 }
 
@@ -119,7 +125,8 @@ fn every_subset_of_a_list_is_well_formed() {
             .map(|(_, name)| name)
             .collect();
         let shows = |_: List, key: &str| expected.contains(&key.to_owned());
-        let out = message().chunk(input.as_bytes(), true, &shows).unwrap();
+        let view = View { shows: &shows, ..VIEW };
+        let out = message().chunk(input.as_bytes(), true, view).unwrap();
         let out: serde_json::Value = serde_json::from_slice(&out).unwrap();
         let tools = out["result"]["tools"].as_array().unwrap();
         let names_shown: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
@@ -303,7 +310,7 @@ fn p13_the_shape_decides_and_not_the_id() {
 fn comments_pass_at_once_and_data_waits_for_its_event() {
     let mut filter = events();
     let mut pass = |chunk: &str| {
-        String::from_utf8(filter.chunk(chunk.as_bytes(), false, &shows).unwrap()).unwrap()
+        String::from_utf8(filter.chunk(chunk.as_bytes(), false, VIEW).unwrap()).unwrap()
     };
     assert_eq!(pass(": ping\n"), ": ping\n");
     assert_eq!(pass("id: 4\n"), "id: 4\n");
@@ -325,7 +332,7 @@ fn what_is_held_is_bounded() {
         for size in [1, 7, body.len()] {
             let mut filter = ListFilter::new(longest);
             let failed = body.as_bytes().chunks(size).any(|chunk| {
-                let outcome = filter.chunk(chunk, &shows, &mut Vec::new());
+                let outcome = filter.chunk(chunk, VIEW, &mut Vec::new());
                 assert!(matches!(outcome, Ok(()) | Err(ResponseError::TooLarge)), "{outcome:?}");
                 outcome.is_err()
             });
@@ -336,14 +343,14 @@ fn what_is_held_is_bounded() {
         for size in [1, 7, stream.len()] {
             let mut filter = EventFilter::new(longest);
             let chunks = &mut stream.as_bytes().chunks(size);
-            assert!(chunks.any(|chunk| filter.chunk(chunk, &shows, &mut Vec::new()).is_err()));
+            assert!(chunks.any(|chunk| filter.chunk(chunk, VIEW, &mut Vec::new()).is_err()));
         }
     }
     let long = "data: 1\n\n".repeat(longest);
-    assert!(EventFilter::new(longest).chunk(long.as_bytes(), &shows, &mut Vec::new()).is_ok());
+    assert!(EventFilter::new(longest).chunk(long.as_bytes(), VIEW, &mut Vec::new()).is_ok());
     let element = r#"{"name":"a"}"#;
     let long = result(&format!("\"tools\":[{}]", [element].repeat(longest).join(",")));
-    assert!(ListFilter::new(longest).chunk(long.as_bytes(), &shows, &mut Vec::new()).is_ok());
+    assert!(ListFilter::new(longest).chunk(long.as_bytes(), VIEW, &mut Vec::new()).is_ok());
 }
 
 fn headers(of: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
@@ -396,5 +403,138 @@ fn p04_what_is_encoded_cannot_be_filtered() {
         }
         let other = [("content-type", "application/json"), ("content-encoding", coding)];
         assert_eq!(kind(&other, false), "pass", "a call's answer is none of the filter's business");
+    }
+}
+
+/// Messages that name a task by this id, in each place where one can.
+fn messages_that_name(id: &str) -> Vec<String> {
+    let related = format!(
+        r#""_meta" : {{"a":"t1","io.modelcontextprotocol/related-task":{{"taskId":"{id}"}}}}"#
+    );
+    let detailed = format!(
+        r#" "taskId" : "{id}" , "status":"completed","result":{{"taskId":"t1","content":["t1"]}}"#
+    );
+    let with_params = |method: &str, params: &str| {
+        format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{{{params}}}}}"#)
+    };
+    vec![
+        result(&format!(r#""task": {{"ttl":1, "taskId":"{id}" ,"a":["t1"]}}"#)),
+        result(&format!(r#""resultType":"task",{detailed}"#)),
+        result(&format!(r#""structuredContent":{{"taskId":"t1"}},{related}"#)),
+        with_params("notifications/tasks/status", &detailed),
+        with_params("notifications/tasks", &detailed),
+        with_params("elicitation/create", &format!(r#""message":"t1",{related}"#)),
+        with_params(
+            "notifications/subscriptions/acknowledged",
+            &format!(r#""notifications":{{"taskIds":["{id}" , "{id}"],"a":"t1"}}"#),
+        ),
+    ]
+}
+
+#[test]
+fn s05_the_ids_of_tasks_are_exchanged_and_no_other_byte() {
+    for (server, client) in messages_that_name("t1").iter().zip(messages_that_name("sealed-t1")) {
+        assert_eq!(json(server).as_deref(), Ok(&*client));
+        let event = |message: &str| format!("id: 1\ndata: {message}\n\n");
+        assert_eq!(sse(&event(server)), Ok(event(&client)));
+    }
+}
+
+#[test]
+fn s05_an_event_about_a_task_of_no_known_tool_is_none() {
+    for message in messages_that_name("unknown") {
+        assert_eq!(json(&message), Err(ResponseError::Task(TaskError::Unasked)));
+        let stream = format!("id: 1\ndata: {message}\nretry: 5\n\nid: 2\ndata: {{}}\n\n");
+        assert_eq!(sse(&stream).unwrap(), "id: 1\nretry: 5\n\nid: 2\ndata: {}\n\n");
+    }
+}
+
+#[test]
+fn s05_the_id_of_a_task_that_cannot_be_read_or_sealed_fails() {
+    let malformed = ResponseError::Task(TaskError::Malformed);
+    let variant = ResponseError::Json(JsonError::NameVariant);
+    for (members, expected) in [
+        (r#""taskId":"m1""#, malformed),
+        (r#""taskId":7"#, malformed),
+        (r#""taskId":null"#, malformed),
+        (r#""taskId":"t\u0031""#, malformed),
+        (r#""task":{"taskId":"t1","taskid":"t2"}"#, variant),
+        (r#""TaskId":"t1""#, variant),
+        (
+            r#""task":{"taskId":"t1","taskId":"t2"}"#,
+            ResponseError::Json(JsonError::DuplicateMember),
+        ),
+    ] {
+        assert_eq!(json(&result(members)), Err(expected), "{members}");
+        assert_eq!(sse(&format!("data: {}\n\n", result(members))), Err(expected), "{members}");
+    }
+}
+
+#[test]
+fn a_tools_result_passes_though_it_is_ambiguous_or_large() {
+    let content = format!(r#""content":[{{"a":1,"A":2,"a":"\ud800"}},"{}"]"#, "x".repeat(2 << 20));
+    let whole = result(&content);
+    assert_eq!(run(message, &[whole.as_bytes()]).as_deref(), Ok(&*whole));
+    let with_id = |id: &str| result(&format!(r#"{content},"taskId":"{id}""#));
+    let out = run(message, &[with_id("t1").as_bytes()]);
+    assert_eq!(out, Ok(with_id("sealed-t1")));
+}
+
+#[test]
+fn h07_a_tool_that_asks_for_a_harmful_header_is_left_out() {
+    let list = |schema: &str| {
+        let tools = format!(r#"{{"name":"a"}},{{"inputSchema":{schema},"name":"b"}}"#);
+        json(&result(&format!(r#""tools":[{tools}]"#))).unwrap()
+    };
+    let property = |annotation: &str| {
+        format!(r#"{{"properties":{{"p":{{"type":"string","x-mcp-header":{annotation}}}}}}}"#)
+    };
+    for name in [
+        "Authorization",
+        "authorization",
+        "Cookie",
+        "HOST",
+        "Mcp-Name",
+        "Mcp-Session-Id",
+        "Content-Length",
+        "Content-Type",
+        "Transfer-Encoding",
+        "Connection",
+        "X-Forwarded-For",
+        "x-envoy-original-path",
+        "Proxy-Authorization",
+        "Origin",
+        "",
+        " ",
+        "a b",
+        "a:b",
+        r"X\r\nY",
+        r"X\u0000",
+        "x\u{e9}",
+        "a,b",
+    ] {
+        let schema = property(&format!("\"{name}\""));
+        let nested = format!(r#"{{"properties":{{"o":{schema}}}}}"#);
+        let choice = format!(r#"{{"allOf":[{{"items":{schema}}}]}}"#);
+        let definition = format!(r##"{{"$defs":{{"d":{schema}}},"$ref":"#/$defs/d"}}"##);
+        for schema in [schema, nested, choice, definition] {
+            assert!(!list(&schema).contains(r#""b""#), "H07: {schema}");
+        }
+    }
+    for annotation in ["null", "7", r#"["Region"]"#, "{}"] {
+        assert!(!list(&property(annotation)).contains(r#""b""#), "H07: {annotation}");
+    }
+    let two = |one: &str, other: &str| {
+        let annotated = |name| format!(r#"{{"x-mcp-header":"{name}"}}"#);
+        format!(r#"{{"properties":{{"p":{},"q":{}}}}}"#, annotated(one), annotated(other))
+    };
+    assert!(!list(&two("Region", "rEGION")).contains(r#""b""#), "H07: a name twice");
+    for schema in [
+        property(r#""Region""#),
+        two("Region", "Tenant"),
+        r#"{"properties":{"x-mcp-header":{"type":"string"}}}"#.into(),
+        r#"{"properties":{"p":{"default":{"x-mcp-header":"Host"}}}}"#.into(),
+    ] {
+        assert!(list(&schema).contains(r#""b""#), "H07: {schema}");
     }
 }

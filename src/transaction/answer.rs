@@ -6,7 +6,8 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::mcp::List;
 use crate::request::Headers;
-use crate::response::{self, Head, Reader};
+use crate::response::{self, Head, Reader, View};
+use crate::task::Owner;
 
 impl Transaction {
     pub(super) fn on_response(
@@ -54,7 +55,9 @@ impl Transaction {
         let shows = |list: List, key: &str| {
             endpoint.policy.shows(&reader.caller, &list.object(key.into()), now)
         };
-        match filter.chunk(chunk, end_of_stream, &shows) {
+        let owner = Owner::new(&config.sessions, &reader.caller, &endpoint.path);
+        let seal = |id: &str| reader.tasks.seal(owner, id);
+        match filter.chunk(chunk, end_of_stream, View { shows: &shows, seal: &seal }) {
             Ok(passed) => {
                 *is_held = false;
                 self.state = State::Filtering(filtering);

@@ -12,7 +12,6 @@ use crate::exchange::{Answer, Delegated};
 use crate::mcp::Id;
 use crate::policy::Permit;
 use crate::response::Reader;
-use crate::session;
 use crate::upstream::{self, Credential, Edits};
 
 impl Transaction {
@@ -24,10 +23,8 @@ impl Transaction {
         engine: &mut Engine,
         now: Now,
     ) -> Step {
-        let Question { caller, endpoint, stripped, session, origin, asks_for_list, .. } = question;
-        let set = session.map(|id| (session::HEADER, id)).into_iter().collect();
-        let edits = Edits { remove: stripped, set };
-        let reader = Reader { caller, endpoint, asks_for_list, origin };
+        let Question { caller, endpoint, edits, origin, is_filtered, tasks, .. } = question;
+        let reader = Reader { caller, endpoint, is_filtered, tasks, origin };
         let Some(target) = permit.target().map(Rc::clone) else {
             return self.forward(permit, &Credential::WithoutToken, edits, reader);
         };

@@ -8,10 +8,11 @@ use crate::answer::{About, Refusal, metadata, preflight};
 use crate::clock::Now;
 use crate::config::{Config, Endpoint};
 use crate::json::Limits;
-use crate::mcp::{self, Body, BodyError, Id, List, MirroredHeaders, Operation};
+use crate::mcp::{self, Body, BodyError, Id, List, MirroredHeaders, Object, Operation};
 use crate::policy::{Denial, Permit};
 use crate::request::{self, Headers, Intake, RequestError, Verb};
-use crate::session::{Binding, SessionError};
+use crate::session::{self, Binding, Purpose, SessionError};
+use crate::task::{Claim, Owner, Tasks, splice};
 use crate::token::Caller;
 use crate::upstream::Edits;
 
@@ -108,7 +109,7 @@ impl Transaction {
             return Step::Pause;
         };
         let mut id = None;
-        let decision = self.judge(endpoint, &mut question, body, &mut id, now);
+        let decision = self.judge(config, endpoint, &mut question, body, &mut id, now);
         about.id = id.as_ref();
         match decision {
             Err(refusal) => self.refuse(config, &refusal, about, question.origin.as_deref()),
@@ -122,6 +123,7 @@ impl Transaction {
     /// Reads the body and asks the policy. `id` becomes the request's, as soon as it is known.
     fn judge(
         &mut self,
+        config: &Config,
         endpoint: &Endpoint,
         question: &mut Question,
         body: &[u8],
@@ -138,23 +140,33 @@ impl Transaction {
             Refusal::Header(error.clone())
         })?;
         let revision = mirrored.revision();
-        let is_in_session = question.session.is_some() && !revision.is_stateless();
+        let is_in_session = question.is_in_session && !revision.is_stateless();
         let mut parsed = mcp::parse(body, revision, &limits);
         if let Ok(parsed) = &mut parsed {
             let wanted = |operation: &Operation| policy.reads_arguments(operation);
             mcp::read_arguments(body, parsed, wanted).map_err(|_| Refusal::Failed)?;
         }
         match parsed {
-            Ok(Body::One(operation)) => {
+            Ok(Body::One(mut operation)) => {
                 self.record.operation(&operation);
                 id.clone_from(&operation.id);
                 mirrored.check(&operation).map_err(Refusal::Header)?;
-                question.asks_for_list = List::of(operation.method).is_some();
+                let owner = Owner::new(&config.sessions, caller, &endpoint.path);
+                let claims = owner.claim(&mut operation).map_err(Refusal::Task)?;
+                if !claims.is_empty() {
+                    self.record.operation(&operation);
+                    let is_mirrored = revision.is_stateless();
+                    name_tasks(&mut question.edits, body, &operation, &claims, is_mirrored);
+                }
+                question.is_filtered = List::of(operation.method).is_some()
+                    || operation.takes_task
+                    || !claims.is_empty();
+                question.tasks = Tasks::of(&operation, claims);
                 policy.decide(caller, &operation, now).map_err(Refusal::Denied)
             }
             Ok(Body::Batch(operations)) => {
                 self.record.batch(&operations);
-                question.asks_for_list =
+                question.is_filtered =
                     operations.iter().any(|operation| List::of(operation.method).is_some());
                 policy.decide_batch(caller, &operations, now).map_err(Refusal::Denied)
             }
@@ -195,6 +207,22 @@ impl Transaction {
     }
 }
 
+/// Names tasks by the MCP server's ids in place of the client's.
+fn name_tasks(
+    edits: &mut Edits,
+    body: &[u8],
+    operation: &Operation,
+    claims: &[Claim],
+    is_mirrored: bool,
+) {
+    let body = splice(body, claims);
+    edits.set.push(("content-length", body.len().to_string()));
+    edits.body = Some(body);
+    if let (true, Some(Object::Task(_)), [task, ..]) = (is_mirrored, &operation.object, claims) {
+        edits.set.push(("mcp-name", mcp::encode_name(&task.id)));
+    }
+}
+
 fn question(
     config: &Config,
     endpoint: &Endpoint,
@@ -212,7 +240,7 @@ fn question(
     if let (Verb::OpenStream | Verb::EndSession, Err(error)) = (verb, &mirrored) {
         return Err(Refusal::Header(error.clone()));
     }
-    let binding = Binding::session(&caller, &endpoint.path);
+    let binding = Binding::new(Purpose::Session, &caller, &endpoint.path);
     let session = config.sessions.of_request(binding, headers).map_err(Refusal::Session)?;
     if verb == Verb::OpenStream && session.is_none() && request::resumes(headers) {
         return Err(Refusal::Session(SessionError::Missing));
@@ -220,15 +248,18 @@ fn question(
     let mut stripped = config.strip_request_headers.found(headers);
     stripped.extend(mirrored.iter().flat_map(MirroredHeaders::meaningless));
     let index = config.endpoints.iter().position(|known| std::ptr::eq(known, endpoint));
+    let is_in_session = session.is_some();
+    let set = session.map(|id| (session::HEADER, id)).into_iter().collect();
     Ok(Question {
         endpoint: index.ok_or(Refusal::Failed)?,
         caller,
         verb,
         mirrored,
-        stripped,
-        session,
+        edits: Edits { remove: stripped, set, body: None },
+        is_in_session,
         origin: None,
-        asks_for_list: false,
+        is_filtered: false,
+        tasks: Tasks::default(),
         body_seen: false,
     })
 }

@@ -23,3 +23,4 @@ mod policies;
 mod sessions;
 mod stage;
 mod states;
+mod tasks;

@@ -104,6 +104,28 @@ fn the_arguments_of_each_message_of_a_batch_are_judged() {
 }
 
 #[test]
+fn a_prompt_is_judged_by_its_arguments_and_completed_without() {
+    let mut configuration = configuration();
+    configuration["policies"]["ledger"]["prompts"]["brief"] = json!({
+        "require": {"arguments": {"style": {"equals": "short"}}}, "delegation": {"scope": "ledger:Act"},
+    });
+    let mut stage = Stage::with(configuration);
+    let mut ask = |method: &str, params: Value| {
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        outcome(stage.send(&token(json!({})), &message.to_string()).1)
+    };
+    let denied = "Access denied: the argument `style` of brief must be \"short\".";
+    let prompt = |style: &str| json!({"name": "brief", "arguments": {"style": style}});
+    assert_eq!(ask("prompts/get", prompt("short")), "ledger:Act");
+    assert_eq!(ask("prompts/get", prompt("long")), denied);
+    let completion = json!({
+        "ref": {"type": "ref/prompt", "name": "brief"}, "argument": {"name": "style", "value": "s"},
+        "arguments": {"style": "short"},
+    });
+    assert_eq!(ask("completion/complete", completion), denied);
+}
+
+#[test]
 fn s07_a_claim_binds_an_argument() {
     let mut stage = stage(json!({
         "require": {"arguments": {"basket": {"in_claim": "baskets"}}},
@@ -212,7 +234,7 @@ fn clients_claims_and_times_are_judged() {
     let nobody = json!({"client_id": null, "realm_access": good["realm_access"]});
     let step = stage.send(&token(nobody), &act(json!({}))).1;
     assert_eq!(outcome(step), "Access denied: act is not open to this client.");
-    stage.pass(Duration::from_secs(3600));
+    stage.pass(Duration::from_hours(1));
     let later = token(merge(good, json!({"exp": NOW + 7200, "iat": NOW + 3600})));
     let step = stage.send(&later, &act(json!({}))).1;
     assert_eq!(outcome(step), "Access denied: act is not open at this time.");

@@ -142,27 +142,6 @@ fn s04_a_session_is_no_proof_of_who_asks() {
 }
 
 #[test]
-fn s05_s06_tasks_are_nobodys() {
-    let mut stage = Stage::with(sessions());
-    let sarah = token(json!({}));
-    for (method, params) in [
-        ("tasks/get", json!({"taskId": "t"})),
-        ("tasks/result", json!({"taskId": "t"})),
-        ("tasks/cancel", json!({"taskId": "t"})),
-        ("tasks/list", json!({})),
-    ] {
-        let message = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
-        let (mut stream, _) = stage.post(&sarah, &[("mcp-protocol-version", "2025-11-25")]);
-        let step = stream.body(&mut stage, message.to_string().as_bytes());
-        refused(&mut stage, (stream, step), 200, "no_rule");
-    }
-    for method in ["tasks/get", "tasks/update", "tasks/cancel"] {
-        let outcome = stage.ask_stateless(&sarah, method, json!({"taskId": "t"}), &[]);
-        refused(&mut stage, outcome, 200, "no_rule");
-    }
-}
-
-#[test]
 fn keys_rotate_without_ending_a_session() {
     let with = |keys: Value| {
         let mut configuration = sessions();

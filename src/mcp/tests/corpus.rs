@@ -32,7 +32,7 @@ fn every_single_byte_change_is_refused_or_read_as_written() {
                     }
                     Some(Object::Prompt(name)) => assert_eq!(params["ref"]["name"], **name),
                     Some(Object::Resource(uri)) => assert_eq!(params["uri"], **uri),
-                    Some(Object::Task(id)) => assert_eq!(params["taskId"], **id),
+                    Some(Object::Task(task)) => assert_eq!(params["taskId"], *task.id),
                     _ => {}
                 }
             }

@@ -1,0 +1,265 @@
+//! Tasks bound to their caller and their tool, without state: what the client holds is the MCP
+//! server's task id and the name of the tool whose call made the task, sealed like a session's id.
+//!
+//! So who names a task is known to be its caller, and what is done with it is judged by the rule of
+//! its tool (MCP 2025-11-25, tasks, security: bind tasks to the authorization context; 2026-07-28,
+//! tasks extension). Ids stand in bodies: there, and in `Mcp-Name`, they are exchanged both ways, and
+//! no other byte.
+
+use std::ops::Range;
+
+use crate::mcp::{Object, Operation};
+use crate::session::{Binding, Purpose, SessionError, SessionKeys};
+use crate::token::Caller;
+
+/// Between the tool's name, which has none, and the task's id.
+const SEPARATOR: char = ':';
+
+/// Why a task id is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskError {
+    /// There is no key to seal with.
+    NotConfigured,
+    /// Not a sealed id, or from upstream: not one that can be sealed.
+    Malformed,
+    /// Not sealed for this caller at this endpoint by a key that is known.
+    Foreign,
+    /// From upstream: a task that the request has nothing to do with.
+    Unasked,
+}
+
+impl TaskError {
+    /// One word for the audit record.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::NotConfigured => SessionError::NotConfigured.reason(),
+            Self::Malformed => "malformed_task",
+            Self::Foreign => "foreign_task",
+            Self::Unasked => "unasked_task",
+        }
+    }
+}
+
+impl From<SessionError> for TaskError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::NotConfigured => Self::NotConfigured,
+            SessionError::Foreign => Self::Foreign,
+            SessionError::Malformed | SessionError::Missing => Self::Malformed,
+        }
+    }
+}
+
+/// Whose tasks they are: a caller's at an endpoint.
+#[derive(Debug, Clone, Copy)]
+pub struct Owner<'a> {
+    keys: &'a SessionKeys,
+    binding: Binding<'a>,
+}
+
+impl<'a> Owner<'a> {
+    /// The caller at the endpoint with this path.
+    #[must_use]
+    pub fn new(keys: &'a SessionKeys, caller: &'a Caller, endpoint: &'a str) -> Self {
+        Self { keys, binding: Binding::new(Purpose::Task, caller, endpoint) }
+    }
+
+    /// The id that the client may hold for the MCP server's `id` of a task that `tool` made.
+    ///
+    /// # Errors
+    /// There is no key, or `id` is not of visible ASCII without `"` and `\`, or too long. So what is
+    /// sealed is written in JSON as it is, and is shorter there than its sealed form: Envoy's buffer
+    /// for a body that is held does not grow.
+    pub fn seal(&self, tool: &str, id: &str) -> Result<String, TaskError> {
+        if id.is_empty() || id.contains(['"', '\\']) {
+            return Err(TaskError::Malformed);
+        }
+        Ok(self.keys.seal(self.binding, &format!("{tool}{SEPARATOR}{id}"))?)
+    }
+
+    /// The tool and the MCP server's id in a sealed id.
+    ///
+    /// # Errors
+    /// It is not of this form, or not sealed for this owner.
+    pub fn unseal(&self, sealed: &str) -> Result<(Box<str>, Box<str>), TaskError> {
+        let unsealed = self.keys.unseal(self.binding, sealed)?;
+        let (tool, id) = unsealed.split_once(SEPARATOR).ok_or(TaskError::Malformed)?;
+        Ok((tool.into(), id.into()))
+    }
+
+    /// Claims the tasks that an operation names: each gets its tool. Gives them as they are known on
+    /// both sides.
+    ///
+    /// # Errors
+    /// One of them is not this owner's.
+    pub fn claim(&self, operation: &mut Operation) -> Result<Vec<Claim>, TaskError> {
+        let claims = operation.tasks_mut().map(|task| {
+            let (tool, id) = self.unseal(&task.id)?;
+            let place = task.place.clone().ok_or(TaskError::Malformed)?;
+            task.tool = Some(tool);
+            Ok(Claim { id, sealed: task.id.clone(), place })
+        });
+        claims.collect()
+    }
+}
+
+/// A task that a request names and that is the caller's.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The MCP server's id.
+    pub id: Box<str>,
+    /// The client's.
+    pub sealed: Box<str>,
+    /// Where in the request's body it stands.
+    pub place: Range<usize>,
+}
+
+/// The body for the MCP server: with its ids in place of the client's.
+#[must_use]
+pub fn splice(body: &[u8], claims: &[Claim]) -> Vec<u8> {
+    let mut claims: Vec<_> = claims.iter().collect();
+    claims.sort_unstable_by_key(|claim| claim.place.start);
+    let pieces = claims.iter().map(|claim| (claim.place.clone(), &*claim.id));
+    let mut spliced = Vec::with_capacity(body.len());
+    replace(body, pieces, &mut spliced);
+    spliced
+}
+
+/// Appends `text` to `out` with other strings in some places, which are in order.
+pub(crate) fn replace<'a>(
+    text: &[u8],
+    places: impl Iterator<Item = (Range<usize>, &'a str)>,
+    out: &mut Vec<u8>,
+) {
+    let mut rest = 0;
+    for (place, string) in places {
+        out.extend_from_slice(text.get(rest..place.start).unwrap_or_default());
+        out.extend_from_slice(string.as_bytes());
+        rest = place.end;
+    }
+    out.extend_from_slice(text.get(rest..).unwrap_or_default());
+}
+
+/// The tasks that an answer may name.
+#[derive(Debug, Default)]
+pub struct Tasks {
+    /// Those that the request names.
+    pub named: Vec<Claim>,
+    /// And those that the call of this tool makes.
+    pub made_by: Option<Box<str>>,
+}
+
+impl Tasks {
+    /// Those of the answer to an operation.
+    #[must_use]
+    pub fn of(operation: &Operation, named: Vec<Claim>) -> Self {
+        let made_by = match &operation.object {
+            Some(Object::Tool(tool)) => Some(tool.clone()),
+            _ => None,
+        };
+        Self { named, made_by }
+    }
+
+    /// The client's id for the MCP server's.
+    ///
+    /// # Errors
+    /// It is none of these, or cannot be sealed.
+    pub fn seal(&self, owner: Owner, id: &str) -> Result<String, TaskError> {
+        if let Some(claim) = self.named.iter().find(|claim| *claim.id == *id) {
+            return Ok(claim.sealed.to_string());
+        }
+        let tool = self.made_by.as_ref().ok_or(TaskError::Unasked)?;
+        owner.seal(tool, id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::mcp::{Id, Method, Task};
+
+    const SARAH: Binding = Binding {
+        purpose: Purpose::Task,
+        issuer: "https://login.example",
+        subject: "sarah",
+        client: "cli",
+        endpoint: "/mcp",
+    };
+
+    fn keys() -> SessionKeys {
+        SessionKeys::of(&["a key that is long enough to seal"])
+    }
+
+    #[test]
+    fn what_is_sealed_names_its_tool_and_its_id() {
+        let keys = keys();
+        let owner = Owner { keys: &keys, binding: SARAH };
+        for (tool, id) in [("report", "k-1"), ("a.b-c_d", "k:1:2"), ("t", &"x".repeat(400))] {
+            let sealed = owner.seal(tool, id).unwrap();
+            assert!(sealed.len() > id.len(), "Envoy's buffer does not grow");
+            assert_eq!(owner.unseal(&sealed), Ok((tool.into(), id.into())));
+        }
+    }
+
+    #[test]
+    fn s05_nobody_elses_nowhere_else_and_no_session() {
+        let keys = keys();
+        let sealed = Owner { keys: &keys, binding: SARAH }.seal("report", "k-1").unwrap();
+        for binding in [
+            Binding { purpose: Purpose::Session, ..SARAH },
+            Binding { issuer: "https://other.example", ..SARAH },
+            Binding { subject: "john", ..SARAH },
+            Binding { client: "web", ..SARAH },
+            Binding { endpoint: "/mcp2", ..SARAH },
+        ] {
+            let owner = Owner { keys: &keys, binding };
+            assert_eq!(owner.unseal(&sealed), Err(TaskError::Foreign), "{binding:?}");
+        }
+    }
+
+    #[test]
+    fn what_json_would_escape_is_not_sealed() {
+        let keys = keys();
+        let owner = Owner { keys: &keys, binding: SARAH };
+        for id in ["", "a\"b", "a\\b", "a b", "a\nb", "\u{e9}", &"x".repeat(512)] {
+            assert_eq!(owner.seal("report", id), Err(TaskError::Malformed), "{id:?}");
+        }
+        let none = SessionKeys::default();
+        let owner = Owner { keys: &none, binding: SARAH };
+        assert_eq!(owner.seal("report", "k-1"), Err(TaskError::NotConfigured));
+    }
+
+    #[test]
+    fn the_ids_are_replaced_where_they_stand_and_nowhere_else() {
+        let keys = keys();
+        let owner = Owner { keys: &keys, binding: SARAH };
+        let (one, two) = (owner.seal("a", "1").unwrap(), owner.seal("b", "2").unwrap());
+        let body = format!("{two} \"{one}\" {one} \"{two}\"");
+        let at = |id: &str, from: usize| {
+            let start = body[from..].find(id).unwrap() + from;
+            Some(start..start + id.len())
+        };
+        let task = |id: &str, place| Task { id: id.into(), place, tool: None };
+        let mut operation = Operation {
+            id: Some(Id::Number(1)),
+            method: Method::SubscriptionsListen,
+            object: Some(Object::Subscription {
+                resources: [].into(),
+                tasks: [task(&two, at(&two, two.len())), task(&one, at(&one, 0))].into(),
+            }),
+            arguments: serde_json::Map::new(),
+            related_task: None,
+            takes_task: false,
+        };
+        let claims = owner.claim(&mut operation).unwrap();
+        let spliced = String::from_utf8(splice(body.as_bytes(), &claims)).unwrap();
+        assert_eq!(spliced, format!("{two} \"1\" {one} \"2\""));
+        let tools: BTreeSet<_> = operation.tasks_mut().map(|task| task.tool.clone()).collect();
+        assert_eq!(tools, [Some("a".into()), Some("b".into())].into());
+        operation.tasks_mut().for_each(|task| task.place = None);
+        assert_eq!(owner.claim(&mut operation), Err(TaskError::Malformed), "with escapes");
+    }
+}
