@@ -48,6 +48,8 @@ pub enum Refusal {
     Exchange(ExchangeError),
     /// The MCP server does not accept the delegation token.
     DelegationRejected,
+    /// The MCP server's answer has a status that would lead the client elsewhere.
+    UnexpectedStatus,
     /// The MCP server opens a session that cannot be bound to the caller.
     SessionNotBound(SessionError),
     /// The MCP server's answer could hold a list, and cannot be filtered.
@@ -77,6 +79,7 @@ impl Refusal {
             Self::Denied(Denial { rule: None, .. }) => "no_rule",
             Self::Exchange(error) => error.reason(),
             Self::DelegationRejected => "delegation_rejected",
+            Self::UnexpectedStatus => "unexpected_status",
             Self::Unfilterable(_) => "unfilterable_response",
             Self::Undecided(_) => "undecided",
             Self::Failed => "failed",
@@ -188,6 +191,11 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
         Refusal::DelegationRejected => {
             error(502, INTERNAL_ERROR, "The MCP server does not accept the delegation token.")
         }
+        Refusal::UnexpectedStatus => error(
+            502,
+            INTERNAL_ERROR,
+            "The MCP server's answer has a status that is not passed on.",
+        ),
         Refusal::SessionNotBound(_) => {
             error(502, INTERNAL_ERROR, "The MCP server opens a session that cannot be bound.")
         }

@@ -14,7 +14,7 @@ mod tests;
 use std::rc::Rc;
 
 use crate::answer::cors;
-use crate::mcp::{check_content_encoding, check_content_type};
+use crate::mcp::{check_content_encoding, check_content_type, check_media_type};
 use crate::request::Headers;
 use crate::session::{self, Binding, SessionError, SessionKeys};
 use crate::token::Caller;
@@ -32,6 +32,8 @@ pub struct Reader {
     pub endpoint: usize,
     /// Whether a list was asked for.
     pub asks_for_list: bool,
+    /// Whether a stream was to be opened. Some clients read events from whatever answers that.
+    pub opens_stream: bool,
     /// The allowed origin of the page that asks, if any.
     pub origin: Option<String>,
 }
@@ -48,12 +50,17 @@ pub enum Head {
     /// The server does not accept the delegation token. Its 401 would send the client to sign in
     /// again, which cannot help.
     DelegationRejected,
+    /// The status would lead the client, with its token, elsewhere: to another URL, to another
+    /// protocol or to an earlier answer.
+    UnexpectedStatus,
     /// The server names a session that cannot be bound to the caller.
     SessionNotBound(SessionError),
 }
 
-/// Headers by which a server would speak to the client past this filter.
-const STRIPPED: [&str; 3] = ["www-authenticate", "set-cookie", "proxy-authenticate"];
+/// Headers by which a server would speak to the client past this filter, or lead it past this
+/// gateway.
+const STRIPPED: [&str; 6] =
+    ["www-authenticate", "set-cookie", "proxy-authenticate", "location", "refresh", "alt-svc"];
 
 /// Headers that describe the very bytes of a body.
 const OF_THE_BODY: [&str; 7] = [
@@ -76,15 +83,20 @@ pub fn head(
     sessions: &SessionKeys,
     has_body: bool,
 ) -> Head {
-    if status(headers) == Some(401) {
-        return Head::DelegationRejected;
+    let status = status(headers);
+    match status {
+        Some(401) => return Head::DelegationRejected,
+        Some(..=199 | 300..=399) => return Head::UnexpectedStatus,
+        _ => {}
     }
     let binding = Binding::session(&reader.caller, endpoint);
     let session = match sessions.of_response(binding, headers) {
         Ok(session) => session,
         Err(error) => return Head::SessionNotBound(error),
     };
-    let filter = if has_body { body_filter(headers, reader.asks_for_list) } else { Ok(None) };
+    let opens_stream = reader.opens_stream && status.is_some_and(|status| status < 300);
+    let may_hold_list = reader.asks_for_list || opens_stream;
+    let filter = if has_body { body_filter(headers, may_hold_list) } else { Ok(None) };
     let edits = |names: &[&str]| {
         let present = |name: &&&str| headers.all(name).next().is_some();
         let session = session.map(|sealed| (session::HEADER, sealed));
@@ -102,16 +114,17 @@ pub fn head(
 }
 
 /// The filter for a body of the media type that the headers name, if it could hold a list: any
-/// event stream, since a stream can replay another request's response, and the answer to a request
-/// for a list.
-fn body_filter(headers: Headers, asks_for_list: bool) -> Result<Option<BodyFilter>, ResponseError> {
+/// event stream, since a stream can replay another request's response, and what `may_hold_list` as
+/// the answer to its request.
+fn body_filter(headers: Headers, may_hold_list: bool) -> Result<Option<BodyFilter>, ResponseError> {
     let values = |name| headers.all(name).collect::<Vec<_>>();
     let types = values("content-type");
     // Some clients look for this text anywhere in the header.
     let names_event_stream = types.iter().any(|value| {
-        value.to_ascii_lowercase().windows(EVENT_STREAM.len()).any(|part| part == EVENT_STREAM)
+        let event_stream = EVENT_STREAM.as_bytes();
+        value.to_ascii_lowercase().windows(event_stream.len()).any(|part| part == event_stream)
     });
-    if !asks_for_list && !names_event_stream {
+    if !may_hold_list && !names_event_stream {
         return Ok(None);
     }
     check_content_encoding(&values("content-encoding"))
@@ -119,30 +132,22 @@ fn body_filter(headers: Headers, asks_for_list: bool) -> Result<Option<BodyFilte
     if types.is_empty() {
         Ok(Some(BodyFilter::Empty))
     } else if names_event_stream {
-        match types.as_slice() {
-            [value] if essence(value).eq_ignore_ascii_case(EVENT_STREAM) => {
-                Ok(Some(BodyFilter::Events(EventFilter::new(LONGEST_EVENT))))
-            }
-            _ => Err(ResponseError::MediaType),
-        }
+        // Some clients decode what they read by the charset that is named.
+        check_media_type(&types, EVENT_STREAM).map_err(|_| ResponseError::MediaType)?;
+        Ok(Some(BodyFilter::Events(EventFilter::new(LONGEST_EVENT))))
     } else {
         check_content_type(&types).map_err(|_| ResponseError::MediaType)?;
         Ok(Some(BodyFilter::Message(ListFilter::new(LONGEST_VALUE))))
     }
 }
 
-const EVENT_STREAM: &[u8] = b"text/event-stream";
+const EVENT_STREAM: &str = "text/event-stream";
 
 /// The longest value of a message that is held, in bytes: an element of a list, say.
 const LONGEST_VALUE: usize = 1 << 20;
 
 /// The longest event, in bytes.
 const LONGEST_EVENT: usize = 8 << 20;
-
-/// A media type without its parameters (RFC 9110 section 8.3.1).
-fn essence(value: &[u8]) -> &[u8] {
-    value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
-}
 
 /// What a body that could hold a list must pass.
 #[derive(Debug)]

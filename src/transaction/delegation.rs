@@ -11,6 +11,7 @@ use crate::exchange::reply::ExchangeError;
 use crate::exchange::{Answer, Delegated};
 use crate::mcp::Id;
 use crate::policy::Permit;
+use crate::request::Verb;
 use crate::response::Reader;
 use crate::session;
 use crate::upstream::{self, Credential, Edits};
@@ -24,10 +25,11 @@ impl Transaction {
         engine: &mut Engine,
         now: Now,
     ) -> Step {
+        let opens_stream = question.verb == Verb::OpenStream;
         let Question { caller, endpoint, stripped, session, origin, asks_for_list, .. } = question;
         let set = session.map(|id| (session::HEADER, id)).into_iter().collect();
         let edits = Edits { remove: stripped, set };
-        let reader = Reader { caller, endpoint, asks_for_list, origin };
+        let reader = Reader { caller, endpoint, asks_for_list, opens_stream, origin };
         let Some(target) = permit.target().map(Rc::clone) else {
             return self.forward(permit, &Credential::WithoutToken, edits, reader);
         };
