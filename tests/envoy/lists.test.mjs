@@ -4,13 +4,10 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { SignedInClient } from '../../demo/client/client.mjs';
 import { root } from '../../demo/keys.mjs';
 import { SARAH } from '../../demo/people.mjs';
-import { until } from '../../demo/process.mjs';
 import { startStack } from '../../demo/stack.mjs';
-import { each } from './support/attacks.mjs';
 import { startScriptedServer } from './support/scripted-server.mjs';
 import { Mint } from './support/tokens.mjs';
 
