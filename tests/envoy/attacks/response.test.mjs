@@ -66,7 +66,9 @@ const asTheClientSpeaks = (yaml) => yaml.replace('    - name: enterprise_ledger\
         envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
           "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
           use_downstream_protocol_config: {http_protocol_options: {}, http2_protocol_options: {}}
-`);
+`).replace(/^ +- match: \{prefix: \/\}$/m, `                        - match: {prefix: /other}
+                          route: {cluster: enterprise_ledger}
+$&`);
 
 describe('the answers of an MCP server', () => {
   let server;
@@ -75,7 +77,7 @@ describe('the answers of an MCP server', () => {
   let arrived;
   before(async () => {
     server = await startScriptedServer();
-    target = await startTarget({ upstream: server, policy: (text) => text + POLICY, gateway: { edit: { 'envoy.yaml': asTheClientSpeaks } } });
+    target = await startTarget({ upstream: server, policy: (text) => text + POLICY, gateway: { set: { ignore: '[{path_prefix: /other}]' }, edit: { 'envoy.yaml': asTheClientSpeaks } } });
     token = target.mint.token();
   });
   afterEach(() => { server.answer = (outgoing) => outgoing.end(); });
@@ -105,7 +107,7 @@ describe('the answers of an MCP server', () => {
 
   const recorded = (detail) => target.record((record) => record.reason === 'unfilterable_response' && record.detail === detail);
 
-  /** A test over each HTTP version. `client` asks for a list, calls, listens and ends a session. */
+  /** A test over each HTTP version. `client` asks for a list, calls, listens, ends a session, and asks what is none of the filter's business. */
   function attack(name, check) {
     for (const [protocol, send] of Object.entries(PROTOCOLS)) {
       const sendTo = (request) => send(target.port, { ...request, onText: () => arrived?.resolve() });
@@ -115,6 +117,7 @@ describe('the answers of an MCP server', () => {
         list: (method = 'tools/list', params = {}, more = {}) => post({ jsonrpc: '2.0', id: 1, method, params }, more),
         call: (more) => post(call('listAccounts'), more),
         listen: () => sendTo({ method: 'GET', headers: headers() }),
+        other: () => sendTo({ method: 'GET', path: '/other' }),
         end: () => sendTo({ method: 'DELETE', headers: headers() }),
       };
       test(`${name}, over ${protocol}`, () => check(client, protocol === 'HTTP/2'));
@@ -483,7 +486,7 @@ describe('the answers of an MCP server', () => {
     }
   });
 
-  attack('P22: nor does it in the trailers', async ({ call: ask, list, listen }) => {
+  attack('P22: nor does it in the trailers', async ({ call: ask, list, listen, other }, isHttp2) => {
     for (const [request, type, text] of [[ask, JSON_TYPE, '{}'], [list, JSON_TYPE, '{}'], [listen, STREAM, 'data: 1\n\n']]) {
       server.answer = (outgoing) => {
         outgoing.writeHead(200, { ...type, trailer: 'www-authenticate' });
@@ -494,6 +497,8 @@ describe('the answers of an MCP server', () => {
       const seen = await request();
       assert.deepEqual([seen.status, seen.text, seen.whole, { ...seen.trailers }], [200, text, true, {}]);
     }
+    // Another service keeps its own (on HTTP/1.1, Envoy drops all).
+    if (isHttp2) assert.equal((await other()).trailers['x-other'], 'evil');
   });
 
   test('P22: a server without an answer leaks nothing of itself', async () => {
