@@ -63,8 +63,10 @@ describe('metadata', () => {
       for (const path of Object.keys(documents)) {
         const { text } = await get(path);
         await each([
-          { authorization: `Bearer ${target.mint.token()}` }, { authorization: 'Bearer garbage' }, { authorization: 'Basic Zm9vOmJhcg==' }, { origin: 'https://evil.example' }, { origin: 'null' }, { cookie: 'a=b' },
-          { accept: 'text/html' }, { 'accept-encoding': 'gzip, br' }, { 'if-none-match': '*' }, { 'if-modified-since': new Date(Date.now() + 1e9).toUTCString() }, { range: 'bytes=0-3' }, { 'mcp-protocol-version': '1999-01-01' },
+          { authorization: `Bearer ${target.mint.token()}` }, { authorization: 'Bearer garbage' }, { authorization: 'Basic Zm9vOmJhcg==' }, { origin: 'https://evil.example' },
+          { origin: 'null' }, { cookie: 'a=b' },
+          { accept: 'text/html' }, { 'accept-encoding': 'gzip, br' }, { 'if-none-match': '*' }, { 'if-modified-since': new Date(Date.now() + 1e9).toUTCString() }, { range: 'bytes=0-3' },
+          { 'mcp-protocol-version': '1999-01-01' },
           { 'mcp-session-id': 'x' }, { 'x-http-method-override': 'POST' }, { 'last-event-id': '1' },
         ], async (headers) => {
           const answer = await get(path, headers);
@@ -83,9 +85,12 @@ describe('metadata', () => {
       assert.equal(url, new URL(OWN, target.stack.gatewayUrl).href);
       assertServed(await get(new URL(url).pathname), OWN);
       await each([
-        { host: 'evil.example' }, { host: 'evil.example:443' }, { host: '127.0.0.1' }, { 'x-forwarded-host': 'evil.example' }, { 'x-forwarded-host': 'a, evil.example' }, { 'x-forwarded-proto': 'https' }, { 'x-forwarded-proto': 'evil' },
-        { 'x-forwarded-port': '666' }, { 'x-forwarded-prefix': '/evil' }, { 'x-forwarded-for': 'evil.example' }, { forwarded: 'host=evil.example;proto=https' }, { 'x-host': 'evil.example' }, { 'x-original-host': 'evil.example' },
-        { 'x-original-url': '/evil' }, { 'x-rewrite-url': '/evil' }, { 'x-envoy-original-path': '/evil' }, { 'x-forwarded-uri': '/evil' }, { referer: 'https://evil.example/' }, { origin: 'https://evil.example' },
+        { host: 'evil.example' }, { host: 'evil.example:443' }, { host: '127.0.0.1' }, { 'x-forwarded-host': 'evil.example' }, { 'x-forwarded-host': 'a, evil.example' },
+        { 'x-forwarded-proto': 'https' }, { 'x-forwarded-proto': 'evil' },
+        { 'x-forwarded-port': '666' }, { 'x-forwarded-prefix': '/evil' }, { 'x-forwarded-for': 'evil.example' }, { forwarded: 'host=evil.example;proto=https' }, { 'x-host': 'evil.example' },
+        { 'x-original-host': 'evil.example' },
+        { 'x-original-url': '/evil' }, { 'x-rewrite-url': '/evil' }, { 'x-envoy-original-path': '/evil' }, { 'x-forwarded-uri': '/evil' }, { referer: 'https://evil.example/' },
+        { origin: 'https://evil.example' },
       ], async (headers) => {
         for (const path of Object.keys(documents)) {
           const answer = await get(path, headers);
@@ -117,14 +122,20 @@ describe('metadata', () => {
   });
 
   const NEAR = [
-    `/${ROOT}`, `/${OWN}`, `${ROOT}/`, `${ROOT}//mcp`, `${OWN}/`, `${OWN}/x`, `${ROOT}/other`, `${ROOT}/MCP`, `${ROOT}/../mcp/`, `${ROOT}/../mcp`, `${ROOT}/../../mcp/`, `${ROOT};/mcp`, `${ROOT};/../mcp`, `${ROOT};`, `${ROOT}/..;/mcp`, `${ROOT}%2f..%2fmcp`, `${ROOT}%2fmcp`, `${ROOT}%2Fmcp`,
-    `${ROOT}/%2e%2e/%2e%2e/mcp/`, `${ROOT}/..%2f..%2fmcp`, `${ROOT}%00`, `${ROOT}%3f`, `${ROOT}%23`, `${ROOT}#/mcp`, `${ROOT}.json`, `${ROOT}-x`, `${ROOT}x/mcp`, '/.WELL-KNOWN/oauth-protected-resource', '/.well-known/OAuth-Protected-Resource', '/%252ewell-known/oauth-protected-resource',
-    '/.well-known', '/.well-known/', '/.well-known/x', `/mcp${ROOT}`, '/well-known/oauth-protected-resource', '/.well-known/openid-configuration', `${AUTHORIZATION_SERVER}/`, `${AUTHORIZATION_SERVER}/mcp`, `/${AUTHORIZATION_SERVER}`, `${AUTHORIZATION_SERVER}/../../mcp/`, `${AUTHORIZATION_SERVER};/../mcp`, `${AUTHORIZATION_SERVER}%2f..%2f..%2fmcp`,
+    `/${ROOT}`, `/${OWN}`, `${ROOT}/`, `${ROOT}//mcp`, `${OWN}/`, `${OWN}/x`, `${ROOT}/other`, `${ROOT}/MCP`, `${ROOT}/../mcp/`, `${ROOT}/../mcp`, `${ROOT}/../../mcp/`, `${ROOT};/mcp`,
+    `${ROOT};/../mcp`, `${ROOT};`, `${ROOT}/..;/mcp`, `${ROOT}%2f..%2fmcp`, `${ROOT}%2fmcp`, `${ROOT}%2Fmcp`,
+    `${ROOT}/%2e%2e/%2e%2e/mcp/`, `${ROOT}/..%2f..%2fmcp`, `${ROOT}%00`, `${ROOT}%3f`, `${ROOT}%23`, `${ROOT}#/mcp`, `${ROOT}.json`, `${ROOT}-x`, `${ROOT}x/mcp`,
+    '/.WELL-KNOWN/oauth-protected-resource', '/.well-known/OAuth-Protected-Resource', '/%252ewell-known/oauth-protected-resource',
+    '/.well-known', '/.well-known/', '/.well-known/x', `/mcp${ROOT}`, '/well-known/oauth-protected-resource', '/.well-known/openid-configuration', `${AUTHORIZATION_SERVER}/`,
+    `${AUTHORIZATION_SERVER}/mcp`, `/${AUTHORIZATION_SERVER}`, `${AUTHORIZATION_SERVER}/../../mcp/`, `${AUTHORIZATION_SERVER};/../mcp`, `${AUTHORIZATION_SERVER}%2f..%2f..%2fmcp`,
   ];
   /** What Envoy makes plain before the filter sees it: a document's own path, or the endpoint's, where a token is due. */
-  const NORMALISED = [[`/.${ROOT}`, ROOT], [`/x/..${OWN}`, OWN], ['/.well-known/./oauth-protected-resource', ROOT], ['/%2ewell-known/oauth-protected-resource', ROOT], [`/mcp/..${AUTHORIZATION_SERVER}`, AUTHORIZATION_SERVER], [`/mcp/..;${ROOT}`, ROOT],
+  const NORMALISED = [[`/.${ROOT}`, ROOT], [`/x/..${OWN}`, OWN], ['/.well-known/./oauth-protected-resource', ROOT], ['/%2ewell-known/oauth-protected-resource', ROOT],
+    [`/mcp/..${AUTHORIZATION_SERVER}`, AUTHORIZATION_SERVER], [`/mcp/..;${ROOT}`, ROOT],
     [`${ROOT}/../../mcp`], [`${OWN}/../../../mcp`], [`${ROOT}/%2e%2e/%2e%2e/mcp`], [`${AUTHORIZATION_SERVER}/../../mcp`], [`${ROOT}/..;/..;/mcp`], [`${ROOT}\\..\\..\\mcp`], [`${ROOT}/..\\..\\mcp`]];
-  const frames = (method, path, headers, body) => exchangeFrames(target.port, { fields: [[':method', method], [':path', path], [':scheme', 'http'], [':authority', 'gateway'], ...headers], pieces: body ? [body] : [] });
+  const frames = (method, path, headers, body) => exchangeFrames(target.port, {
+    fields: [[':method', method], [':path', path], [':scheme', 'http'], [':authority', 'gateway'], ...headers], pieces: body ? [body] : [],
+  });
 
   test('M03: a path that is nearly a document\'s is neither one nor open', async () => {
     const authorized = [...JSON_HEADERS, ['authorization', `Bearer ${target.mint.token()}`]];

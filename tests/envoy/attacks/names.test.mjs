@@ -23,9 +23,12 @@ resources:
 
 const READ = 'db_read';
 const LOOKALIKES = [
-  'db_r\u0435ad', 'db_re\u0430d', 'db\u2017read', 'db_re\u200dad', 'db_read\u200b', '\ufeffdb_read', 'db_read\u2060', 'db_re\u00adad', '\u200fdb_read', '\u202edaer_bd', 'db_read\u2069', 'ｄｂ＿ｒｅａｄ', 'db_\u24e1ead', 'db_\u{1d42b}ead',
-  'db_read\u0301', 'db_rea\u010f', 'db_read\u00a0', 'db_read\u3000', 'db_read\u2028', 'db_read\u0000', '\u0000db_read', 'db_read\u0008\u0008', 'db_read\t', 'db_read\n', ' db_read', 'db_read ', 'db_read\u007f', '\u001b[0mdb_read',
-  'DB_READ', 'Db_read', 'db_\u211aread', '\u212aey', 'db_\u017fread', 'db_re%61d', 'db_read%00', 'db_re&#97;d', 'db_re\\u0061d', 'db_read/../db_read', '../db_read', 'db_read?', 'db_read#', 'db_read;', 'db_read,db_admin', '"db_read"', "'db_read'", 'db_read\ud800', '', 'a'.repeat(129), 'a'.repeat(100_000),
+  'db_r\u0435ad', 'db_re\u0430d', 'db\u2017read', 'db_re\u200dad', 'db_read\u200b', '\ufeffdb_read', 'db_read\u2060', 'db_re\u00adad', '\u200fdb_read', '\u202edaer_bd', 'db_read\u2069',
+  'ｄｂ＿ｒｅａｄ', 'db_\u24e1ead', 'db_\u{1d42b}ead',
+  'db_read\u0301', 'db_rea\u010f', 'db_read\u00a0', 'db_read\u3000', 'db_read\u2028', 'db_read\u0000', '\u0000db_read', 'db_read\u0008\u0008', 'db_read\t', 'db_read\n', ' db_read',
+  'db_read ', 'db_read\u007f', '\u001b[0mdb_read',
+  'DB_READ', 'Db_read', 'db_\u211aread', '\u212aey', 'db_\u017fread', 'db_re%61d', 'db_read%00', 'db_re&#97;d', 'db_re\\u0061d', 'db_read/../db_read', '../db_read', 'db_read?', 'db_read#',
+  'db_read;', 'db_read,db_admin', '"db_read"', "'db_read'", 'db_read\ud800', '', 'a'.repeat(129), 'a'.repeat(100_000),
 ];
 const NO_NAMES = [['db_read'], { name: 'db_read' }, { toString: 'db_read' }, null, true, 1, 1.5, [], [['db_read']]];
 
@@ -105,14 +108,16 @@ describe('names', () => {
         await assertRefused(ask('tools/call', WAYS['tools/call'](text), { mirrored: READ }));
         await assertRefused(ask('tools/call', WAYS['tools/call'](`"${READ}"`), { mirrored: encoded(name) }));
       });
-      await each(['read', 'db_admin', 'DB_READ', 'db_read, db_read', '', `=?base64?${READ}?=`, encoded('read'), `${encoded(READ)}${encoded(READ)}`, `=?BASE64?${Buffer.from(READ).toString('base64')}?=`], async (name) => {
+      await each(['read', 'db_admin', 'DB_READ', 'db_read, db_read', '', `=?base64?${READ}?=`, encoded('read'), `${encoded(READ)}${encoded(READ)}`,
+        `=?BASE64?${Buffer.from(READ).toString('base64')}?=`], async (name) => {
         await assertRefused(ask('tools/call', WAYS['tools/call'](`"${READ}"`), { mirrored: name }));
       });
       for (const mirrored of [READ, encoded(READ)]) await assertServed(ask('tools/call', WAYS['tools/call'](`"${READ}"`), { mirrored }), `"name":"${READ}"`);
     });
 
     test(`N03: a rule holds for its own name, and for none that begins, ends or goes on like it, over ${protocol}`, async () => {
-      await each(['db_', 'db_*', 'db_?', 'db_rea', 'db_reads', 'db_read2', 'xdb_read', 'readwrite', 'rea', 'eread', 'read.', '.read', 'read-', 'r.ad', '.*', '*', 'server1_tool', 'server1__', 'server1___tool', 'server1_', '_tool', 'tool', 'server1.tool', 'server1__tool__x',
+      await each(['db_', 'db_*', 'db_?', 'db_rea', 'db_reads', 'db_read2', 'xdb_read', 'readwrite', 'rea', 'eread', 'read.', '.read', 'read-', 'r.ad', '.*', '*', 'server1_tool', 'server1__',
+        'server1___tool', 'server1_', '_tool', 'tool', 'server1.tool', 'server1__tool__x',
         'server2__tool', 'db_admin2', 'db-admin', 'toString', 'constructor', '__proto__', 'hasOwnProperty', 'summary'], async (name) => {
         for (const scope of ['mcp:connect', 'mcp:connect pii:read']) await assertRefused(ask('tools/call', WAYS['tools/call'](`"${name}"`), { scope }));
       });
@@ -127,13 +132,21 @@ describe('names', () => {
 
     test(`N04: a resource is below a prefix only if every server finds it there, over ${protocol}`, async () => {
       const elsewhere = [
-        'file:///data/../etc', 'file:///data/./x', 'file:///data/..;/etc', 'file:///data/..;a=b/etc', 'file:///data/secret;/x', 'file:///data/secret;a=b/x', 'file:///data;/x', 'file:///data/.. /etc', 'file:///data/ ../etc', 'file:///data/..', 'file:///data/.', 'file:///data/a/../../etc', 'file:///data/../data/secret/x', 'file:///data/..?x', 'file:///data/x?/../../etc', 'file:///data/%2e%2e/etc', 'file:///data/%2E%2E/etc', 'file:///data/.%2e/etc', 'file:///data/%252e%252e/etc',
-        'file:///data%2f..', 'file:///data/a%2f..%2f..%2fetc', 'file:///data/..%2fetc', 'file:///data/%5c..%5cetc', 'file:///data/..\\etc', 'file:///data\\x', 'file:///data//etc', 'file:////data/x', 'file:///data/%2Fetc', 'file:///data/x%00', 'file:///data/x\u0000', 'file:///data/x%0d%0a', 'file:///data/x%0', 'file:///data/%', 'file:///data/%zz', 'file:///data/%u002e/x',
+        'file:///data/../etc', 'file:///data/./x', 'file:///data/..;/etc', 'file:///data/..;a=b/etc', 'file:///data/secret;/x', 'file:///data/secret;a=b/x', 'file:///data;/x',
+        'file:///data/.. /etc', 'file:///data/ ../etc', 'file:///data/..', 'file:///data/.', 'file:///data/a/../../etc', 'file:///data/../data/secret/x', 'file:///data/..?x',
+        'file:///data/x?/../../etc', 'file:///data/%2e%2e/etc', 'file:///data/%2E%2E/etc', 'file:///data/.%2e/etc', 'file:///data/%252e%252e/etc',
+        'file:///data%2f..', 'file:///data/a%2f..%2f..%2fetc', 'file:///data/..%2fetc', 'file:///data/%5c..%5cetc', 'file:///data/..\\etc', 'file:///data\\x', 'file:///data//etc',
+        'file:////data/x', 'file:///data/%2Fetc', 'file:///data/x%00', 'file:///data/x\u0000', 'file:///data/x%0d%0a', 'file:///data/x%0', 'file:///data/%', 'file:///data/%zz',
+        'file:///data/%u002e/x',
         // The escape of a letter is the letter, to a server that takes escapes away.
         'file:///data/%73ecret/x', 'file:///data/secre%74/x', 'file:///data/%73%65%63%72%65%74/x', 'file:///%64ata/x', 'file:///data/x%2Dy',
-        'FILE:///data/x', 'File:///data/x', 'file://localhost/data/x', 'file://127.0.0.1/data/x', 'file://evil/data/x', 'file:/data/x', 'file:data/x', 'file://data/x', '/data/x', 'data/x', '//data/x', 'data:,x', 'file:///database', 'file:///data', 'file:///DATA/x', 'file:///', 'file://', 'file:', '', '*', 'file:///*',
-        'file:///data/x#y', 'file:///data/#/../etc', ' file:///data/x', 'file:///data/x\n', 'file:///d\u0430ta/x', 'file:///data/\uff0e\uff0e/etc', 'file:///data/\u2025/etc', 'jar:file:///data/x', 'view-source:file:///data/x',
-        'https://files.example/x/../y', 'https://files.example/y', 'https://files.example/x', 'https://FILES.example/x/a', 'https://files.example:443/x/a', 'https://files.example./x/a', 'https://evil@files.example/x/a', 'https://files.example@evil.example/x/a', 'https://files.example.evil.example/x/a', 'http://files.example/x/a', 'https:files.example/x/a', 'https:///files.example/x/a', 'https://files.example\\@evil.example/x/a',
+        'FILE:///data/x', 'File:///data/x', 'file://localhost/data/x', 'file://127.0.0.1/data/x', 'file://evil/data/x', 'file:/data/x', 'file:data/x', 'file://data/x', '/data/x', 'data/x',
+        '//data/x', 'data:,x', 'file:///database', 'file:///data', 'file:///DATA/x', 'file:///', 'file://', 'file:', '', '*', 'file:///*',
+        'file:///data/x#y', 'file:///data/#/../etc', ' file:///data/x', 'file:///data/x\n', 'file:///d\u0430ta/x', 'file:///data/\uff0e\uff0e/etc', 'file:///data/\u2025/etc',
+        'jar:file:///data/x', 'view-source:file:///data/x',
+        'https://files.example/x/../y', 'https://files.example/y', 'https://files.example/x', 'https://FILES.example/x/a', 'https://files.example:443/x/a', 'https://files.example./x/a',
+        'https://evil@files.example/x/a', 'https://files.example@evil.example/x/a', 'https://files.example.evil.example/x/a', 'http://files.example/x/a', 'https:files.example/x/a',
+        'https:///files.example/x/a', 'https://files.example\\@evil.example/x/a',
         'db://table/row/', 'db://table/rows', 'db://table/row?x', 'db://table/ROW', 'db://table/ro%77', 'db://table/./row', 'db://table', 'db://table/row ',
       ];
       for (const [method, params] of Object.entries(WAYS_TO_RESOURCES)) {
@@ -141,7 +154,8 @@ describe('names', () => {
           for (const text of spellings(uri)) await assertRefused(ask(method, params(text), { scope: 'mcp:connect pii:read' }));
         });
         const below = (uri) => params(JSON.stringify(uri));
-        for (const uri of ['file:///data/x', 'file:///data/a/b%20c', 'file:///data/...', 'file:///data/secrets', 'https://files.example/x/a?b=c', 'db://table/row']) await assertServed(ask(method, below(uri)), uri);
+        for (const uri of ['file:///data/x', 'file:///data/a/b%20c', 'file:///data/...', 'file:///data/secrets', 'https://files.example/x/a?b=c',
+          'db://table/row']) await assertServed(ask(method, below(uri)), uri);
         // The rule of the longer prefix holds.
         for (const uri of ['file:///data/secret/', 'file:///data/secret/x', 'file:///data/secret/a/b']) await assertSteppedUp(ask(method, below(uri)));
       }

@@ -4,56 +4,10 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
+import { BAIT, BOTH, JSON_TYPE, SEEN, STREAM, assertHidden, assertRefused, assertStopped, result, tools, visible } from '../support/answers.mjs';
 import { call, each, startTarget } from '../support/attacks.mjs';
 import { PROTOCOLS } from '../support/protocols.mjs';
 import { startScriptedServer } from '../support/scripted-server.mjs';
-
-const JSON_TYPE = { 'content-type': 'application/json' };
-const STREAM = { 'content-type': 'text/event-stream' };
-const LISTS = { tools: 'name', prompts: 'name', resources: 'uri', resourceTemplates: 'uriTemplate' };
-
-const result = (members, id = 1) => `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":{${members}}}`;
-const tools = (...names) => `"tools":[${names.map((name) => `{"name":"${name}"}`)}]`;
-const BOTH = result(tools('secret', 'listAccounts', 'secret2'));
-const SEEN = Symbol('until the client has some of it');
-const BAIT = result(tools('secret'));
-
-/** The data of the events of a stream, as WHATWG HTML section 9.2.6 reads them. */
-function eventsOf(text) {
-  const events = [];
-  let data = [];
-  const lines = text.replace(/^\ufeff/, '').split(/\r\n|\r|\n/);
-  for (const line of lines.slice(0, -1)) {
-    const [, name, value] = /^([^:]*)(?:: ?(.*))?$/su.exec(line);
-    if (line === '') {
-      if (data.length) events.push(data.join('\n'));
-      data = [];
-    } else if (name === 'data') data.push(value ?? '');
-  }
-  return events;
-}
-
-/** The objects in the lists of all messages of an answer. */
-function visible({ headers, text }) {
-  const texts = /event-stream/i.test(headers.get('content-type')) ? eventsOf(text) : [text];
-  return texts.flatMap((one) => JSON.parse(one)).flatMap(({ result: { ...members } = {} }) => Object.entries(LISTS)
-    .flatMap(([list, key]) => (members[list] ?? []).map((element) => element[key])));
-}
-
-const assertHidden = ({ headers, text, interim }) => assert.doesNotMatch(JSON.stringify([text, [...headers ?? []], interim]), /secret|evil/);
-
-/** Answered in the gateway's own words. */
-function assertRefused(answer) {
-  assertHidden(answer);
-  assert.equal(answer.status, 502);
-  assert.equal(JSON.parse(answer.text).error.code, -32603);
-}
-
-/** Refused, or cut off if it had begun. */
-function assertStopped(answer) {
-  assertHidden(answer);
-  assert.ok(answer.status >= 500 || !answer.whole, `${answer.status}, ${answer.whole ? 'whole' : 'cut off'}`);
-}
 
 const POLICY = `
 prompts:
@@ -132,7 +86,8 @@ describe('the answers of an MCP server', () => {
       // They were true of other bytes.
       assert.deepEqual([seen.headers.get('content-length'), seen.headers.get('etag')], [null, null]);
     });
-    await each(['application/json; charset=utf-16', 'application/json; charset=utf-7', 'application/json, text/plain', 'application/json; a=b', 'application/jsonp', 'application/vnd.mcp+json'], async (type) => {
+    await each(['application/json; charset=utf-16', 'application/json; charset=utf-7', 'application/json, text/plain', 'application/json; a=b', 'application/jsonp',
+      'application/vnd.mcp+json'], async (type) => {
       answer(200, { 'content-type': type }, BAIT);
       assertRefused(await list());
     });
@@ -155,7 +110,8 @@ describe('the answers of an MCP server', () => {
   });
 
   attack('P03: a list under another media type, or none, is refused', async ({ list, listen }) => {
-    await each(['text/plain', 'application/octet-stream', 'text/html', 'text/json', 'application/x-ndjson', 'application/problem+json', 'multipart/mixed; boundary=x', 'application /json', 'garbage', '', undefined], async (type) => {
+    await each(['text/plain', 'application/octet-stream', 'text/html', 'text/json', 'application/x-ndjson', 'application/problem+json', 'multipart/mixed; boundary=x', 'application /json',
+      'garbage', '', undefined], async (type) => {
       answer(200, type === undefined ? {} : { 'content-type': type }, BAIT);
       assertRefused(await list());
     });
@@ -187,7 +143,8 @@ describe('the answers of an MCP server', () => {
   });
 
   attack('P04: an encoded list is refused, and none is asked for', async ({ call: ask, list, listen }) => {
-    const codings = { gzip: gzipSync, 'x-gzip': gzipSync, GZIP: gzipSync, br: brotliCompressSync, deflate: deflateSync, zstd: zstdCompressSync, 'identity, gzip': gzipSync, 'gzip, gzip': (text) => gzipSync(gzipSync(text)), none: (text) => text };
+    const codings = { gzip: gzipSync, 'x-gzip': gzipSync, GZIP: gzipSync, br: brotliCompressSync, deflate: deflateSync, zstd: zstdCompressSync, 'identity, gzip': gzipSync,
+      'gzip, gzip': (text) => gzipSync(gzipSync(text)), none: (text) => text };
     await each(Object.entries(codings), async ([coding, encode]) => {
       for (const [request, type, text] of [[list, JSON_TYPE, BAIT], [list, STREAM, `data: ${BAIT}\n\n`], [ask, STREAM, `data: ${BAIT}\n\n`], [listen, STREAM, `data: ${BAIT}\n\n`]]) {
         answer(200, { ...type, 'content-encoding': coding }, encode(text));
@@ -205,7 +162,8 @@ describe('the answers of an MCP server', () => {
   attack('P06: an event that is not exactly one value ends the stream', async ({ call: ask, list, listen }) => {
     await each([
       `data: {}\ndata: ${BAIT}\n\n`, `data: ${BAIT}\ndata: ${BAIT}\n\n`, `data: {}${BAIT}\n\n`, `data: {} ${BAIT}\n\n`, `data: ${BAIT},\n\n`, `data:\ndata: {}\ndata: ${BAIT}\n\n`,
-      `data: "${BAIT.replaceAll('"', '\\"')}"\ndata: ${BAIT}\n\n`, `data: x${BAIT}\n\n`, `data: ${BAIT.slice(0, -1)}\n\n`, `data: {}\nid: 1\nevent: message\ndata: ${BAIT}\n\n`, `data: /**/${BAIT}\n\n`,
+      `data: "${BAIT.replaceAll('"', '\\"')}"\ndata: ${BAIT}\n\n`, `data: x${BAIT}\n\n`, `data: ${BAIT.slice(0, -1)}\n\n`, `data: {}\nid: 1\nevent: message\ndata: ${BAIT}\n\n`,
+      `data: /**/${BAIT}\n\n`,
     ], async (event) => {
       for (const request of [ask, list, listen]) {
         answer(200, STREAM, 'data: 1\n\n', SEEN, event, `data: ${BAIT}\n\n`);
@@ -255,8 +213,10 @@ describe('the answers of an MCP server', () => {
   });
 
   attack('P09: what every reader takes for data is data, and nothing else', async ({ list, listen }) => {
-    const filtered = [`data:${BOTH}\n\n`, `data:  ${BOTH}\n\n`, `data:\t${BOTH}\n\n`, `data\ndata: ${BOTH}\ndata\n\n`, `event: foo\ndata: ${BOTH}\n\n`, `id: 1\nretry: 1\n: x\ndata: ${BOTH}\nid: 2\n\n`, `data: ${BOTH}\nevent: message\n\n`, `DATA: {}\ndata: ${BOTH}\nData: {}\n\n`];
-    const ignored = [`data : ${BAIT}\n\n`, `DATA: ${BAIT}\n\n`, `Data:${BAIT}\n\n`, ` data: ${BAIT}\n\n`, `: data: ${BAIT}\n\n`, `event: ${BAIT}\n\n`, `dat\u0430: ${BAIT}\n\n`, `data\0: ${BAIT}\n\n`, `datax: ${BAIT}\n\n`];
+    const filtered = [`data:${BOTH}\n\n`, `data:  ${BOTH}\n\n`, `data:\t${BOTH}\n\n`, `data\ndata: ${BOTH}\ndata\n\n`, `event: foo\ndata: ${BOTH}\n\n`,
+      `id: 1\nretry: 1\n: x\ndata: ${BOTH}\nid: 2\n\n`, `data: ${BOTH}\nevent: message\n\n`, `DATA: {}\ndata: ${BOTH}\nData: {}\n\n`];
+    const ignored = [`data : ${BAIT}\n\n`, `DATA: ${BAIT}\n\n`, `Data:${BAIT}\n\n`, ` data: ${BAIT}\n\n`, `: data: ${BAIT}\n\n`, `event: ${BAIT}\n\n`, `dat\u0430: ${BAIT}\n\n`,
+      `data\0: ${BAIT}\n\n`, `datax: ${BAIT}\n\n`];
     for (const request of [list, listen]) {
       await each(filtered, async (event) => {
         answer(200, STREAM, event);
@@ -285,7 +245,8 @@ describe('the answers of an MCP server', () => {
   attack('P13: a list is filtered by its shape, whatever it says that it answers', async ({ call: ask, list, listen }) => {
     const members = tools('secret', 'listAccounts');
     const ids = ['1', 2, null, 1.5, -1, [1], {}];
-    const messages = [...ids.map((id) => result(members, id)), `{"result":{${members}}}`, `{"id":1,"result":{${members}},"method":"tools/call","jsonrpc":"1.0"}`, `[${result(members)},${result(members, 2)}]`];
+    const messages = [...ids.map((id) => result(members, id)), `{"result":{${members}}}`, `{"id":1,"result":{${members}},"method":"tools/call","jsonrpc":"1.0"}`,
+      `[${result(members)},${result(members, 2)}]`];
     await each(messages, async (message) => {
       const count = message.match(/listAccounts/g).length;
       for (const [request, type, text] of [[list, JSON_TYPE, message], ...[list, ask, listen].map((one) => [one, STREAM, `data: ${message}\n\n`])]) {
@@ -309,7 +270,8 @@ describe('the answers of an MCP server', () => {
       result('"tools":[{"name":"listAccounts","n\\u0061me":"secret"}]'), result('"tools":[{"title":"secret"}]'), result('"tools":[{"name":["secret"]}]'), result('"tools":["secret"]'),
       result('"tools":{"0":{"name":"secret"}}'), result('"tools":"secret"'), result('"__proto__":{"tools":[{"name":"secret"}]},"tools":[]'), `${BAIT}${BAIT}`, `${BAIT}//`, `\ufeff${BAIT}`,
       `{"result":{"tools":${secret},}}`, `{'result':{"tools":${secret}}}`, `{"id":NaN,"result":{"tools":${secret}}}`, BAIT.slice(0, -1), result('"tools":[{"name":"secret\\ud800"}]'),
-      result(`"tools":[${'{"a":'.repeat(5_000)}"secret"${'}'.repeat(5_000)}]`), Buffer.from(BAIT, 'utf16le'), Buffer.from(result('"tools":[{"name":"secret\xff"}]'), 'latin1'), `"${BAIT.replaceAll('"', '\\"')}"`,
+      result(`"tools":[${'{"a":'.repeat(5_000)}"secret"${'}'.repeat(5_000)}]`), Buffer.from(BAIT, 'utf16le'), Buffer.from(result('"tools":[{"name":"secret\xff"}]'), 'latin1'),
+        `"${BAIT.replaceAll('"', '\\"')}"`,
     ];
     await each(ambiguous, async (message) => {
       answer(200, JSON_TYPE, message);
@@ -447,7 +409,8 @@ describe('the answers of an MCP server', () => {
   });
 
   attack('P21: an informational answer carries nothing to the client', async ({ call: ask, list }, isHttp2) => {
-    const headers = { link: '<https://evil.example/>; rel=preload', 'www-authenticate': 'Bearer resource_metadata="https://evil.example/"', 'set-cookie': 'evil=1', location: 'https://evil.example/', 'mcp-session-id': 'evil' };
+    const headers = { link: '<https://evil.example/>; rel=preload', 'www-authenticate': 'Bearer resource_metadata="https://evil.example/"',
+      'set-cookie': 'evil=1', location: 'https://evil.example/', 'mcp-session-id': 'evil' };
     for (const request of [ask, list]) {
       await each([100, 102, 103, 199], async (status) => {
         server.answer = (outgoing) => {
@@ -503,7 +466,8 @@ describe('the answers of an MCP server', () => {
 
   test('P22: a server without an answer leaks nothing of itself', async () => {
     for (const bytes of ['', 'secret', 'HTTP/1.1 200 OK\r\nsecret', 'HTTP/1.1 abc secret\r\n\r\n', 'HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nsecret',
-      'HTTP/1.1 200 OK\r\ncontent-length: 6\r\ntransfer-encoding: chunked\r\n\r\nsecret', 'HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nsecret', 'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx: a\0secret\r\n\r\n{}']) {
+      'HTTP/1.1 200 OK\r\ncontent-length: 6\r\ntransfer-encoding: chunked\r\n\r\nsecret', 'HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nsecret',
+      'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx: a\0secret\r\n\r\n{}']) {
       answerBytes(bytes);
       const seen = await PROTOCOLS['HTTP/1.1'](target.port, { headers: { authorization: `Bearer ${token}`, ...JSON_TYPE }, body: JSON.stringify(call('listAccounts')) });
       assertStopped(seen);

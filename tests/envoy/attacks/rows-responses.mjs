@@ -19,6 +19,7 @@ export const ROWS = {
   P20: 'an answer is too large to be held',
   P21: 'a status, an interim answer or a header leads the client elsewhere',
   P22: 'the server speaks to the client in challenges, cookies or trailers of its own',
+  P23: 'the filter\'s virtual machine traps while an answer passes',
   N01: 'a name looks like that of a rule, in other characters',
   N03: 'a name begins, ends or goes on like that of a rule',
   N04: 'the URI of a resource leads elsewhere than its text says',

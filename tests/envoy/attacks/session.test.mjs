@@ -90,7 +90,8 @@ describe('the sessions of a stateful server', () => {
     await unheard(() => each([
       ['the id of the server itself', own], ['the id, unsealed', id], ['the seal alone', `.${seal}`], ['the seal of another', `${otherId}.${seal}`], ['another seal', `${id}.${flipped}`],
       ['a short seal', `${id}.${seal.slice(0, -1)}`], ['a long seal', `${session}A`], ['padding', `${id}=.${seal}=`], ['a second seal', `${session}.${seal}`], ['an empty id', `.${seal}`],
-      ['empty', ''], ['in capitals', session.toUpperCase()], ['two in one', `${session}, ${session}`], ['quoted', `"${session}"`], ['huge', `${'A'.repeat(20_000)}.${seal}`], ['not ASCII', '\xff\xfe.\xe9'],
+      ['empty', ''], ['in capitals', session.toUpperCase()], ['two in one', `${session}, ${session}`], ['quoted', `"${session}"`], ['huge', `${'A'.repeat(20_000)}.${seal}`], ['not ASCII',
+      '\xff\xfe.\xe9'],
     ], async ([, value]) => assert.equal((await ask([['mcp-session-id', value]])).status, 404)));
     await unheard(async () => {
       for (const [first, second] of [[session, session], [session, own], [own, session]]) assert.equal((await ask([['Mcp-Session-Id', first], ['mcp-session-id', second]])).status, 404);
