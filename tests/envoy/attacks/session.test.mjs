@@ -105,7 +105,7 @@ describe('the sessions of a stateful server', () => {
 
   test('S04: a token that expires ends the streams under it and opens nothing more, though the session goes on', async () => {
     const { session } = await open();
-    const exp = inSeconds(2);
+    const exp = inSeconds(3);
     const shortLived = tokenOf(SARAH, { exp });
     assert.equal((await request('POST', shortLived, session, PING)).status, 200);
     const [listening, calling] = await Promise.all([request('GET', shortLived, session), request('POST', shortLived, session, WAIT)]);
