@@ -51,6 +51,8 @@ pub enum Refusal {
     Exchange(ExchangeError),
     /// The MCP server does not accept the delegation token.
     DelegationRejected,
+    /// The MCP server's answer has a status that would lead the client elsewhere.
+    UnexpectedStatus,
     /// The MCP server opens a session that cannot be bound to the caller.
     SessionNotBound(SessionError),
     /// The MCP server's answer could hold a list or a task, and cannot be filtered.
@@ -83,6 +85,7 @@ impl Refusal {
             Self::Denied(denial) => denial.reason,
             Self::Exchange(error) => error.reason(),
             Self::DelegationRejected => "delegation_rejected",
+            Self::UnexpectedStatus => "unexpected_status",
             Self::Unfilterable(_) => "unfilterable_response",
             Self::Undecided(_) => "undecided",
             Self::Failed => "failed",
@@ -203,6 +206,11 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
         Refusal::DelegationRejected => {
             error(502, INTERNAL_ERROR, "The MCP server does not accept the delegation token.")
         }
+        Refusal::UnexpectedStatus => error(
+            502,
+            INTERNAL_ERROR,
+            "The MCP server's answer has a status that is not passed on.",
+        ),
         Refusal::SessionNotBound(_) => {
             error(502, INTERNAL_ERROR, "The MCP server opens a session that cannot be bound.")
         }

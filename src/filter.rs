@@ -264,6 +264,16 @@ impl Stream {
         }
     }
 
+    /// No trailer has a meaning in MCP.
+    fn drop_trailers(&self, map: MapType) {
+        let ignored = self.worker.as_ref().is_some_and(|worker| {
+            worker.borrow().transactions.get(&self.id).is_some_and(Transaction::is_ignored)
+        });
+        if !ignored {
+            let _ = hostcalls::set_map_bytes(map, vec![]);
+        }
+    }
+
     fn on_body(&self, length: usize, end: bool) -> Action {
         let whole = if end { buffer(BufferType::HttpRequestBody) } else { Vec::new() };
         let length = length.max(whole.len());
@@ -293,8 +303,8 @@ impl HttpContext for Stream {
     }
 
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
-        // No trailer has a meaning here, and one could be taken for identity upstream.
-        let _ = hostcalls::set_map_bytes(MapType::HttpRequestTrailers, vec![]);
+        // One could be taken for identity upstream.
+        self.drop_trailers(MapType::HttpRequestTrailers);
         self.on_body(0, true)
     }
 
@@ -323,6 +333,8 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_trailers(&mut self, _: usize) -> Action {
+        // In one, a server could speak to the client past this filter.
+        self.drop_trailers(MapType::HttpResponseTrailers);
         if !self.filters {
             return Action::Continue;
         }

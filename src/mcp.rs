@@ -21,7 +21,7 @@ mod tests;
 pub use error::BodyError;
 pub use header::{HeaderError, MirroredHeaders, encode as encode_name};
 pub use list::List;
-pub use media::{MediaError, check_content_encoding, check_content_type};
+pub use media::{MediaError, check_content_encoding, check_content_type, check_media_type};
 pub use message::{Body, Id, Object, Operation, is_name, parse, read_arguments, read_id};
 pub use method::{Class, Method};
 pub use response::{Response, ServerRequest};

@@ -17,7 +17,7 @@ mod tests;
 use std::rc::Rc;
 
 use crate::answer::cors;
-use crate::mcp::{check_content_encoding, check_content_type};
+use crate::mcp::{check_content_encoding, check_content_type, check_media_type};
 use crate::request::Headers;
 use crate::session::{self, Binding, Purpose, SessionError, SessionKeys};
 use crate::task::Tasks;
@@ -39,6 +39,8 @@ pub struct Reader {
     pub is_filtered: bool,
     /// The tasks that it may name.
     pub tasks: Tasks,
+    /// Whether a stream was to be opened. Some clients read events from whatever answers that.
+    pub opens_stream: bool,
     /// The allowed origin of the page that asks, if any.
     pub origin: Option<String>,
 }
@@ -55,12 +57,17 @@ pub enum Head {
     /// The server does not accept the delegation token. Its 401 would send the client to sign in
     /// again, which cannot help.
     DelegationRejected,
+    /// The status would lead the client, with its token, elsewhere: to another URL, to another
+    /// protocol or to an earlier answer.
+    UnexpectedStatus,
     /// The server names a session that cannot be bound to the caller.
     SessionNotBound(SessionError),
 }
 
-/// Headers by which a server would speak to the client past this filter.
-const STRIPPED: [&str; 3] = ["www-authenticate", "set-cookie", "proxy-authenticate"];
+/// Headers by which a server would speak to the client past this filter, or lead it past this
+/// gateway.
+const STRIPPED: [&str; 6] =
+    ["www-authenticate", "set-cookie", "proxy-authenticate", "location", "refresh", "alt-svc"];
 
 /// Headers that describe the very bytes of a body.
 const OF_THE_BODY: [&str; 7] = [
@@ -83,15 +90,20 @@ pub fn head(
     sessions: &SessionKeys,
     has_body: bool,
 ) -> Head {
-    if status(headers) == Some(401) {
-        return Head::DelegationRejected;
+    let status = status(headers);
+    match status {
+        Some(401) => return Head::DelegationRejected,
+        Some(..=199 | 300..=399) => return Head::UnexpectedStatus,
+        _ => {}
     }
     let binding = Binding::new(Purpose::Session, &reader.caller, endpoint);
     let session = match sessions.of_response(binding, headers) {
         Ok(session) => session,
         Err(error) => return Head::SessionNotBound(error),
     };
-    let filter = if has_body { body_filter(headers, reader.is_filtered) } else { Ok(None) };
+    let opens_stream = reader.opens_stream && status.is_some_and(|status| status < 300);
+    let is_filtered = reader.is_filtered || opens_stream;
+    let filter = if has_body { body_filter(headers, is_filtered) } else { Ok(None) };
     let edits = |names: &[&str]| {
         let present = |name: &&&str| headers.all(name).next().is_some();
         let session = session.map(|sealed| (session::HEADER, sealed));
@@ -116,7 +128,8 @@ fn body_filter(headers: Headers, is_filtered: bool) -> Result<Option<BodyFilter>
     let types = values("content-type");
     // Some clients look for this text anywhere in the header.
     let names_event_stream = types.iter().any(|value| {
-        value.to_ascii_lowercase().windows(EVENT_STREAM.len()).any(|part| part == EVENT_STREAM)
+        let event_stream = EVENT_STREAM.as_bytes();
+        value.to_ascii_lowercase().windows(event_stream.len()).any(|part| part == event_stream)
     });
     if !is_filtered && !names_event_stream {
         return Ok(None);
@@ -126,28 +139,20 @@ fn body_filter(headers: Headers, is_filtered: bool) -> Result<Option<BodyFilter>
     if types.is_empty() {
         Ok(Some(BodyFilter::Empty))
     } else if names_event_stream {
-        match types.as_slice() {
-            [value] if essence(value).eq_ignore_ascii_case(EVENT_STREAM) => {
-                Ok(Some(BodyFilter::Events(EventFilter::new(LONGEST))))
-            }
-            _ => Err(ResponseError::MediaType),
-        }
+        // Some clients decode what they read by the charset that is named.
+        check_media_type(&types, EVENT_STREAM).map_err(|_| ResponseError::MediaType)?;
+        Ok(Some(BodyFilter::Events(EventFilter::new(LONGEST))))
     } else {
         check_content_type(&types).map_err(|_| ResponseError::MediaType)?;
         Ok(Some(BodyFilter::Message(ListFilter::new(LONGEST))))
     }
 }
 
-const EVENT_STREAM: &[u8] = b"text/event-stream";
+const EVENT_STREAM: &str = "text/event-stream";
 
 /// The most that is held, in bytes: a value of a message, such as an element of a list or the content
 /// of a tool's result, or an event.
 const LONGEST: usize = 8 << 20;
-
-/// A media type without its parameters (RFC 9110 section 8.3.1).
-fn essence(value: &[u8]) -> &[u8] {
-    value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
-}
 
 /// What a body that could hold a list or a task must pass.
 #[derive(Debug)]

@@ -271,6 +271,12 @@ impl Transaction {
         streams || self.is_undecided()
     }
 
+    /// Whether it is none of this filter's business.
+    #[must_use]
+    pub const fn is_ignored(&self) -> bool {
+        matches!(self.state, State::Ignored)
+    }
+
     /// Whether the request is still held.
     #[must_use]
     pub const fn is_undecided(&self) -> bool {

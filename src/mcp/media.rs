@@ -48,10 +48,20 @@ impl std::error::Error for MediaError {}
 ///
 /// [`MediaError::ContentType`] for anything else, for no value and for several.
 pub fn check_content_type(values: &[&[u8]]) -> Result<(), MediaError> {
+    check_media_type(values, "application/json")
+}
+
+/// The same for the media type `essence`.
+///
+/// # Errors
+///
+/// [`MediaError::ContentType`] for anything else, for no value and for several.
+pub fn check_media_type(values: &[&[u8]], essence: &str) -> Result<(), MediaError> {
+    let is_essence = |text: &str| trim(text).eq_ignore_ascii_case(essence);
     single(values)
         .is_some_and(|value| match value.split_once(';') {
-            None => is_json(value),
-            Some((essence, parameter)) => is_json(essence) && is_utf8_charset(parameter),
+            None => is_essence(value),
+            Some((text, parameter)) => is_essence(text) && is_utf8_charset(parameter),
         })
         .then_some(())
         .ok_or(MediaError::ContentType)
@@ -73,10 +83,6 @@ fn single<'a>(values: &[&'a [u8]]) -> Option<&'a str> {
         [value] => std::str::from_utf8(value).ok(),
         _ => None,
     }
-}
-
-fn is_json(essence: &str) -> bool {
-    trim(essence).eq_ignore_ascii_case("application/json")
 }
 
 fn is_utf8_charset(parameter: &str) -> bool {

@@ -19,7 +19,9 @@ impl Resources {
             None => pattern,
         };
         if uri.contains(['*', ' ']) || !is_absolute(uri) || !is_canonical(uri) {
-            return Err("write an absolute URI, with its scheme in lower case and no dot segments");
+            return Err(
+                "write an absolute URI, its scheme in lower case, without dot segments and needless escapes",
+            );
         }
         self.0.insert(pattern, rules);
         Ok(())
@@ -39,7 +41,9 @@ impl Resources {
 
     /// The longest prefix of `literal`, the part of `uri` that is certain.
     fn longest_prefix(&self, uri: &str, literal: &str) -> Option<&Rules> {
-        is_canonical(uri).then(|| self.0.longest_beginning(literal)).flatten()
+        // Some servers take the parameters of segments away.
+        let is_certain = is_canonical(uri) && !uri.contains(';');
+        is_certain.then(|| self.0.longest_beginning(literal)).flatten()
     }
 }
 
@@ -53,17 +57,28 @@ fn is_absolute(uri: &str) -> bool {
     })
 }
 
-/// Whether every server takes a URI to lead where its text says: no dot segments, no escapes of what
-/// separates segments, no empty segments, no fragment (RFC 3986 section 6.2.2).
+/// Whether every server takes a URI to lead where its text says: no dot segments, no empty segments,
+/// no fragment, no escape without need (RFC 3986 section 6.2.2).
 fn is_canonical(uri: &str) -> bool {
-    let lower = uri.to_ascii_lowercase();
-    let escapes = ["%2e", "%2f", "%5c", "%25", "%00"];
-    let rest = lower.split_once("://").map_or(&*lower, |(_, rest)| rest);
+    let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
     is_absolute(uri)
         && rest.split(['/', '?']).all(|segment| segment != "." && segment != "..")
         && !rest.contains("//")
         && !rest.contains(['\\', '#'])
-        && !escapes.iter().any(|escape| lower.contains(escape))
+        && uri.bytes().all(|byte| byte.is_ascii_graphic())
+        && uri.split('%').skip(1).all(begins_with_due_escape)
+}
+
+/// Whether what follows a `%` is the escape, in capitals, of a byte that means something else in
+/// plain. To a server that takes escapes away, an escaped letter leads where the letter does, and
+/// past a rule for it.
+fn begins_with_due_escape(text: &str) -> bool {
+    let is_digit = |digit: u8| digit.is_ascii_digit() || (b'A'..=b'F').contains(&digit);
+    let digits = text.get(..2).filter(|digits| digits.bytes().all(is_digit));
+    digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).is_some_and(|byte| {
+        let is_plain = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        !is_plain && !byte.is_ascii_control() && !b"/\\%".contains(&byte)
+    })
 }
 
 #[cfg(test)]
@@ -90,6 +105,7 @@ mod tests {
             ("file:///data/a", Some("file:///data/*")),
             ("file:///data/a/b?c=d", Some("file:///data/*")),
             ("file:///data/", Some("file:///data/*")),
+            ("file:///data/a%20b%3F%C3%A9", Some("file:///data/*")),
             ("file:///data/secret/x", Some("file:///data/secret/*")),
             ("file:///data/secret/open", Some("file:///data/secret/open")),
             ("file:///data", None),
@@ -122,6 +138,18 @@ mod tests {
             "file:/data/x",
             "/data/x",
             "file:///data/x%00",
+            "file:///data/x%0a",
+            "file:///data/..;/etc",
+            "file:///data/secret;a=b/x",
+            "file:///data/.. /etc",
+            "file:///data/a b",
+            "file:///data/%73ecret/x",
+            "file:///data/secret%5F",
+            "file:///data/%7E",
+            "file:///data/%c3%a9",
+            "file:///data/100%",
+            "file:///data/%zz",
+            "file:///data/%+1",
             "https://a.example/x/?/../y",
         ] {
             assert_eq!(named(rules.rules(uri)), None, "{uri}");

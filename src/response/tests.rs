@@ -378,6 +378,8 @@ fn p01_p03_the_media_type_decides_in_any_spelling() {
         ("Text/Event-Stream ; charset=utf-8", "events", "events"),
         ("text/plain; x=text/event-stream", "media_type", "media_type"),
         ("text/event-streams", "media_type", "media_type"),
+        ("text/event-stream; charset=utf-16", "media_type", "media_type"),
+        ("text/event-stream; charset=utf-7", "media_type", "media_type"),
         ("text/plain", "media_type", "pass"),
         ("application/octet-stream", "media_type", "pass"),
         ("application/jsonp", "media_type", "pass"),

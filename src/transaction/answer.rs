@@ -36,6 +36,7 @@ impl Transaction {
             Head::Unfilterable(error) => Refusal::Unfilterable(error),
             Head::SessionNotBound(error) => Refusal::SessionNotBound(error),
             Head::DelegationRejected => Refusal::DelegationRejected,
+            Head::UnexpectedStatus => Refusal::UnexpectedStatus,
         };
         self.refuse(config, &refusal, About::default(), reader.origin.as_deref())
     }

@@ -11,6 +11,7 @@ use crate::exchange::reply::ExchangeError;
 use crate::exchange::{Answer, Delegated};
 use crate::mcp::Id;
 use crate::policy::Permit;
+use crate::request::Verb;
 use crate::response::Reader;
 use crate::upstream::{self, Credential, Edits};
 
@@ -23,8 +24,9 @@ impl Transaction {
         engine: &mut Engine,
         now: Now,
     ) -> Step {
+        let opens_stream = question.verb == Verb::OpenStream;
         let Question { caller, endpoint, edits, origin, is_filtered, tasks, .. } = question;
-        let reader = Reader { caller, endpoint, is_filtered, tasks, origin };
+        let reader = Reader { caller, endpoint, is_filtered, tasks, opens_stream, origin };
         let Some(target) = permit.target().map(Rc::clone) else {
             return self.forward(permit, &Credential::WithoutToken, edits, reader);
         };

@@ -12,8 +12,6 @@ const NEAR = {
   T13: ['/%256dcp', '/mcp%2f', '/mcp%2F', '/mcp%5c', '/%2fmcp', '/mcp%00', '/mcp%20', '/mcp%3b', '/mcp%23', '/mcp%3fa', '/mc%', '/mcp%zz', '/mcp\xe9'],
   T14: ['//mcp', '///mcp', '/mcp/', '/mcp//', '/mcp/.', '/mcp;a=b', '/mcp;', '\\mcp', '/mcp\\', '/\\mcp', '/MCP', '/Mcp', '/mcp#f', '/mcp.json', '/mcp/x', '/mcp,', '/mcp:', '/x;/../mcp/',
     'mcp', '*', '/..%2fmcp', '/%2e%2e/mcp/', '/x/%2e%2e/mcp/'],
-  M03: ['//.well-known/oauth-protected-resource', '/.well-known/oauth-protected-resource/', '/.well-known/oauth-protected-resource/../mcp/',
-    '/.well-known/oauth-protected-resource;/mcp', '/.well-known/oauth-protected-resource%2f..%2fmcp', '/.well-known/oauth-protected-resource/mcp/', '/.WELL-KNOWN/oauth-protected-resource'],
 };
 
 describe('paths', () => {

@@ -117,6 +117,63 @@ fn p02_p03_p04_a_list_of_another_kind_is_a_502_on_any_status() {
     }
 }
 
+/// A GET that went up, and what is said to the head of its answer.
+fn opened(stage: &mut Stage, headers: &[(&str, &str)]) -> Step {
+    let (mut stream, _) = stage.post(&token(json!({})), &[(":method", "GET")]);
+    let callout = stream.body(stage, b"").callout();
+    let settled = stage.settle(&callout, Ok(issued(&delegation("ledger:Connect")))).unwrap();
+    let _ = stream.event(stage, Event::Exchanged(settled.result.as_ref())).edits();
+    stream.response(stage, headers)
+}
+
+#[test]
+fn p03_what_opens_no_stream_of_events_is_a_502_unless_it_says_so() {
+    let mut stage = Stage::new();
+    for (status, media, expected) in [
+        ("200", "text/event-stream", "filter"),
+        ("200", "application/json", "filter"),
+        ("200", "text/plain", "refuse"),
+        ("206", "application/octet-stream", "refuse"),
+        ("404", "text/plain", "pass"),
+        ("405", "text/plain", "pass"),
+    ] {
+        let headers = [(":status", status), ("content-type", media)];
+        let seen = match opened(&mut stage, &headers) {
+            Step::Continue(_) => "pass",
+            Step::Filter { .. } => "filter",
+            Step::Reply(reply) if reply.status == 502 => "refuse",
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(seen, expected, "{status} {media}");
+    }
+}
+
+#[test]
+fn p21_no_status_that_leads_elsewhere_passes() {
+    let mut stage = Stage::new();
+    for method in ["tools/call", "tools/list"] {
+        for status in ["101", "300", "301", "302", "303", "304", "307", "308", "399"] {
+            let mut stream = forwarded(&mut stage, "mcp:connect", method);
+            let headers = [(":status", status), ("location", "https://evil.example/")];
+            let reply = stream.response(&mut stage, &headers).reply();
+            assert_eq!((reply.status, header(&reply, "location")), (502, None));
+            let record = stream.close(&mut stage, 502).unwrap();
+            assert_eq!(record["reason"], "unexpected_status");
+            assert_eq!(record["upstream_status"].to_string(), status);
+        }
+        let mut stream = forwarded(&mut stage, "mcp:connect", method);
+        let headers = [
+            (":status", "201"),
+            ("content-type", "application/json"),
+            ("location", "https://evil.example/"),
+            ("refresh", "0; url=https://evil.example/"),
+            ("alt-svc", "h2=\"evil.example:443\""),
+        ];
+        let edits = stream.response(&mut stage, &headers).edits();
+        assert_eq!(edits.remove, ["location", "refresh", "alt-svc"]);
+    }
+}
+
 #[test]
 fn p14_what_cannot_be_read_is_a_502_before_and_a_reset_after_something_passed() {
     let mut stage = Stage::new();

@@ -1,8 +1,9 @@
 // What the tests of attacks share: a stack of their own, requests to it, and what it left in its logs.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { root } from '../../../demo/keys.mjs';
 import { until } from '../../../demo/process.mjs';
 import { startStack } from '../../../demo/stack.mjs';
 import { startEchoServer } from './echo-server.mjs';
@@ -11,22 +12,34 @@ import { Mint } from './tokens.mjs';
 
 export { until };
 
-/** A stack in a directory of its own. With `echo`, an echo server stands in the ledger's place. */
-export async function startTarget({ echo = false, gateway } = {}) {
+/**
+ * A stack in a directory of its own. With `echo`, an echo server stands in the ledger's place; `upstream` is another one,
+ * stopped with the stack. `policy` changes the text of the ledger's policy; `ports` and `gateway` are startStack's.
+ */
+export async function startTarget({ echo = false, upstream, policy, ports, gateway } = {}) {
   const state = mkdtempSync(join(tmpdir(), 'deputy-attacks-'));
-  const server = echo ? await startEchoServer() : undefined;
+  const server = upstream ?? (echo ? await startEchoServer() : undefined);
   const clean = async (stack) => {
     await stack?.stop();
     await server?.stop();
     rmSync(state, { recursive: true });
   };
   try {
-    const stack = await startStack({ state, gateway, upstream: server?.address });
+    const set = { ...(policy && { policies: writePolicies(state, policy) }), ...gateway?.set };
+    const stack = await startStack({ state, ports, gateway: { ...gateway, set }, upstream: server?.address });
     return new Target(stack, server, () => clean(stack));
   } catch (error) {
     await clean();
     throw error;
   }
+}
+
+function writePolicies(state, change) {
+  const policies = join(state, 'policies');
+  cpSync(join(root, 'policies'), policies, { recursive: true });
+  const file = join(policies, 'enterprise-ledger.yaml');
+  writeFileSync(file, change(readFileSync(file, 'utf8')));
+  return policies;
 }
 
 class Target {

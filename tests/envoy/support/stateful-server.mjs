@@ -9,15 +9,19 @@ const { McpServer } = require('@modelcontextprotocol/sdk/server/mcp.js');
 const { StreamableHTTPServerTransport } = require('@modelcontextprotocol/sdk/server/streamableHttp.js');
 const { ElicitResultSchema } = require('@modelcontextprotocol/sdk/types.js');
 
+/**
+ * `requests` is what arrived over HTTP, `heard` the messages that reached a session, `waiting` the calls of getTransactions
+ * that go on until they are released or cancelled.
+ */
 export async function startStatefulServer() {
   const sessions = new Map();
-  const requests = [];
+  const [requests, heard, waiting] = [[], [], []];
   const server = createServer(async (request, response) => {
     const id = request.headers['mcp-session-id'];
-    requests.push({ method: request.method, session: id });
+    requests.push({ method: request.method, session: id, authorization: request.headers.authorization });
     try {
       if (id && !sessions.has(id)) return void response.writeHead(404).end();
-      const transport = sessions.get(id) ?? await open(sessions);
+      const transport = sessions.get(id) ?? await open({ sessions, heard, waiting });
       await transport.handleRequest(request, response);
     } catch (error) {
       response.writeHead(500).end(String(error));
@@ -28,6 +32,8 @@ export async function startStatefulServer() {
   return {
     address: `127.0.0.1:${server.address().port}`,
     requests,
+    heard,
+    waiting,
     get sessions() { return [...sessions.keys()]; },
     stop() {
       server.closeAllConnections();
@@ -36,7 +42,7 @@ export async function startStatefulServer() {
   };
 }
 
-async function open(sessions) {
+async function open({ sessions, heard, waiting }) {
   const transport = new StreamableHTTPServerTransport({
     sessionIdGenerator: randomUUID,
     onsessioninitialized: (id) => sessions.set(id, transport),
@@ -51,6 +57,16 @@ async function open(sessions) {
     const { action, content } = await server.server.request({ method: 'elicitation/create', params }, ElicitResultSchema);
     return text(`${action} ${content?.account}`);
   });
+  server.registerTool('getTransactions', {}, ({ signal, requestId }) => new Promise((resolve) => {
+    const call = { session: transport.sessionId, id: requestId, cancelled: false, release: () => resolve(text('released')) };
+    signal.addEventListener('abort', () => { call.cancelled = true; });
+    waiting.push(call);
+  }));
   await server.connect(transport);
+  const deliver = transport.onmessage;
+  transport.onmessage = (message, extra) => {
+    heard.push({ session: transport.sessionId, ...message });
+    deliver(message, extra);
+  };
   return transport;
 }
