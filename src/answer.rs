@@ -45,6 +45,9 @@ pub enum Refusal {
     Body(BodyError),
     /// The headers that mirror the body say something else.
     Header(HeaderError),
+    /// It tells of a request in no session: a server that keeps no other account of its requests could
+    /// take it for another user's.
+    OfNoSession,
     /// By policy.
     Denied(Denial),
     /// There is no delegation token.
@@ -82,6 +85,7 @@ impl Refusal {
             Self::TooLarge => "body_too_large",
             Self::Body(error) => error.reason(),
             Self::Header(error) => error.reason(),
+            Self::OfNoSession => "no_session",
             Self::Denied(denial) => denial.reason,
             Self::Exchange(error) => error.reason(),
             Self::DelegationRejected => "delegation_rejected",
@@ -108,7 +112,7 @@ impl Refusal {
     pub fn is_denial(&self) -> bool {
         let not_delegated = [ExchangeError::Denied, ExchangeError::MayNotAct];
         match self {
-            Self::Denied(_) => true,
+            Self::Denied(_) | Self::OfNoSession => true,
             Self::Exchange(error) => not_delegated.contains(error),
             _ => false,
         }
@@ -183,6 +187,8 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
         }
         Refusal::Body(cause) => error(cause.http_status(), cause.code(), &cause.to_string()),
         Refusal::Header(cause) => error(400, cause.code(), &cause.to_string()),
+        // It is done with: the client has nothing to mend, and some end the session on an error.
+        Refusal::OfNoSession => LocalReply { status: 202, headers: Vec::new(), body: Vec::new() },
         Refusal::Denied(Denial { remedy, message, .. }) => match remedy {
             Remedy::StepUp(scopes) => {
                 challenge(plain(403, message), Challenge::InsufficientScope, Some(scopes))

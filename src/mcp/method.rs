@@ -100,6 +100,13 @@ impl Method {
     pub fn is_notification(self) -> bool {
         self.as_str().starts_with("notifications/")
     }
+
+    /// Whether messages with this method tell of a request, by its id or its progress token, which
+    /// say nothing of whose it is.
+    #[must_use]
+    pub fn tells_of_a_request(self) -> bool {
+        matches!(self, Self::Cancelled | Self::Progress)
+    }
 }
 
 #[cfg(test)]

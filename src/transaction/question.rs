@@ -9,7 +9,7 @@ use crate::clock::Now;
 use crate::config::{Config, Endpoint};
 use crate::json::Limits;
 use crate::mcp::{self, Body, BodyError, Id, List, MirroredHeaders, Object, Operation};
-use crate::policy::{Denial, Permit};
+use crate::policy::{Denial, Permit, Remedy};
 use crate::request::{self, Headers, Intake, RequestError, Verb};
 use crate::session::{self, Binding, Purpose, SessionError};
 use crate::task::{Claim, Owner, Tasks, splice};
@@ -151,6 +151,9 @@ impl Transaction {
                 self.record.operation(&operation);
                 id.clone_from(&operation.id);
                 mirrored.check(&operation).map_err(Refusal::Header)?;
+                if !is_in_session && operation.method.tells_of_a_request() {
+                    return Err(Refusal::OfNoSession);
+                }
                 let owner = Owner::new(&config.sessions, caller, &endpoint.path);
                 let claims = owner.claim(&mut operation).map_err(Refusal::Task)?;
                 if !claims.is_empty() {
@@ -166,6 +169,13 @@ impl Transaction {
             }
             Ok(Body::Batch(operations)) => {
                 self.record.batch(&operations);
+                let tells = |operation: &Operation| operation.method.tells_of_a_request();
+                if !is_in_session && operations.iter().any(tells) {
+                    let message = "Access denied: this batch tells of requests in no session.";
+                    let denial = Denial::nothing(message.to_owned());
+                    let remedy = Remedy::NothingByStatus;
+                    return Err(Refusal::Denied(Denial { remedy, ..denial }));
+                }
                 question.is_filtered =
                     operations.iter().any(|operation| List::of(operation.method).is_some());
                 policy.decide_batch(caller, &operations, now).map_err(Refusal::Denied)

@@ -333,3 +333,21 @@ fn r01_no_response_takes_a_batch_along() {
         }
     }
 }
+
+#[test]
+fn s09_what_tells_of_a_request_in_no_session_goes_nowhere() {
+    let mut stage = Stage::new();
+    for method in ["notifications/cancelled", "notifications/progress"] {
+        let message = json!({"jsonrpc": "2.0", "method": method, "params": {"requestId": 1, "progressToken": 1, "progress": 1}});
+        let (stream, step) = stage.send(&token(json!({})), &message.to_string());
+        let reply = step.reply();
+        assert_eq!((reply.status, reply.body.len()), (202, 0), "{method}");
+        let record = stream.close(&mut stage, 202).unwrap();
+        assert_eq!(
+            (&record["decision"], &record["reason"]),
+            (&"deny".into(), &"no_session".into())
+        );
+        let batch = json!([message, {"jsonrpc": "2.0", "id": 1, "method": "ping"}]);
+        assert_eq!(stage.send(&token(json!({})), &batch.to_string()).1.reply().status, 403);
+    }
+}

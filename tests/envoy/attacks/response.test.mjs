@@ -321,17 +321,17 @@ describe('the answers of an MCP server', () => {
 
   attack('P20: what is too large to judge is stopped, and never passed in part', async ({ call: ask, list, listen }) => {
     const large = (name, bytes) => `{"name":"${name}","description":"${'x'.repeat(bytes)}"}`;
-    const MEBIBYTE = 1 << 20;
-    answer(200, JSON_TYPE, result(`"tools":[${large('secret', MEBIBYTE)}]`));
+    const LONGEST = 8 << 20;
+    answer(200, JSON_TYPE, result(`"tools":[${large('secret', LONGEST)}]`));
     assertStopped(await list());
-    answer(200, JSON_TYPE, `{"result":{"tools":[{"name":"listAccounts"},`, SEEN, `${large('secret', MEBIBYTE)}]}}`);
+    answer(200, JSON_TYPE, `{"result":{"tools":[{"name":"listAccounts"},`, SEEN, `${large('secret', LONGEST)}]}}`);
     assertStopped(await list());
     answer(200, JSON_TYPE, `{"${'x'.repeat(300)}":"secret","result":{}}`);
     assertStopped(await list());
-    answer(200, JSON_TYPE, `{"result":{"tools":[${' '.repeat(MEBIBYTE)},{"name":"secret"}]}}`);
+    answer(200, JSON_TYPE, `{"result":{"tools":[${' '.repeat(LONGEST)},{"name":"secret"}]}}`);
     assertStopped(await list());
     for (const request of [ask, listen]) {
-      answer(200, STREAM, 'data: 1\n\n', SEEN, `data: ${result(`"tools":[${large('secret', 8 * MEBIBYTE)}]`)}\n\n`);
+      answer(200, STREAM, 'data: 1\n\n', SEEN, `data: ${result(`"tools":[${large('secret', LONGEST)}]`)}\n\n`);
       const seen = await request();
       assertStopped(seen);
       assert.equal(seen.text, 'data: 1\n\n');
@@ -345,7 +345,7 @@ describe('the answers of an MCP server', () => {
     assert.equal(visible(seen).length, 2_000);
     answer(200, STREAM, `data: ${BOTH}\n\n`.repeat(10_000));
     assert.equal(visible(await listen()).length, 10_000);
-    const blob = result(`"content":[{"type":"text","text":"${'x'.repeat(4 * MEBIBYTE)}"}]`);
+    const blob = result(`"content":[{"type":"text","text":"${'x'.repeat(LONGEST / 2)}"}]`);
     answer(200, JSON_TYPE, blob);
     assert.equal((await ask()).text, blob);
   });
