@@ -1,0 +1,216 @@
+//! How this gateway authenticates at the token endpoint.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use form_urlencoded::{Serializer, byte_serialize};
+use jwt_compact::alg::{Ed25519, Es256};
+use jwt_compact::jwk::JsonWebKey;
+use jwt_compact::{Algorithm, AlgorithmSignature};
+use serde_json::json;
+
+use super::source::{ClientAuthentication, PrivateKey, Secret};
+use crate::clock::Now;
+use crate::config::Problems;
+use crate::fingerprint::fingerprint;
+use crate::session::{Environment, is_variable};
+
+/// This gateway as a client of the authorization server.
+#[derive(Debug)]
+pub struct Client {
+    /// Its `client_id`.
+    pub id: Box<str>,
+    authentication: Authentication,
+}
+
+#[derive(Debug)]
+enum Authentication {
+    /// Envoy does it.
+    Injected,
+    /// The form says who it is, and no more.
+    Named,
+    Post(Hidden),
+    Basic(Hidden),
+    Assertion { key: Signer, key_id: Option<Box<str>>, audience: Box<str> },
+    /// Its secret is not known here: nothing is ever sent.
+    Unknown,
+}
+
+/// A secret, which is not printed.
+struct Hidden(Box<str>);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("hidden")
+    }
+}
+
+enum Signer {
+    Es256(<Es256 as Algorithm>::SigningKey),
+    EdDsa(<Ed25519 as Algorithm>::SigningKey),
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.algorithm())
+    }
+}
+
+impl Signer {
+    const fn algorithm(&self) -> &'static str {
+        match self {
+            Self::Es256(_) => "ES256",
+            Self::EdDsa(_) => "EdDSA",
+        }
+    }
+
+    fn sign(&self, input: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Es256(key) => Es256.sign(key, input).as_bytes().into_owned(),
+            Self::EdDsa(key) => Ed25519.sign(key, input).as_bytes().into_owned(),
+        }
+    }
+}
+
+/// How long an assertion is good for, in seconds.
+const ASSERTION_LIFETIME: u64 = 60;
+
+/// RFC 7523 section 2.2.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+impl Client {
+    /// Reads what is written at `path`; what is wrong goes to `problems`.
+    pub fn compile(
+        source: &ClientAuthentication,
+        id: &str,
+        path: &str,
+        environment: Option<Environment>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let mut hidden = |name: &str, secret: &Secret| {
+            let path = format!("{path}.{name}.from_environment");
+            let secret = self::secret(&secret.from_environment, &path, environment, problems)?;
+            Some(Hidden(secret.into()))
+        };
+        let authentication = match source {
+            ClientAuthentication::Injected => Authentication::Injected,
+            ClientAuthentication::Mtls | ClientAuthentication::None => Authentication::Named,
+            ClientAuthentication::ClientSecretPost(secret) => {
+                hidden("client_secret_post", secret).map_or(Authentication::Unknown, Authentication::Post)
+            }
+            ClientAuthentication::ClientSecretBasic(secret) => {
+                hidden("client_secret_basic", secret).map_or(Authentication::Unknown, Authentication::Basic)
+            }
+            ClientAuthentication::PrivateKeyJwt(key) => {
+                let path = format!("{path}.private_key_jwt");
+                assertion(key, &path, environment, problems)
+            }
+        };
+        Some(Self { id: id.into(), authentication })
+    }
+
+    /// Adds to a token request what says who asks: to the form, or as the value of the header
+    /// `Authorization`, which it gives. `subject` is what makes the assertion's `jti` unlike others.
+    pub(super) fn authenticate(
+        &self,
+        form: &mut Serializer<'_, String>,
+        subject: &str,
+        now: Now,
+    ) -> Option<Box<str>> {
+        match &self.authentication {
+            Authentication::Injected | Authentication::Unknown => {}
+            Authentication::Named => {
+                form.append_pair("client_id", &self.id);
+            }
+            Authentication::Post(secret) => {
+                form.append_pair("client_id", &self.id).append_pair("client_secret", &secret.0);
+            }
+            Authentication::Basic(secret) => {
+                // RFC 6749 section 2.3.1: each is encoded before they are joined.
+                let encode = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+                let credentials = format!("{}:{}", encode(&self.id), encode(&secret.0));
+                return Some(format!("Basic {}", STANDARD.encode(credentials)).into());
+            }
+            Authentication::Assertion { key, key_id, audience } => {
+                let issued_at = now.unix_seconds();
+                let unique = format!("{}\n{}\n{subject}", now.unix.as_nanos(), now.monotonic.as_nanos());
+                let mut header = json!({"alg": key.algorithm(), "typ": "JWT"});
+                if let (Some(key_id), Some(header)) = (key_id, header.as_object_mut()) {
+                    header.insert("kid".to_owned(), (**key_id).into());
+                }
+                let claims = json!({
+                    "iss": self.id,
+                    "sub": self.id,
+                    "aud": audience,
+                    "iat": issued_at,
+                    "exp": issued_at.saturating_add(ASSERTION_LIFETIME),
+                    "jti": fingerprint(unique.as_bytes()),
+                });
+                let encode = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+                let input = format!("{}.{}", encode(&header), encode(&claims));
+                let signature = URL_SAFE_NO_PAD.encode(key.sign(input.as_bytes()));
+                form.append_pair("client_id", &self.id)
+                    .append_pair("client_assertion_type", JWT_BEARER)
+                    .append_pair("client_assertion", &format!("{input}.{signature}"));
+            }
+        }
+        None
+    }
+}
+
+fn assertion(
+    source: &PrivateKey,
+    path: &str,
+    environment: Option<Environment>,
+    problems: &mut Problems,
+) -> Authentication {
+    if source.audience.is_empty() {
+        let help = "write the authorization server's issuer, or its token endpoint";
+        problems.add_with_help(format!("{path}.audience"), "it is empty", help);
+    }
+    let path = format!("{path}.from_environment");
+    let Some(text) = secret(&source.from_environment, &path, environment, problems) else {
+        return Authentication::Unknown;
+    };
+    let Some((key, key_id)) = private_key(&text) else {
+        let name = &source.from_environment;
+        let help = "set it to a private JWK of the type EC with the curve P-256, or OKP with Ed25519";
+        problems.add_with_help(path, format!("`{name}` holds no private key"), help);
+        return Authentication::Unknown;
+    };
+    Authentication::Assertion { key, key_id, audience: source.audience.as_str().into() }
+}
+
+fn private_key(text: &str) -> Option<(Signer, Option<Box<str>>)> {
+    let jwk: JsonWebKey<'_> = serde_json::from_str(text).ok()?;
+    let members: serde_json::Value = serde_json::from_str(text).ok()?;
+    let key_id = members.get("kid").and_then(serde_json::Value::as_str).map(Into::into);
+    let key = <Es256 as Algorithm>::SigningKey::try_from(&jwk).map(Signer::Es256);
+    let key = key.or_else(|_| <Ed25519 as Algorithm>::SigningKey::try_from(&jwk).map(Signer::EdDsa));
+    Some((key.ok()?, key_id))
+}
+
+/// The secret in a variable of the environment.
+///
+/// None if there is no environment, or if something is wrong, which then stands in `problems`.
+pub(super) fn secret(
+    name: &str,
+    path: &str,
+    environment: Option<Environment>,
+    problems: &mut Problems,
+) -> Option<String> {
+    if !is_variable(name) {
+        let help = "name a variable like `DEPUTY_CLIENT_SECRET`; the secret itself does not belong \
+                    in the configuration";
+        // What stands here may be the secret itself.
+        problems.add_with_help(path, "not the name of an environment variable", help);
+        return None;
+    }
+    let value = environment?(name).filter(|value| !value.is_empty());
+    if value.is_none() {
+        let help = "set it in Envoy's environment, and name it under `envoy.host_environment`";
+        problems.add_with_help(path, format!("`{name}` is not set in the environment"), help);
+    }
+    value
+}

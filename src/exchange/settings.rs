@@ -1,0 +1,340 @@
+//! Where and how to exchange, compiled: one profile for each audience that has its own.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::client::Client;
+use super::source::{
+    ActorClaim, ActorToken, ClientCredentials, Exchange, Grant, IssuedTokenType, LongerLifetime,
+    RequestedTokenType, ScopeClaim, TargetParameter, TokenType, Verify,
+};
+use super::{Target, template::Template};
+use crate::config::{self, Problems, boxed};
+use crate::session::Environment;
+use crate::token::{BearerToken, Expectations, Issuer, TrustedIssuer};
+
+/// Where and how to exchange, by audience.
+#[derive(Debug)]
+pub struct Settings {
+    profiles: Vec<Profile>,
+    /// The place of the profile of an audience that has its own; the others have the first one.
+    by_audience: HashMap<Box<str>, usize>,
+}
+
+/// How to ask one authorization server, and what its answer must be.
+#[derive(Debug)]
+pub struct Profile {
+    pub(super) cluster: Box<str>,
+    pub(super) authority: Box<str>,
+    pub(super) path: Box<str>,
+    pub(super) timeout: Duration,
+    pub(super) grant: Grant,
+    pub(super) client: Client,
+    pub(super) subject_token_type: TokenType,
+    pub(super) requested_token_type: RequestedTokenType,
+    pub(super) actor_token: Actor,
+    pub(super) target: TargetParameter,
+    pub(super) scope: Template,
+    pub(super) parameters: Vec<(Box<str>, Box<str>)>,
+    pub(super) issuer: Rc<Issuer>,
+    /// What the delegation token must name as the actor.
+    pub(super) actor: Box<str>,
+    pub(super) verify: Verify,
+    pub(super) issued_token_type: IssuedTokenType,
+    pub(super) subject_claim: Box<str>,
+    pub(super) inbound_subject_claim: Box<str>,
+    pub(super) actor_claim: ActorClaim,
+    pub(super) scope_claim: ScopeClaim,
+    pub(super) longer_lifetime: LongerLifetime,
+    pub(super) forwards_inbound_token: bool,
+    token_types: Vec<Box<str>>,
+    token_audience: Template,
+    ignored_scopes: Vec<Template>,
+    leeway: u64,
+}
+
+/// The token that says who acts.
+#[derive(Debug)]
+pub(super) enum Actor {
+    None,
+    SubjectToken,
+    Own(ClientCredentials),
+    Given(BearerToken),
+}
+
+/// Parameters that are this gateway's to set.
+const RESERVED: [&str; 17] = [
+    "grant_type",
+    "subject_token",
+    "subject_token_type",
+    "requested_token_type",
+    "actor_token",
+    "actor_token_type",
+    "audience",
+    "resource",
+    "scope",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "assertion",
+    "requested_token_use",
+    "authorization_details",
+    "refresh_token",
+];
+
+impl Settings {
+    /// Compiles what is written; what is wrong goes to `problems`. `environment` gives the secrets
+    /// that it names; without it, their names alone are checked.
+    pub fn compile(
+        source: &Exchange,
+        issuers: &[TrustedIssuer],
+        environment: Option<Environment>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let around = Surroundings { issuers, environment };
+        let mut profiles = vec![profile(source, "exchange", &around, problems)];
+        let mut by_audience = HashMap::new();
+        for (audience, target) in &source.targets {
+            let path = format!("exchange.targets.{audience}");
+            if !target.targets.is_empty() {
+                let help = "write all of them side by side";
+                problems.add_with_help(format!("{path}.targets"), "not possible here", help);
+            }
+            by_audience.insert(audience.as_str().into(), profiles.len());
+            // A preset of its own stands before what is written for all.
+            let whole = match target.preset {
+                Some(preset) => target.or(&preset.settings()).or(source),
+                None => target.or(source),
+            };
+            profiles.push(profile(&whole, &path, &around, problems));
+        }
+        let profiles: Option<Vec<_>> = profiles.into_iter().collect();
+        Some(Self { profiles: profiles?, by_audience })
+    }
+
+    /// The profile for a target, and its place.
+    #[must_use]
+    pub fn profile(&self, target: &Target) -> Option<(usize, &Profile)> {
+        let place = self.by_audience.get(&target.audience).copied().unwrap_or(0);
+        Some((place, self.profiles.get(place)?))
+    }
+
+    /// The profile at a place.
+    pub(super) fn at(&self, place: usize) -> Option<&Profile> {
+        self.profiles.get(place)
+    }
+
+    /// The profiles that need a token of this gateway's own, by their places.
+    pub(super) fn with_own_token(&self) -> impl Iterator<Item = usize> {
+        let own = |profile: &Profile| matches!(profile.actor_token, Actor::Own(_));
+        self.profiles.iter().enumerate().filter(move |(_, profile)| own(profile)).map(|(at, _)| at)
+    }
+
+    /// The names of the claims of inbound tokens that are compared.
+    pub fn inbound_claims(&self) -> BTreeSet<&str> {
+        self.profiles.iter().map(|profile| &*profile.inbound_subject_claim).collect()
+    }
+
+    /// Checks the rules of a policy against what their authorization servers can do.
+    pub fn clusters(&self) -> impl Iterator<Item = &str> {
+        self.profiles.iter().map(|profile| &*profile.cluster)
+    }
+}
+
+impl Profile {
+    /// What a delegation token for `target` must be.
+    pub(super) fn expectations(&self, target: &Target) -> Expectations {
+        let claims = [&*self.subject_claim, "azp", "cid", "appid", "client_id"];
+        Expectations {
+            audiences: vec![self.fill(&self.token_audience, target).into()],
+            exact_audience: true,
+            token_types: self.token_types.clone(),
+            scope_claims: match self.scope_claim {
+                ScopeClaim::Scope => vec!["scope".into()],
+                ScopeClaim::Scp => vec!["scp".into()],
+                ScopeClaim::Reply => Vec::new(),
+            },
+            client_claims: vec!["client_id".into()],
+            kept_claims: claims.map(Into::into).to_vec(),
+            max_lifetime: match self.longer_lifetime {
+                LongerLifetime::Refuse => target.max_lifetime,
+                LongerLifetime::DangerAccept => u64::MAX,
+            },
+            leeway: self.leeway,
+        }
+    }
+
+    /// The parameter `scope` for `target`.
+    pub(super) fn scope(&self, target: &Target) -> String {
+        self.fill(&self.scope, target)
+    }
+
+    /// Whether a delegation token for `target` may have the scope `granted` beside the one that was
+    /// asked for.
+    pub(super) fn ignores(&self, granted: &str, target: &Target) -> bool {
+        self.ignored_scopes.iter().any(|ignored| self.fill(ignored, target) == granted)
+    }
+
+    fn fill(&self, template: &Template, target: &Target) -> String {
+        template.fill(&target.scope, &target.audience, &self.actor, &self.client.id)
+    }
+}
+
+/// What a profile is compiled against.
+struct Surroundings<'a> {
+    issuers: &'a [TrustedIssuer],
+    environment: Option<Environment<'a>>,
+}
+
+fn profile(
+    source: &Exchange,
+    path: &str,
+    around: &Surroundings,
+    problems: &mut Problems,
+) -> Option<Profile> {
+    let source = &source.or(&source.preset.map(|preset| preset.settings()).unwrap_or_default());
+    let visible = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+    let mut required = |name: &str, value: &Option<String>, problems: &mut Problems| {
+        match value {
+            None => problems.add(path, format!("missing field `{name}`")),
+            Some(text) if !visible(text) => {
+                problems.add(format!("{path}.{name}"), format!("`{text}` is empty or has spaces"));
+            }
+            Some(text) => return Some(text.as_str().into()),
+        }
+        None
+    };
+    let cluster: Option<Box<str>> = required("cluster", &source.cluster, problems);
+    let authority: Option<Box<str>> = required("authority", &source.authority, problems);
+    let actor: Option<Box<str>> = required("actor", &source.actor, problems);
+    let token_path = source.path.as_deref().unwrap_or("/token");
+    if !token_path.starts_with('/') || !visible(token_path) {
+        problems.add(format!("{path}.path"), format!("`{token_path}` is not a path"));
+    }
+    let timeout = source.timeout.unwrap_or(config::Duration::seconds(2)).as_std();
+    if timeout.is_zero() {
+        problems.add(format!("{path}.timeout"), "no exchange is answered in no time");
+    }
+    let issuer = issuer(source, path, around.issuers, problems);
+    let mut template = |name: &str, text: Option<&str>, otherwise: &str, problems: &mut Problems| {
+        let text = text.unwrap_or(otherwise);
+        let template = Template::parse(text);
+        if template.is_none() {
+            let help = "placeholders are `{scope}`, `{audience}`, `{actor}` and `{client_id}`";
+            problems.add_with_help(
+                format!("{path}.{name}"),
+                format!("`{text}` is not a template"),
+                help,
+            );
+        }
+        template
+    };
+    let scope = template("scope", source.scope.as_deref(), "{scope}", problems);
+    let audience = source.token_audience.as_deref();
+    let token_audience = template("token_audience", audience, "{audience}", problems);
+    let ignored = source.ignored_scopes.as_deref().unwrap_or_default();
+    let ignored_scopes: Option<Vec<_>> = ignored
+        .iter()
+        .enumerate()
+        .map(|(index, text)| {
+            template(&format!("ignored_scopes[{index}]"), Some(text), "", problems)
+        })
+        .collect();
+    let parameters = parameters(source.parameters.as_ref(), path, problems);
+    let actor_token = actor_token(source, path, around, problems);
+    let client = Client::compile(
+        source.client_authentication.as_ref().unwrap_or(&Default::default()),
+        source.client_id.as_deref().or(actor.as_deref()).unwrap_or_default(),
+        &format!("{path}.client_authentication"),
+        around.environment,
+        problems,
+    );
+    let (issuer, leeway) = issuer?;
+    Some(Profile {
+        cluster: cluster?,
+        authority: authority?,
+        path: token_path.into(),
+        timeout,
+        grant: source.grant.unwrap_or_default(),
+        client: client?,
+        subject_token_type: source.subject_token_type.unwrap_or_default(),
+        requested_token_type: source.requested_token_type.unwrap_or_default(),
+        actor_token: actor_token?,
+        target: source.target.unwrap_or_default(),
+        scope: scope?,
+        parameters,
+        issuer,
+        actor: actor?,
+        verify: source.verify.unwrap_or_default(),
+        issued_token_type: source.issued_token_type.unwrap_or_default(),
+        subject_claim: source.subject_claim.as_deref().unwrap_or("sub").into(),
+        inbound_subject_claim: source.inbound_subject_claim.as_deref().unwrap_or("sub").into(),
+        actor_claim: source.actor_claim.unwrap_or_default(),
+        scope_claim: source.scope_claim.unwrap_or_default(),
+        longer_lifetime: source.longer_lifetime.unwrap_or_default(),
+        forwards_inbound_token: source.danger_forward_inbound_token.unwrap_or_default(),
+        token_types: source
+            .token_types
+            .as_deref()
+            .map_or_else(|| vec!["at+jwt".into()], boxed),
+        token_audience: token_audience?,
+        ignored_scopes: ignored_scopes?,
+        leeway,
+    })
+}
+
+fn issuer(
+    source: &Exchange,
+    path: &str,
+    issuers: &[TrustedIssuer],
+    problems: &mut Problems,
+) -> Option<(Rc<Issuer>, u64)> {
+    let Some(name) = &source.issuer else {
+        problems.add(path, "missing field `issuer`");
+        return None;
+    };
+    let issuer = issuers.iter().find(|trusted| *trusted.issuer.issuer == **name);
+    if issuer.is_none() {
+        let names = issuers.iter().map(|trusted| &*trusted.issuer.issuer);
+        let message = format!("unknown issuer `{name}`");
+        problems.add_unknown(format!("{path}.issuer"), message, name, names);
+    }
+    issuer.map(|trusted| (Rc::clone(&trusted.issuer), trusted.expectations.leeway))
+}
+
+fn parameters(
+    source: Option<&BTreeMap<String, String>>,
+    path: &str,
+    problems: &mut Problems,
+) -> Vec<(Box<str>, Box<str>)> {
+    let mut parameters = Vec::new();
+    for (name, value) in source.into_iter().flatten() {
+        if RESERVED.contains(&name.as_str()) {
+            let help = "what it says follows from the other settings and the rule";
+            let message = format!("`{name}` is not yours to set");
+            problems.add_with_help(format!("{path}.parameters.{name}"), message, help);
+        }
+        parameters.push((name.as_str().into(), value.as_str().into()));
+    }
+    parameters
+}
+
+fn actor_token(
+    source: &Exchange,
+    path: &str,
+    around: &Surroundings,
+    problems: &mut Problems,
+) -> Option<Actor> {
+    Some(match source.actor_token.clone().unwrap_or_default() {
+        ActorToken::None => Actor::None,
+        ActorToken::SubjectToken => Actor::SubjectToken,
+        ActorToken::ClientCredentials(credentials) => Actor::Own(credentials),
+        ActorToken::FromEnvironment(name) => {
+            let path = format!("{path}.actor_token.from_environment");
+            let token = super::client::secret(&name, &path, around.environment, problems)?;
+            Actor::Given(BearerToken::new(&token))
+        }
+    })
+}
