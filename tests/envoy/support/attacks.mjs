@@ -3,16 +3,28 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { test } from 'node:test';
+import { GATEWAY } from '../../../demo/keys.mjs';
+import { SARAH } from '../../../demo/people.mjs';
 import { until } from '../../../demo/process.mjs';
 import { startStack } from '../../../demo/stack.mjs';
 import { startEchoServer } from './echo-server.mjs';
-import { raw } from './raw-http.mjs';
-import { Mint } from './tokens.mjs';
+import { request2 } from './http2.mjs';
+import { chunked, raw } from './raw-http.mjs';
+import { decode, Mint } from './tokens.mjs';
 
 export { until };
 
-/** A stack in a directory of its own. With `echo`, an echo server stands in the ledger's place. */
-export async function startTarget({ echo = false, gateway } = {}) {
+/** A test for each row of an attack table, named by it. */
+export const rowsOf = (table) => (id, check) => {
+  assert.ok(table[id], `${id} is not in the table`);
+  test(`${id}: ${table[id]}`, check);
+};
+
+const SESSIONS = { set: { sessions: '{keys_from_environment: [DEPUTY_SESSION_KEY]}' }, env: { DEPUTY_SESSION_KEY: 'k'.repeat(44) } };
+
+/** A stack in a directory of its own. With `echo`, an echo server stands in the ledger's place, `sessions` and all. */
+export async function startTarget({ echo = false, sessions = false, gateway = {} } = {}) {
   const state = mkdtempSync(join(tmpdir(), 'deputy-attacks-'));
   const server = echo ? await startEchoServer() : undefined;
   const clean = async (stack) => {
@@ -21,7 +33,8 @@ export async function startTarget({ echo = false, gateway } = {}) {
     rmSync(state, { recursive: true });
   };
   try {
-    const stack = await startStack({ state, gateway, upstream: server?.address });
+    const bound = sessions ? { ...gateway, env: SESSIONS.env, set: { ...SESSIONS.set, ...gateway.set } } : gateway;
+    const stack = await startStack({ state, gateway: bound, upstream: server?.address });
     return new Target(stack, server, () => clean(stack));
   } catch (error) {
     await clean();
@@ -29,7 +42,8 @@ export async function startTarget({ echo = false, gateway } = {}) {
   }
 }
 
-class Target {
+/** A stack under attack; `echo` is its upstream, if that is an echo server. */
+export class Target {
   constructor(stack, echo, stop) {
     Object.assign(this, { stack, echo, stop, mint: new Mint(stack), port: stack.ports.gateway });
     this.pid = stack.pids.gateway;
@@ -40,6 +54,48 @@ class Target {
     const bytes = Buffer.from(typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body));
     return raw(this.port, {
       headers: [...JSON_HEADERS, ['authorization', `Bearer ${token}`], ...headers, ['content-length', bytes.length]], body: bytes, ...rest,
+    });
+  }
+
+  /** The headers of a good request, and `more`, which replaces those of the same name. */
+  headers(more = [], token = this.mint.token()) {
+    const names = new Set(more.map(([name]) => name));
+    return [...JSON_HEADERS, ['authorization', `Bearer ${token}`]].filter(([name]) => !names.has(name)).concat(more);
+  }
+
+  /**
+   * Sends the same request over each HTTP version, and in chunks; `check` is given each answer. A string in place of
+   * `request` is its body, text in UTF-8.
+   */
+  async eachWay(request, check) {
+    const { method = 'POST', path = '/mcp', headers = this.headers(), body } = Object(request) === request && !Buffer.isBuffer(request) ? request : { body: request };
+    const bytes = body === undefined ? undefined : Buffer.from(body);
+    const http1 = (framing, parts) => raw(this.port, { method, path, headers: [...headers, ...framing], body: parts });
+    const http2 = () => request2(this.port, { headers: [[':method', method], [':path', path], ...headers], pieces: bytes ? [bytes] : [], emptyEnd: bytes?.length === 0 });
+    const ways = bytes ? [
+      ['HTTP/1.1', () => http1([['content-length', bytes.length]], bytes)],
+      ['HTTP/1.1 in chunks', () => http1([['transfer-encoding', 'chunked']], chunked(inThree(bytes)))],
+      ['HTTP/2', http2],
+    ] : [['HTTP/1.1', () => http1([], [])], ['HTTP/2', http2]];
+    await each(ways, async ([, send]) => check(await send()));
+  }
+
+  /** In every way the answer is this one, and nothing goes up. */
+  refuses(status, code, request) {
+    return this.eachWay(request, (answer) => {
+      assert.deepEqual([answer?.status, answer?.text && JSON.parse(answer.text).error?.code, this.echo.take().length], [status, code, 0], answer?.text);
+    });
+  }
+
+  /** In every way it goes up as the bytes that were sent, under a delegation token of Sarah's for `scope`; `check` sees it there. */
+  passes(scope, request, check = () => {}) {
+    const body = Buffer.from(request.body ?? (typeof request === 'string' || Buffer.isBuffer(request) ? request : ''));
+    return this.eachWay(request, (answer) => {
+      const arrived = this.echo.take();
+      assert.deepEqual([answer?.status, arrived.length], [200, 1], answer?.text);
+      assert.ok(arrived[0].body.equals(body), 'the bytes that were sent');
+      assertDelegated(arrived[0], SARAH.user, scope);
+      check(arrived[0]);
     });
   }
 
@@ -61,6 +117,17 @@ class Target {
     assert.deepEqual(failures, []);
   }
 }
+
+/** What went up carries one token: `subject`'s, for `scope`, and no token of the gateway's own audience. */
+export function assertDelegated({ headers }, subject, scope) {
+  const tokens = headers.filter(([name]) => name === 'authorization').map(([, value]) => decode(value));
+  assert.deepEqual(tokens.map(({ sub, scope: granted, aud, act }) => [sub, granted, aud, act?.sub]),
+    [[subject, scope, 'https://enterprise-ledger.orchestrator.lab/', GATEWAY]]);
+  assert.equal(JSON.stringify(headers).match(/eyJ[\w-]+\.[\w-]+\.[\w-]+/g).length, 1, 'one token in all headers');
+}
+
+// Chunks that end within tokens and characters.
+const inThree = (bytes) => [bytes.subarray(0, 1), bytes.subarray(1, bytes.length >> 1), bytes.subarray(bytes.length >> 1)].filter(({ length }) => length);
 
 export const JSON_HEADERS = [['content-type', 'application/json'], ['accept', 'application/json, text/event-stream']];
 

@@ -1,6 +1,10 @@
 // An upstream that believes everything: it records each request as it arrived and answers as if it had done what it asks.
 import { createServer } from 'node:http';
 
+/** What it calls every session that it opens. */
+export const SESSION = 'the-only-session';
+
+/** `server.answer`, a function of the outgoing response and the request, answers in its place while it is set. */
 export async function startEchoServer() {
   const requests = [];
   const server = createServer(async (incoming, outgoing) => {
@@ -12,14 +16,18 @@ export async function startEchoServer() {
     }
     const { method, url, rawHeaders, rawTrailers } = incoming;
     const body = Buffer.concat(chunks);
-    requests.push({ method, url, headers: pairs(rawHeaders), trailers: pairs(rawTrailers), body });
-    const answer = JSON.stringify({ jsonrpc: '2.0', id: parse(body)?.id ?? null, result: {} });
+    const request = { method, url, headers: pairs(rawHeaders), trailers: pairs(rawTrailers), body };
+    requests.push(request);
+    if (echo.answer) return void await echo.answer(outgoing, request);
+    const message = parse(body);
+    const answer = JSON.stringify({ jsonrpc: '2.0', id: message?.id ?? null, result: {} });
+    if (message?.method === 'initialize') outgoing.setHeader('mcp-session-id', SESSION);
     outgoing.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(answer) });
     outgoing.end(answer);
   });
   server.keepAliveTimeout = 75_000; // longer than Envoy keeps an idle connection to us
   await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
-  return {
+  const echo = {
     address: `127.0.0.1:${server.address().port}`,
     requests,
     /** The requests since the last time. */
@@ -29,6 +37,7 @@ export async function startEchoServer() {
       await new Promise((closed) => server.close(closed));
     },
   };
+  return echo;
 }
 
 const pairs = (raw) => Array.from({ length: raw.length / 2 }, (_, i) => [raw[2 * i].toLowerCase(), raw[2 * i + 1]]);
