@@ -80,10 +80,11 @@ export class Target {
     await each(ways, async ([, send]) => check(await send()));
   }
 
-  /** In every way the answer is this one, and nothing goes up. */
+  /** In every way the answer is this one, without a body if there is no code, and nothing goes up. */
   refuses(status, code, request) {
     return this.eachWay(request, (answer) => {
-      assert.deepEqual([answer?.status, answer?.text && JSON.parse(answer.text).error?.code, this.echo.take().length], [status, code, 0], answer?.text);
+      const error = answer?.text ? JSON.parse(answer.text).error : undefined;
+      assert.deepEqual([answer?.status, error?.code, this.echo.take().length], [status, code, 0], answer?.text);
     });
   }
 
@@ -97,6 +98,15 @@ export class Target {
       assertDelegated(arrived[0], SARAH.user, scope);
       check(arrived[0]);
     });
+  }
+
+  /** Opens a session and gives its id, as the client gets it. */
+  async openSession(token) {
+    const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } };
+    const answer = await this.post({ jsonrpc: '2.0', id: 1, method: 'initialize', params }, { token });
+    this.echo?.take();
+    assert.ok(answer.headers.get('mcp-session-id'));
+    return answer.headers.get('mcp-session-id');
   }
 
   /** The first audit record that `find` is true for, once it is written. */
@@ -132,6 +142,17 @@ const inThree = (bytes) => [bytes.subarray(0, 1), bytes.subarray(1, bytes.length
 export const JSON_HEADERS = [['content-type', 'application/json'], ['accept', 'application/json, text/event-stream']];
 
 export const call = (name, args = {}, id = 1) => ({ jsonrpc: '2.0', id, method: 'tools/call', params: { name, arguments: args } });
+
+const PREFIX = 'io.modelcontextprotocol';
+
+/** A request of 2026-07-28 with what that revision wants: `{ headers, body }`, the headers beyond those of any request. */
+export function current(method, params = {}, { meta = {}, name = params.name ?? params.uri ?? params.taskId, version = '2026-07-28' } = {}) {
+  const _meta = { [`${PREFIX}/protocolVersion`]: version, [`${PREFIX}/clientInfo`]: { name: 'test', version: '1' }, [`${PREFIX}/clientCapabilities`]: {}, ...meta };
+  return {
+    headers: [['mcp-protocol-version', '2026-07-28'], ['mcp-method', method], ...(name === undefined ? [] : [['mcp-name', name]])],
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params: { ...params, _meta } }),
+  };
+}
 
 /** Several cases under one test, all run, the failures together. A case that is an array begins with its name. */
 export async function each(cases, check) {
