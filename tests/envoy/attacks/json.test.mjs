@@ -88,7 +88,7 @@ describe('JSON', () => {
     await target.refuses(403, 403, LIST.replace('tools/call', 'tools\\/call').replace('listAccounts', 'getCustomerP\\u0049I'));
     await target.refuses(403, 403, named('"\\u006eame":"\\u0067etCustomerPII"'));
     await target.refuses(200, 403, named('"name":"list\\\\u0041ccounts"'));
-    await passed(LIST.replace('tools/call', 'tools\\/c\\u0061ll').replace('listAccounts', 'list\\u0041ccounts'), named('"\\u006eame":"listAccounts"'),
+    await passed(LIST.replace('tools/call', 'tools\\/c\\u0061ll').replace('listAccounts', 'list\\u0041ccounts'), named('"\\u006eame":"listAccounts"'), withId('"\\u0031"'),
       ' \r\n\t{ "params" : {"arguments":{"z":1.0e+2,"a":"\\u0041\\/ é😀", "b":[ ]} ,"name":"listAccounts"},\n"method":"tools\\/call","id":-7,"jsonrpc":"2.0"}  \n');
   });
 

@@ -8,6 +8,7 @@ export const SESSION = 'the-only-session';
 export async function startEchoServer() {
   const requests = [];
   const server = createServer(async (incoming, outgoing) => {
+    echo.begun += 1;
     const chunks = [];
     try {
       for await (const chunk of incoming) chunks.push(chunk);
@@ -30,6 +31,8 @@ export async function startEchoServer() {
   const echo = {
     address: `127.0.0.1:${server.address().port}`,
     requests,
+    /** How many requests have begun, if only with their headers. */
+    begun: 0,
     /** The requests since the last time. */
     take: () => requests.splice(0),
     async stop() {
