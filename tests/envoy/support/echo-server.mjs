@@ -1,13 +1,18 @@
 // An upstream that believes everything: it records each request as it arrived and answers as if it had done what it asks.
-import { createServer } from 'node:http';
+import http from 'node:http';
+import http2 from 'node:http2';
 
 /** What it calls every session that it opens. */
 export const SESSION = 'the-only-session';
 
-/** `server.answer`, a function of the outgoing response and the request, answers in its place while it is set. */
-export async function startEchoServer() {
+/**
+ * Speaks HTTP/1.1, or with `over: http2` HTTP/2 alone. `server.answer`, a function of the outgoing response and the request,
+ * answers in its place while it is set.
+ */
+export async function startEchoServer({ over = http } = {}) {
   const requests = [];
-  const server = createServer(async (incoming, outgoing) => {
+  const connections = new Set();
+  const server = over.createServer(async (incoming, outgoing) => {
     echo.begun += 1;
     const chunks = [];
     try {
@@ -15,6 +20,7 @@ export async function startEchoServer() {
     } catch {
       return; // aborted: nothing was executed
     }
+    if (incoming.aborted) return;
     const { method, url, rawHeaders, rawTrailers } = incoming;
     const body = Buffer.concat(chunks);
     const request = { method, url, headers: pairs(rawHeaders), trailers: pairs(rawTrailers), body };
@@ -26,6 +32,10 @@ export async function startEchoServer() {
     outgoing.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(answer) });
     outgoing.end(answer);
   });
+  server.on('connection', (socket) => {
+    connections.add(socket);
+    socket.on('close', () => connections.delete(socket));
+  });
   server.keepAliveTimeout = 75_000; // longer than Envoy keeps an idle connection to us
   await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
   const echo = {
@@ -36,7 +46,7 @@ export async function startEchoServer() {
     /** The requests since the last time. */
     take: () => requests.splice(0),
     async stop() {
-      server.closeAllConnections();
+      connections.forEach((socket) => socket.destroy());
       await new Promise((closed) => server.close(closed));
     },
   };
