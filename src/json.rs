@@ -51,7 +51,7 @@ pub enum JsonError {
     NameVariant,
     /// A member name contains a control character.
     ControlCharacter,
-    /// A protocol object has a member that JavaScript would take for its prototype.
+    /// A member has a name that JavaScript would take for the object's prototype.
     PrototypeMember,
 }
 
