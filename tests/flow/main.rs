@@ -20,5 +20,6 @@ mod intake;
 mod lists;
 mod objects;
 mod sessions;
+mod shadow;
 mod stage;
 mod states;
