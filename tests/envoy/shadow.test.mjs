@@ -145,6 +145,13 @@ describe('a rule in shadow', () => {
     await assertRefused(GET_CUSTOMER, 'insufficient_scope');
   });
 
+  test('is counted for Prometheus too', async () => {
+    const text = await (await fetch(`${stack.adminUrl}/stats/prometheus`)).text();
+    const [, value] = /^mcp_deputy_shadow_denials\{\} (\d+)$/m.exec(text);
+    assert.equal(Number(value), await shadowDenials());
+    assert.ok(value > 0);
+  });
+
   test('is summed up by `deputy shadow report` from the very log of Envoy, each call once', async () => {
     const { id, token } = await john();
     await call(stack, token, LIST_TOOLS);

@@ -136,9 +136,7 @@ fn a_hidden_tool_in_shadow_can_be_called() {
 #[test]
 fn a_message_of_a_batch_that_an_enforced_rule_denies_denies_the_batch() {
     let mut stage = in_shadow();
-    let message = |id: u32, tool: &str| {
-        json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": tool}})
-    };
+    let message = |id: u32, tool: &str| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": tool}});
     let both = json!([message(1, "getCustomerPII"), message(2, "wipe")]).to_string();
     assert_eq!(delegated_as(&mut stage, &both, "mcp:connect").unwrap_err()["decision"], "deny");
 

@@ -95,7 +95,7 @@ impl Pushes {
             let number = value.as_u64().unwrap_or_default();
             match name.rsplit('.').next().unwrap_or_default() {
                 "version_text" => {
-                    value.as_str().unwrap_or_default().clone_into(&mut pushes.version)
+                    value.as_str().unwrap_or_default().clone_into(&mut pushes.version);
                 }
                 "config_reload" => pushes.taken = pushes.taken.saturating_add(number),
                 // Both count one refusal; more than before is all that matters.
