@@ -258,7 +258,8 @@ impl Record {
 
 /// Escapes what serde leaves and a terminal or a log reader might obey: DEL, C1, line and paragraph
 /// separators, changes of direction. In JSON these stand in strings alone.
-fn escape(json: &str) -> String {
+#[must_use]
+pub fn escape(json: &str) -> String {
     let mut line = String::with_capacity(json.len());
     for c in json.chars() {
         match c {

@@ -21,6 +21,7 @@ mod lists;
 mod objects;
 mod policies;
 mod sessions;
+mod shadow;
 mod stage;
 mod states;
 mod tasks;

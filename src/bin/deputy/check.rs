@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use anstream::{eprintln, println};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::{Value, json};
 
-use crate::report::{Diagnostic, EXIT_CODES, Failure};
+use crate::report::{Diagnostic, EXIT_CODES, Failure, Format};
 use crate::set::Set;
 use crate::source::Source;
 
@@ -23,14 +23,6 @@ pub struct Check {
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    /// For people, on standard error
-    Text,
-    /// For programs, one JSON object on standard output
-    Json,
 }
 
 impl Check {

@@ -1,23 +1,28 @@
-//! `deputy`: checks the configuration of the filter and renders it for Envoy.
+//! `deputy`: checks the configuration of the filter and brings it to Envoy.
 
+mod admin;
 mod check;
+mod completions;
 mod envoy;
+mod file;
+mod push;
 mod render;
 mod report;
 mod schema;
 mod set;
+mod shadow;
 mod source;
 mod yaml;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use report::{EXIT_CODES, Failure};
 
 /// The command line.
 #[derive(Parser)]
-#[command(version, about = "Checks the configuration of Deputy and renders it for Envoy")]
+#[command(version, about = "Checks the configuration of Deputy and brings it to Envoy")]
 #[command(after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
@@ -28,7 +33,10 @@ struct Arguments {
 enum Command {
     Check(check::Check),
     Render(render::Render),
+    Push(push::Push),
+    Shadow(shadow::Shadow),
     Schema(schema::Schema),
+    Completions(completions::Completions),
 }
 
 fn main() -> ExitCode {
@@ -43,7 +51,10 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Check(command) => command.run(),
         Command::Render(command) => command.run(),
+        Command::Push(command) => command.run(),
+        Command::Shadow(command) => command.run(),
         Command::Schema(command) => command.run(),
+        Command::Completions(command) => command.run(Arguments::command()),
     };
     result.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
 }

@@ -1,12 +1,13 @@
 //! `deputy render`: the configuration as Envoy takes it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anstream::{eprintln, println};
 use clap::Args;
 
 use crate::envoy::{bootstrap, filter};
+use crate::file;
 use crate::report::{Diagnostic, EXIT_CODES, Failure};
 use crate::set::Set;
 use crate::source::Source;
@@ -51,7 +52,7 @@ impl Render {
         // The filter last: Envoy watches it, and takes it up as soon as it is there.
         let files = [
             ("envoy.yaml", bootstrap::render(envoy, &source.typed)),
-            ("filter.yaml", filter::render(envoy, &source.pushed, &source.typed)),
+            ("filter.yaml", filter::render(envoy, &source.pushed, &source.typed).text),
         ]
         .map(|(name, text)| (self.out.join(name), text));
         // What is as it should be is left alone, so that Envoy does not look at it again.
@@ -68,18 +69,9 @@ impl Render {
         }
         fs::create_dir_all(&self.out).map_err(|error| Failure::file(&self.out, &error))?;
         for (path, text) in stale {
-            replace(&path, &text).map_err(|error| Failure::file(&path, &error))?;
+            file::replace(&path, text.as_bytes()).map_err(|error| Failure::file(&path, &error))?;
             eprintln!("{}: written", path.display());
         }
         Ok(())
     }
-}
-
-/// Puts a whole file in the place of another: nobody ever reads half of it.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    fs::write(&temporary, text)?;
-    fs::rename(&temporary, path).inspect_err(|_| {
-        let _ = fs::remove_file(&temporary);
-    })
 }

@@ -1,11 +1,12 @@
 //! What went wrong, for people and for programs.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anstream::eprintln;
 use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
 use mcp_deputy::config::ConfigError;
 use serde_json::{Value, json};
 
@@ -15,7 +16,9 @@ Exit codes:
   0  done, and nothing is wrong
   1  wrong usage, or a file that cannot be read or written
   2  the configuration has errors
-  3  `render --check`: a rendered file is not what the configuration says";
+  3  `render --check`: a rendered file is not what the configuration says
+  8  `push --admin`: Envoy refused the configuration, or did not take it in time
+  9  `shadow report --fail-on-any`: rules in shadow would have denied something";
 
 /// Why a command did not do what it was asked.
 pub enum Failure {
@@ -27,6 +30,30 @@ pub enum Failure {
     Told,
     /// These files are not what the configuration says.
     Stale(Vec<PathBuf>),
+    /// Envoy does not serve what was pushed.
+    NotTaken(String),
+    /// Rules in shadow would have denied something.
+    WouldDeny,
+}
+
+/// How to print a result.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For programs, one JSON object on standard output
+    Json,
+}
+
+/// Prints a result whole. Who reads it may stop before its end.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Usage(format!("standard output: {}", reason(&error))))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Failure {
@@ -55,6 +82,11 @@ impl Failure {
                 eprintln!("  {HELP}help{HELP:#}: run `deputy render`");
                 ExitCode::from(3)
             }
+            Self::NotTaken(message) => {
+                eprintln!("{error}error{error:#}: {message}");
+                ExitCode::from(8)
+            }
+            Self::WouldDeny => ExitCode::from(9),
         }
     }
 }
