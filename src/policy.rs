@@ -11,6 +11,7 @@ mod time;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::slice;
 
 use serde_json::Map;
 
@@ -107,21 +108,11 @@ impl Policy {
         now: Now,
     ) -> Result<Permit, Denial> {
         let asked = Asked { caller, arguments: &operation.arguments, now };
-        match (operation.method.class(), &operation.object) {
-            // A list of tasks shows other callers' too, until tasks are bound to theirs.
-            (Class::Baseline, None) if operation.method != Method::TasksList => {
-                match self.methods.get(operation.method.as_str()) {
-                    Some(rules) => self.decide_by(Some(rules), asked, || describe(operation)),
-                    None => self.decide_baseline(caller, now),
-                }
-            }
-            (_, Some(Object::Subscription { resources, tasks })) if tasks.is_empty() => {
+        match &operation.object {
+            Some(Object::Subscription { resources, tasks }) if tasks.is_empty() => {
                 self.decide_subscription(asked, resources)
             }
-            (_, object) => {
-                let rules = object.as_ref().and_then(|object| self.rules(object));
-                self.decide_by(rules, asked, || describe(operation))
-            }
+            _ => self.decide_by(self.rules_for(operation), asked, || describe(operation)),
         }
     }
 
@@ -216,6 +207,31 @@ impl Policy {
             Object::Task(_) | Object::Subscription { .. } => None,
         };
         rules.map(AsRef::as_ref)
+    }
+
+    /// The rules by which an operation is judged, in the order in which they are tried.
+    #[must_use]
+    pub fn rules_for(&self, operation: &Operation) -> Option<&[Rule]> {
+        let method = operation.method;
+        match &operation.object {
+            Some(object) => self.rules(object),
+            // A list of tasks shows other callers' too, until tasks are bound to theirs.
+            None if method.class() == Class::Baseline && method != Method::TasksList => {
+                Some(self.rules_for_method(method).unwrap_or(slice::from_ref(&self.baseline)))
+            }
+            None => None,
+        }
+    }
+
+    /// All rules, by name.
+    #[must_use]
+    pub fn all_rules(&self) -> Vec<&Rule> {
+        let named = [&self.tools, &self.prompts, self.resources.patterns()];
+        let named = named.into_iter().flat_map(|patterns| patterns.iter().map(|(_, rules)| rules));
+        let mut all: Vec<&Rule> = named.chain(self.methods.values()).flatten().collect();
+        all.push(&self.baseline);
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
     }
 
     /// The rule for what has no object and no rule of its own.

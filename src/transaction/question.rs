@@ -9,7 +9,7 @@ use crate::clock::Now;
 use crate::config::{Config, Endpoint};
 use crate::json::Limits;
 use crate::mcp::{self, Body, BodyError, Id, List, MirroredHeaders, Operation};
-use crate::policy::{Denial, Permit};
+use crate::policy::Permit;
 use crate::request::{self, Headers, Intake, RequestError, Verb};
 use crate::session::{Binding, SessionError};
 use crate::token::Caller;
@@ -165,12 +165,7 @@ impl Transaction {
             }
             Err(error) => {
                 *id = error.id().cloned();
-                Err(match error {
-                    BodyError::InvalidName { .. } => Refusal::Denied(Denial::nothing(
-                        "Access denied: no rule allows an object of this name.".to_owned(),
-                    )),
-                    error => Refusal::Body(error),
-                })
+                Err(Refusal::of_body(error))
             }
         }
     }
