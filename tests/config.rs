@@ -71,7 +71,7 @@ fn the_shipped_rendering_is_fresh() {
 
 #[test]
 fn the_shipped_schemas_are_fresh() {
-    for name in ["config", "source", "policy"] {
+    for name in ["config", "source", "policy", "cases"] {
         let fresh =
             stdout(&deputy(&["schema", name])) == text(&format!("schema/{name}.schema.json"));
         assert!(fresh, "run deputy schema {name} > schema/{name}.schema.json");

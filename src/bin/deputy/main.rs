@@ -1,12 +1,18 @@
 //! `deputy`: checks the configuration of the filter and renders it for Envoy.
 
+mod call;
+mod caller;
+mod cases;
 mod check;
 mod envoy;
+mod judge;
+mod moment;
 mod render;
 mod report;
 mod schema;
 mod set;
 mod source;
+mod test;
 mod yaml;
 
 use std::process::ExitCode;
@@ -29,6 +35,7 @@ enum Command {
     Check(check::Check),
     Render(render::Render),
     Schema(schema::Schema),
+    Test(test::Test),
 }
 
 fn main() -> ExitCode {
@@ -42,8 +49,10 @@ fn main() -> ExitCode {
     };
     let result = match arguments.command {
         Command::Check(command) => command.run(),
+        Command::Explain(command) => command.run(),
         Command::Render(command) => command.run(),
         Command::Schema(command) => command.run(),
+        Command::Test(command) => command.run(),
     };
     result.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
 }
