@@ -5,6 +5,7 @@ mod caller;
 mod cases;
 mod check;
 mod envoy;
+mod explain;
 mod judge;
 mod moment;
 mod render;
@@ -33,6 +34,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Check),
+    Explain(Box<explain::Explain>),
     Render(render::Render),
     Schema(schema::Schema),
     Test(test::Test),
