@@ -4,32 +4,14 @@
 // The helpers of tests may panic as tests may.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::{env, fs, process};
+mod support;
+
+use std::fs;
+use std::path::Path;
 
 use mcp_deputy::config::Config;
 use serde_json::{Value, json};
-
-fn deputy(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_deputy"))
-        .args(arguments)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-fn text(path: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
-}
+use support::{deputy, scratch, stderr, stdout, text};
 
 fn yaml(path: &str) -> Value {
     serde_yaml_ng::from_str(&text(path)).unwrap()
@@ -42,14 +24,6 @@ fn pushed() -> Value {
 
 fn errors(pushed: Value) -> String {
     Config::from_value(pushed).unwrap_err().to_string()
-}
-
-/// A directory of its own for one test.
-fn scratch(name: &str) -> PathBuf {
-    let directory = env::temp_dir().join(format!("deputy-{name}-{}", process::id()));
-    let _ = fs::remove_dir_all(&directory);
-    fs::create_dir_all(&directory).unwrap();
-    directory
 }
 
 #[test]

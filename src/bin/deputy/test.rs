@@ -179,8 +179,7 @@ impl Results {
             eprintln!("{BAD}failed{BAD:#}: {}: {}", outcome.path, outcome.given);
             eprintln!("  {HELP}-->{HELP:#} {}", outcome.file.display());
             for difference in &outcome.differences {
-                let run::Difference { what, expected, came } = difference;
-                eprintln!("  {what}: expected {expected}, came {came}");
+                eprintln!("  {difference}");
             }
         }
         for (rule, seen) in self.coverage.open() {

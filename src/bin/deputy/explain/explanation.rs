@@ -263,7 +263,7 @@ impl Tried {
             }
             Outcome::Excluded(_) if failing.clone().all(|one| one.is_obtainable) => {
                 let wants: Vec<&str> = failing.map(|one| one.wants.as_str()).collect();
-                Some(format!("another call: {}", wants.join(", and ")))
+                Some(format!("that this holds: {}", wants.join(", and ")))
             }
             Outcome::Holds | Outcome::Excluded(_) => None,
         }

@@ -113,6 +113,17 @@ struct Who<'a> {
     at: Option<Moment>,
 }
 
+impl fmt::Display for Difference {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, expected, came } = self;
+        let [expected, came] = [expected, came].map(|value| match value {
+            Value::Null => "nothing".to_owned(),
+            value => value.to_string(),
+        });
+        write!(out, "{what}: expected {expected}, came {came}")
+    }
+}
+
 type Compare<'a> = dyn FnMut(&Judge, &Caller, Moment) -> Vec<Difference> + 'a;
 
 impl Difference {
@@ -140,7 +151,10 @@ fn compare(expected: &Value, came: &Value) -> Vec<Difference> {
         return vec![Difference::new("verdict", expected.clone(), came.clone())];
     };
     if expected != decision {
-        let came = match found.get("message").or(found.get("rule")).and_then(Value::as_str) {
+        let came = match ["message", "rule", "reason"]
+            .iter()
+            .find_map(|name| found.get(*name)?.as_str())
+        {
             Some(why) => format!("{decision}: {why}"),
             None => decision.clone(),
         };
