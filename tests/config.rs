@@ -237,6 +237,26 @@ fn rendering_replaces_what_is_stale_and_nothing_else() {
 }
 
 #[test]
+fn a_program_gets_what_was_rendered_as_json() {
+    let directory = scratch("render-json");
+    let out = directory.to_str().unwrap();
+    let files = json!([directory.join("envoy.yaml"), directory.join("filter.yaml")]);
+    let render = |more: &[&str]| {
+        let output = deputy(&[&["render", "--format", "json", "--out", out], more].concat());
+        let printed: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        (printed, output.status.code())
+    };
+    let stale = json!({"stale": files, "errors": [], "warnings": []});
+    assert_eq!(render(&["--check"]), (stale, Some(3)));
+    let written = |files: &Value| json!({"written": files, "errors": [], "warnings": []});
+    assert_eq!(render(&[]), (written(&files), Some(0)));
+    assert_eq!(render(&[]), (written(&json!([])), Some(0)));
+    let (wrong, code) = render(&["--set", "protected_resource.resource=mcp"]);
+    assert_eq!(wrong["errors"][0]["path"], "protected_resource.resource");
+    assert_eq!(code, Some(2));
+}
+
+#[test]
 fn every_value_can_be_set() {
     let out = scratch("set");
     let output = deputy(&[

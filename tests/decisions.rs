@@ -60,7 +60,7 @@ fn a_case_that_fails_says_what_was_expected_and_what_came() {
     let (stdout, stderr, code) = payments("test", &[&cases[..], &["--format", "json"]].concat());
     assert_eq!((stderr.as_str(), code), ("", Some(5)));
     let results: Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!((&results["passed"], &results["failed"]), (&json!(1), &json!(7)));
+    assert_eq!((&results["passed"], &results["failed"]), (&json!(0), &json!(8)));
     let difference = json!({
         "what": "decision",
         "expected": "allow",
@@ -144,6 +144,32 @@ uncovered: enterprise-ledger.tools.updateAccountStatus: no case tries it
     assert_eq!(required, (expected.to_owned(), Some(5)));
 }
 
+#[test]
+fn cases_that_change_with_the_time_must_say_when() {
+    let expected = "\
+error: at: what becomes of the cases changes with the time
+  --> cases.yaml
+  help: write when the calls come, like `at: 2026-11-23T09:00:00Z`
+";
+    let john =
+        "callers: {john: {scopes: [\"mcp:connect\"], auth_time: \"2026-11-23T09:00:00Z\"}}\n";
+    let case = |given: &str| {
+        format!(
+            "{john}cases: [{{given: {{caller: john, tool: getAccount{given}}}, expect: allow}}]\n"
+        )
+    };
+    assert_eq!(with_cases("when", &case(""), &[]), (expected.to_owned(), Some(2)));
+    assert_eq!(with_cases("then", &case(", at: \"2026-11-23T09:00:00Z\""), &[]).1, Some(0));
+
+    let cases = text("tests/decisions/policies/payments.test.yaml").replace("\nat: ", "\n# ");
+    let cases = cases.replace("auth_time: \"2026-11-23T08:00:00Z\"", "auth_age: 1h");
+    let file = scratch("time").join("cases.yaml");
+    fs::write(&file, cases).unwrap();
+    let file = file.to_str().unwrap();
+    let (_, printed, code) = payments("test", &["--policy", "payments", "--cases", file]);
+    assert_eq!((printed.replace(file, "cases.yaml").as_str(), code), (expected, Some(2)));
+}
+
 /// Nobody may take silence for success.
 #[test]
 fn no_cases_at_all_are_no_success() {
@@ -151,7 +177,7 @@ fn no_cases_at_all_are_no_success() {
         assert_eq!(with_cases("none", cases, &[]).1, Some(code), "{cases:?}");
     }
     let missing = ["test", "--policy", "enterprise-ledger", "--cases", "no-such-file.yaml"];
-    assert_eq!(deputy(&missing).status.code(), Some(2));
+    assert_eq!(deputy(&missing).status.code(), Some(1));
     let unknown = deputy(&["test", "--policy", "enterprise-leger"]);
     assert_eq!(
         (stderr(&unknown).as_str(), unknown.status.code()),

@@ -273,6 +273,12 @@ impl Rule {
             && self.requirements.iter().all(|requirement| implied(&requirement.test))
     }
 
+    /// Whether it holds at some times and not at others.
+    #[must_use]
+    pub fn reads_time(&self) -> bool {
+        self.requirements.iter().any(|requirement| matches!(requirement.test, Test::Time(_)))
+    }
+
     /// Whether it reads a call's arguments.
     #[must_use]
     pub fn reads_arguments(&self) -> bool {

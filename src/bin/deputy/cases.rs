@@ -23,7 +23,8 @@ pub use expect::{Allow, Deny, Expect, SignIn};
 #[serde(deny_unknown_fields)]
 #[allow(clippy::struct_field_names, reason = "it is called like the file that it is in")]
 pub struct Cases {
-    /// When the calls come that do not say it themselves; by default now.
+    /// When the calls come that do not say it themselves. Needed where rules or callers speak of
+    /// moments; elsewhere by default now.
     pub at: Option<Moment>,
     /// Who calls, by the names that the cases use.
     pub callers: BTreeMap<String, Caller>,
@@ -129,6 +130,8 @@ pub struct Surroundings<'a> {
     pub policy: &'a str,
     /// The names of its rules, without the policy's.
     pub rules: BTreeSet<String>,
+    /// Whether some of them depend on the time.
+    pub reads_time: bool,
     /// The paths of the endpoints that it judges.
     pub endpoints: Vec<&'a str>,
     /// The configuration.
@@ -139,6 +142,16 @@ impl Cases {
     /// The calls of each case; what is wrong with this file goes to `problems`.
     pub fn compile(&self, around: &Surroundings, problems: &mut Problems) -> Vec<Vec<Call>> {
         let mut calls = Vec::new();
+        let speaks_of_moments = self.callers.values().any(|caller| caller.auth_time.is_some());
+        let times = self.cases.iter().map(|case| case.given.at);
+        let mut times = times.chain(self.lists.iter().map(|list| list.at));
+        if (around.reads_time || speaks_of_moments)
+            && self.at.is_none()
+            && times.any(|at| at.is_none())
+        {
+            let help = "write when the calls come, like `at: 2026-11-23T09:00:00Z`";
+            problems.add_with_help("at", "what becomes of the cases changes with the time", help);
+        }
         for (name, caller) in &self.callers {
             caller.check(&format!("callers.{name}"), around.config, problems);
         }

@@ -166,7 +166,8 @@ impl Explain {
         match format {
             Format::Text => {
                 if unverified {
-                    let message = "the token is read, not verified: its signature, audience and times are not judged";
+                    let message = "the token is read, not verified: its signature, audience and \
+                                   times are not judged";
                     eprintln!("{ODD}warning{ODD:#}: {message}");
                 }
                 explanation.print();

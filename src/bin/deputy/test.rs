@@ -3,11 +3,13 @@
 mod coverage;
 mod run;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anstream::{eprintln, println};
 use clap::Args;
 use mcp_deputy::config::{ConfigErrors, Problems, typed};
+use mcp_deputy::policy::rule::Rule;
 use serde_json::{Value, json};
 
 use crate::cases::{Cases, Surroundings};
@@ -102,6 +104,9 @@ fn files(
     cases: Option<&PathBuf>,
 ) -> Result<Vec<(String, Option<PathBuf>)>, Failure> {
     let policies = &source.typed.policies;
+    if let Some(file) = cases {
+        fs::metadata(file).map_err(|error| Failure::file(file, &error))?;
+    }
     if let Some(name) = only.filter(|name| !policies.contains_key(*name)) {
         let known = policies.keys().map(String::as_str);
         let mut problems = Problems::default();
@@ -141,20 +146,16 @@ fn check_names(directory: &Path, policies: &[&str]) -> Result<(), Failure> {
 fn judge(source: &Source, name: &str, file: Option<&Path>) -> Result<Results, ConfigErrors> {
     let judges = Judge::all(source, name)?;
     let mut results = Results::default();
-    for rule in judges.iter().flat_map(|judge| judge.policy().all_rules()) {
-        results.coverage.expect(rule);
-    }
+    rules_of(&judges).for_each(|rule| results.coverage.expect(rule));
     let (Some(file), Some(policy)) = (file, source.typed.policies.get(name)) else {
         return Ok(results);
     };
+    let prefix = format!("{name}.");
+    let rules = results.coverage.names().filter_map(|rule| rule.strip_prefix(&prefix));
     let around = Surroundings {
         policy: name,
-        rules: results
-            .coverage
-            .names()
-            .filter_map(|rule| rule.strip_prefix(name))
-            .map(|rule| rule.trim_start_matches('.').to_owned())
-            .collect(),
+        rules: rules.map(str::to_owned).collect(),
+        reads_time: rules_of(&judges).any(Rule::reads_time),
         endpoints: judges.iter().filter_map(|judge| Some(&*judge.endpoint()?.path)).collect(),
         config: &source.config,
     };
@@ -167,6 +168,10 @@ fn judge(source: &Source, name: &str, file: Option<&Path>) -> Result<Results, Co
     problems.into_result(Some(()))?;
     run(&cases, &calls, &judges, policy, file, &mut results);
     Ok(results)
+}
+
+fn rules_of<'a>(judges: &'a [Judge]) -> impl Iterator<Item = &'a Rule> {
+    judges.iter().flat_map(|judge| judge.policy().all_rules())
 }
 
 impl Results {

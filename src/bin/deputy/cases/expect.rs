@@ -47,7 +47,8 @@ pub struct Deny {
     /// The rule that does not hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
-    /// The word in the audit record.
+    /// The word in the audit record. Without this and `message`, it must be a rule that refuses:
+    /// that none names the object is expected by `no_rule`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The sentence for the client.

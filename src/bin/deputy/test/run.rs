@@ -166,6 +166,11 @@ fn compare(expected: &Value, came: &Value) -> Vec<Difference> {
     if let (None, Some(denied)) = (wanted.get("would_deny"), found.get("would_deny")) {
         differences.push(Difference::new("would_deny", Value::Null, denied.clone()));
     }
+    // A name that is misspelt is refused too: who means that says so.
+    let is_said = ["reason", "message"].iter().any(|name| wanted.contains_key(*name));
+    if !is_said && found.get("reason").is_some_and(|reason| reason == "no_rule") {
+        differences.push(Difference::new("reason", "that of a rule".into(), "no_rule".into()));
+    }
     differences
 }
 
