@@ -81,7 +81,7 @@ lint: ## check formatting and lints, natively and for wasm
 
 render: ## render envoy.yaml, filter.yaml and the schemas anew
 	cargo run --quiet --bin deputy -- render
-	for name in config source policy; do \
+	for name in config source policy cases; do \
 		cargo run --quiet --bin deputy -- schema $$name > schema/$$name.schema.json; done
 
 clean: ## remove what was built and installed

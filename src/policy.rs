@@ -11,6 +11,7 @@ mod time;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::slice;
 
 use crate::clock::Now;
 use crate::exchange::Target;
@@ -104,27 +105,12 @@ impl Policy {
         operation: &Operation,
         now: Now,
     ) -> Result<Permit, Denial> {
-        let arguments = match operation.object {
-            // They were judged when the task was made.
-            Some(Object::Task(_) | Object::Subscription { .. }) => None,
-            _ => Some(&operation.arguments),
-        };
-        let asked = Asked { caller, arguments, now };
-        match (operation.method.class(), &operation.object) {
-            // A list of tasks is one of all callers'.
-            (Class::Baseline, None) if operation.method != Method::TasksList => {
-                match self.methods.get(operation.method.as_str()) {
-                    Some(rules) => self.decide_by(Some(rules), asked, || describe(operation)),
-                    None => self.decide_baseline(caller, now),
-                }
-            }
-            (_, Some(Object::Subscription { resources, tasks })) => {
+        let asked = Asked::new(caller, operation, now);
+        match &operation.object {
+            Some(Object::Subscription { resources, tasks }) => {
                 self.decide_subscription(asked, resources, tasks)
             }
-            (_, object) => {
-                let rules = object.as_ref().and_then(|object| self.rules(object));
-                self.decide_by(rules, asked, || describe(operation))
-            }
+            _ => self.decide_by(self.rules_for(operation), asked, || describe(operation)),
         }
     }
 
@@ -223,6 +209,31 @@ impl Policy {
             Object::Subscription { .. } => None,
         };
         rules.map(AsRef::as_ref)
+    }
+
+    /// The rules by which an operation is judged, in the order in which they are tried.
+    #[must_use]
+    pub fn rules_for(&self, operation: &Operation) -> Option<&[Rule]> {
+        let method = operation.method;
+        match &operation.object {
+            Some(object) => self.rules(object),
+            // A list of tasks is one of all callers'.
+            None if method.class() == Class::Baseline && method != Method::TasksList => {
+                Some(self.rules_for_method(method).unwrap_or(slice::from_ref(&self.baseline)))
+            }
+            None => None,
+        }
+    }
+
+    /// All rules, by name.
+    #[must_use]
+    pub fn all_rules(&self) -> Vec<&Rule> {
+        let named = [&self.tools, &self.prompts, self.resources.patterns()];
+        let named = named.into_iter().flat_map(|patterns| patterns.iter().map(|(_, rules)| rules));
+        let mut all: Vec<&Rule> = named.chain(self.methods.values()).flatten().collect();
+        all.push(&self.baseline);
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
     }
 
     /// The rule for what has no object and no rule of its own.

@@ -194,11 +194,14 @@ impl Compiler<'_> {
     fn rule(
         &mut self,
         source: &RuleSource,
-        object: &str,
+        pattern: &str,
         path: &str,
         name: String,
         kind: &str,
     ) -> Rule {
+        // Who is denied did not ask for a pattern.
+        let this = format!("this {}", kind.trim_end_matches('s'));
+        let object = if pattern.ends_with('*') { &this } else { pattern };
         let around = self.around;
         let own = known_scopes(
             &source.require.scopes,

@@ -13,6 +13,7 @@ use super::time::Window;
 use super::{Denial, Permit, Remedy};
 use crate::clock::Now;
 use crate::exchange::Target;
+use crate::mcp::{Object, Operation};
 use crate::token::{Caller, ScopeSet};
 
 /// One way in which an object may be used.
@@ -99,6 +100,19 @@ pub struct Asked<'a> {
     pub arguments: Option<&'a Map<String, Value>>,
     /// When.
     pub now: Now,
+}
+
+impl<'a> Asked<'a> {
+    /// Who asks for an operation, and when.
+    #[must_use]
+    pub fn new(caller: &'a Caller, operation: &'a Operation, now: Now) -> Self {
+        let arguments = match operation.object {
+            // They were judged when the task was made.
+            Some(Object::Task(_) | Object::Subscription { .. }) => None,
+            _ => Some(&operation.arguments),
+        };
+        Self { caller, arguments, now }
+    }
 }
 
 /// What a rule lacks to allow.
@@ -272,6 +286,12 @@ impl Rule {
         };
         other.scopes.contains_all(&self.scopes)
             && self.requirements.iter().all(|requirement| implied(&requirement.test))
+    }
+
+    /// Whether it holds at some times and not at others.
+    #[must_use]
+    pub fn reads_time(&self) -> bool {
+        self.requirements.iter().any(|requirement| matches!(requirement.test, Test::Time(_)))
     }
 
     /// Whether it reads a call's arguments.

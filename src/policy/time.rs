@@ -1,6 +1,8 @@
 //! When calls are allowed.
 
-use chrono::DateTime;
+use std::fmt;
+
+use chrono::{DateTime, SecondsFormat};
 
 use super::source::Time as Source;
 use crate::clock::Now;
@@ -99,6 +101,37 @@ impl Window {
     }
 }
 
+impl fmt::Display for Window {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if self.days != ALL_DAYS {
+            let days = DAYS.iter().enumerate().filter(|(day, _)| self.days & (1 << day) != 0);
+            let days: Vec<&str> = days.map(|(_, name)| *name).collect();
+            parts.push(format!("on {}", days.join(", ")));
+        }
+        if self.minutes != (0, MINUTES) {
+            let clock = |minutes: u32| format!("{:02}:{:02}", minutes / 60, minutes % 60);
+            let (from, until) = self.minutes;
+            parts.push(format!("from {} until {}", clock(from), clock(until)));
+        }
+        if !parts.is_empty() {
+            let (sign, minutes) = (if self.offset < 0 { '-' } else { '+' }, self.offset.abs() / 60);
+            parts.push(format!("UTC{sign}{:02}:{:02}", minutes / 60, minutes % 60));
+        }
+        for (word, seconds) in [("not before", self.moments.0), ("before", self.moments.1)] {
+            // What is not bounded is no moment.
+            if let Some(moment) = DateTime::from_timestamp(seconds, 0) {
+                let moment = moment.to_rfc3339_opts(SecondsFormat::Secs, true);
+                parts.push(format!("{word} {moment}"));
+            }
+        }
+        out.write_str(&parts.join(" "))
+    }
+}
+
+const DAYS: [&str; 7] =
+    ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+
 /// In seconds.
 const DAY: i64 = 86_400;
 
@@ -161,6 +194,20 @@ mod tests {
         let sunday = window(r#"{"days": ["sunday"], "utc_offset": "-10:00"}"#).unwrap();
         assert!(sunday.contains(at("2026-11-23T09:59:59Z")));
         assert!(!sunday.contains(at("2026-11-23T10:00:00Z")));
+    }
+
+    #[test]
+    fn a_window_reads_as_it_was_written() {
+        for (text, expected) in [
+            (
+                r#"{"days": ["monday", "friday"], "from": "08:00", "utc_offset": "-01:30"}"#,
+                "on monday, friday from 08:00 until 24:00 UTC-01:30",
+            ),
+            (r#"{"until": "12:00"}"#, "from 00:00 until 12:00 UTC+00:00"),
+            (r#"{"not_after": "2027-01-01T01:00:00+01:00"}"#, "before 2027-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(window(text).unwrap().to_string(), expected);
+        }
     }
 
     #[test]

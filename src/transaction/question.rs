@@ -187,12 +187,7 @@ impl Transaction {
             }
             Err(error) => {
                 *id = error.id().cloned();
-                Err(match error {
-                    BodyError::InvalidName { .. } => Refusal::Denied(Denial::nothing(
-                        "Access denied: no rule allows an object of this name.".to_owned(),
-                    )),
-                    error => Refusal::Body(error),
-                })
+                Err(Refusal::of_body(error))
             }
         }
     }

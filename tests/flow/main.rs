@@ -16,6 +16,7 @@
 mod answers;
 mod eras;
 mod exchange;
+mod explained;
 mod intake;
 mod lists;
 mod objects;

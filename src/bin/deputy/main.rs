@@ -1,10 +1,16 @@
 //! `deputy`: checks the configuration of the filter and brings it to Envoy.
 
 mod admin;
+mod call;
+mod caller;
+mod cases;
 mod check;
 mod completions;
 mod envoy;
+mod explain;
 mod file;
+mod judge;
+mod moment;
 mod push;
 mod render;
 mod report;
@@ -12,6 +18,7 @@ mod schema;
 mod set;
 mod shadow;
 mod source;
+mod test;
 mod yaml;
 
 use std::process::ExitCode;
@@ -32,11 +39,13 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Check),
+    Explain(Box<explain::Explain>),
     Render(render::Render),
     Push(push::Push),
     Shadow(shadow::Shadow),
     Schema(schema::Schema),
     Completions(completions::Completions),
+    Test(test::Test),
 }
 
 fn main() -> ExitCode {
@@ -50,11 +59,13 @@ fn main() -> ExitCode {
     };
     let result = match arguments.command {
         Command::Check(command) => command.run(),
+        Command::Explain(command) => command.run(),
         Command::Render(command) => command.run(),
         Command::Push(command) => command.run(),
         Command::Shadow(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(Arguments::command()),
+        Command::Test(command) => command.run(),
     };
     result.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
 }

@@ -1,14 +1,15 @@
 //! `deputy render`: the configuration as Envoy takes it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anstream::{eprintln, println};
 use clap::Args;
+use serde_json::json;
 
 use crate::envoy::{bootstrap, filter};
 use crate::file;
-use crate::report::{Diagnostic, EXIT_CODES, Failure};
+use crate::report::{Diagnostic, EXIT_CODES, Failure, Format};
 use crate::set::Set;
 use crate::source::Source;
 
@@ -31,6 +32,9 @@ pub struct Render {
     /// Write no files; print the filter's configuration as JSON, for Istio and others
     #[arg(long)]
     json: bool,
+    /// How to print what was done
+    #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "json")]
+    format: Format,
 }
 
 impl Render {
@@ -39,8 +43,12 @@ impl Render {
     /// # Errors
     /// The configuration has errors, a file cannot be read or written, or is stale.
     pub fn run(self) -> Result<(), Failure> {
-        let source = Source::read(&self.config, self.overrides)?;
-        source.warnings.iter().for_each(Diagnostic::print_warning);
+        let format = self.format;
+        let source =
+            Source::read(&self.config, self.overrides).map_err(|failure| format.tell(failure))?;
+        if format == Format::Text {
+            source.warnings.iter().for_each(Diagnostic::print_warning);
+        }
         if self.json {
             println!("{:#}", source.pushed);
             return Ok(());
@@ -60,7 +68,12 @@ impl Render {
             fs::read_to_string(path).map_or(true, |found| found != *text)
         };
         let stale: Vec<(PathBuf, String)> = files.into_iter().filter(is_stale).collect();
+        let warnings = Diagnostic::all(&source.warnings);
+        let names: Vec<&Path> = stale.iter().map(|(path, _)| path.as_path()).collect();
         if self.check {
+            if format == Format::Json {
+                println!("{:#}", json!({"stale": names, "errors": [], "warnings": warnings}));
+            }
             return if stale.is_empty() {
                 Ok(())
             } else {
@@ -68,9 +81,14 @@ impl Render {
             };
         }
         fs::create_dir_all(&self.out).map_err(|error| Failure::file(&self.out, &error))?;
-        for (path, text) in stale {
-            file::replace(&path, text.as_bytes()).map_err(|error| Failure::file(&path, &error))?;
-            eprintln!("{}: written", path.display());
+        for (path, text) in &stale {
+            file::replace(path, text.as_bytes()).map_err(|error| Failure::file(path, &error))?;
+            if format == Format::Text {
+                eprintln!("{}: written", path.display());
+            }
+        }
+        if format == Format::Json {
+            println!("{:#}", json!({"written": names, "errors": [], "warnings": warnings}));
         }
         Ok(())
     }
