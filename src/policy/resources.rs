@@ -37,6 +37,12 @@ impl Resources {
         self.0.exact(template).or_else(|| self.longest_prefix(template, literal))
     }
 
+    /// All patterns, with their rules.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn patterns(&self) -> &Patterns<Rules> {
+        &self.0
+    }
+
     /// The longest prefix of `literal`, the part of `uri` that is certain.
     fn longest_prefix(&self, uri: &str, literal: &str) -> Option<&Rules> {
         is_canonical(uri).then(|| self.0.longest_beginning(literal)).flatten()

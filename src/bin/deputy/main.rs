@@ -1,6 +1,7 @@
 //! `deputy`: checks the configuration of the filter and renders it for Envoy.
 
 mod check;
+mod diff;
 mod envoy;
 mod render;
 mod report;
@@ -27,6 +28,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Check),
+    Diff(diff::Diff),
     Render(render::Render),
     Schema(schema::Schema),
 }
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     };
     let result = match arguments.command {
         Command::Check(command) => command.run(),
+        Command::Diff(command) => command.run(),
         Command::Render(command) => command.run(),
         Command::Schema(command) => command.run(),
     };

@@ -15,7 +15,9 @@ Exit codes:
   0  done, and nothing is wrong
   1  wrong usage, or a file that cannot be read or written
   2  the configuration has errors
-  3  `render --check`: a rendered file is not what the configuration says";
+  3  `render --check`: a rendered file is not what the configuration says
+  10 `diff`: something opens
+  11 `diff`: something changes, and nothing opens";
 
 /// Why a command did not do what it was asked.
 pub enum Failure {
@@ -27,6 +29,11 @@ pub enum Failure {
     Told,
     /// These files are not what the configuration says.
     Stale(Vec<PathBuf>),
+    /// Two configurations do not mean the same, which has been told already.
+    Differs {
+        /// Whether the second allows what the first does not.
+        opens: bool,
+    },
 }
 
 impl Failure {
@@ -48,6 +55,7 @@ impl Failure {
                 ExitCode::from(2)
             }
             Self::Told => ExitCode::from(2),
+            Self::Differs { opens } => ExitCode::from(if opens { 10 } else { 11 }),
             Self::Stale(files) => {
                 for file in files {
                     eprintln!("{error}error{error:#}: `{}` is stale", file.display());

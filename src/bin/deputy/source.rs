@@ -230,7 +230,11 @@ fn policy_files(directory: &Path) -> std::io::Result<BTreeMap<String, PathBuf>> 
     Ok(files)
 }
 
-fn read_yaml(file: &Path) -> Result<Value, String> {
+/// Reads a YAML file.
+///
+/// # Errors
+/// Why that is not possible, with the place.
+pub fn read_yaml(file: &Path) -> Result<Value, String> {
     let text =
         fs::read_to_string(file).map_err(|error| format!("cannot read it: {}", reason(&error)))?;
     yaml::value(&text).map_err(|message| format!("{}:{message}", file.display()))
