@@ -7,6 +7,7 @@
 //! all; none is ever left out.
 
 mod term;
+mod ways;
 mod words;
 
 use std::collections::BTreeSet;
@@ -15,12 +16,11 @@ use std::slice;
 use super::patterns::Patterns;
 use super::resources::Resources;
 use super::rule::{Asked, Rule};
-use super::source::Enforcement;
 use super::{Policy, Rules};
-use crate::exchange::Target;
 use crate::token::{ScopeSet, ScopeTable};
 use term::{Term, minimal};
-use words::Words;
+use ways::Ways;
+use words::{EVERY_CALLER, Words};
 
 /// One change.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +66,14 @@ impl Region {
         Self { within, except }
     }
 
+    /// What a call must have to be among them; and all of which it must have none.
+    #[must_use]
+    pub fn needs(&self, scopes: &ScopeTable) -> (Needs, Vec<Needs>) {
+        let words = Words { scopes, common: &ScopeSet::default() };
+        let except = self.except.iter().map(|term| words.needs(term)).collect();
+        (words.needs(&self.within), except)
+    }
+
     /// Whether a call is among them.
     #[must_use]
     pub fn contains(&self, asked: Asked) -> bool {
@@ -73,15 +81,25 @@ impl Region {
     }
 }
 
+/// What a call must have, for programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needs {
+    /// The scopes.
+    pub scopes: Vec<String>,
+    /// All else, in words: `of the client x`, `the argument y is at most 5`.
+    pub conditions: Vec<String>,
+}
+
 /// What changes from `old` to `new`; none stands for no policy at all. Both are compiled against
-/// `scopes`. In no particular order.
+/// `scopes`.
 #[must_use]
 pub fn compare(old: Option<&Policy>, new: Option<&Policy>, scopes: &ScopeTable) -> Vec<Change> {
     let nothing = ScopeSet::default();
     let required = |policy: Option<&Policy>| {
         policy.map_or_else(|| nothing.clone(), |policy| policy.baseline.scopes.clone())
     };
-    let required = [required(old), required(new)];
+    let both = [old, new];
+    let required = both.map(required);
     let common = required[0].difference(&required[0].difference(&required[1]));
     let mut comparison = Comparison {
         words: Words { scopes, common: &common },
@@ -89,17 +107,16 @@ pub fn compare(old: Option<&Policy>, new: Option<&Policy>, scopes: &ScopeTable) 
         closed: Vec::new(),
         changes: Vec::new(),
     };
-    let baseline = [old, new].map(|policy| policy.map(|policy| slice::from_ref(&policy.baseline)));
+    let baseline = both.map(|policy| policy.map(|policy| slice::from_ref(&policy.baseline)));
     comparison.object("baseline", baseline);
     let closed = comparison.changes.iter().filter(|change| change.kind == Kind::Closes);
     comparison.closed = closed.filter_map(|change| change.region.clone()).collect();
 
-    let both = [old, new];
     comparison.named("tools", both.map(|policy| Some(&policy?.tools)));
     comparison.named("prompts", both.map(|policy| Some(&policy?.prompts)));
     comparison.resources(both.map(|policy| Some(&policy?.resources)));
     comparison.methods(both);
-    comparison.server_requests([old, new]);
+    comparison.server_requests(both);
     let mut changes: Vec<Change> = Vec::new();
     for change in comparison.changes {
         if !changes.contains(&change) {
@@ -122,53 +139,6 @@ struct Comparison<'a> {
     /// What is closed for every object of the endpoint.
     closed: Vec<Region>,
     changes: Vec<Change>,
-}
-
-/// A way to be allowed.
-struct Way<'a> {
-    term: Term,
-    target: Option<&'a Target>,
-}
-
-/// How an object may be used, as one policy has it.
-struct Ways<'a> {
-    /// In the order in which they are tried.
-    all: Vec<Way<'a>>,
-    terms: Vec<Term>,
-    /// Those of rules, without the last one of an object in shadow.
-    rules: Vec<Term>,
-    in_shadow: bool,
-}
-
-impl<'a> Ways<'a> {
-    fn of(rules: Option<&'a [Rule]>, required: &ScopeSet) -> Self {
-        let rules = rules.unwrap_or_default();
-        let mut all: Vec<Way> = rules
-            .iter()
-            .map(|rule| Way { term: Term::of(rule), target: rule.target.as_deref() })
-            .collect();
-        let terms: Vec<Term> = all.iter().map(|way| way.term.clone()).collect();
-        let shadow = rules.iter().find(|rule| rule.enforcement == Enforcement::Shadow);
-        if let Some(rule) = shadow {
-            // Whoever may use the endpoint gets through, last of all.
-            let term = Term::new(required.clone(), [].iter());
-            all.push(Way { term, target: rule.target.as_deref() });
-        }
-        // A way to where the next ones lead too, for all that have it and for others.
-        let mut needed: Vec<Way> = Vec::new();
-        for way in all {
-            while needed
-                .last()
-                .is_some_and(|last| last.target == way.target && way.term.covers(&last.term))
-            {
-                needed.pop();
-            }
-            needed.push(way);
-        }
-        let rules = terms;
-        let terms = needed.iter().map(|way| way.term.clone()).collect();
-        Self { all: needed, terms, rules, in_shadow: shadow.is_some() }
-    }
 }
 
 impl Comparison<'_> {
@@ -216,17 +186,19 @@ impl Comparison<'_> {
     fn object(&mut self, object: &str, rules: [Option<&[Rule]>; 2]) {
         let [old, new] =
             [Ways::of(rules[0], &self.required[0]), Ways::of(rules[1], &self.required[1])];
-        let before = self.changes.len();
-        for region in self.difference(&new.terms, &old.terms) {
-            let shadow = if new.in_shadow && !old.in_shadow { ", now in shadow" } else { "" };
+        let [opened, closed] = [(&new, &old), (&old, &new)]
+            .map(|(one, other)| self.difference(&one.terms, &other.terms));
+        let is_same = opened.is_empty() && closed.is_empty();
+        for region in opened {
+            let shadow = if new.in_shadow && !old.in_shadow { ", now in shadow," } else { "" };
             let whom = self.words.region(&region, "was open already");
             self.add(object, Kind::Opens, region, format!("opens{shadow} for {whom}"));
         }
-        for region in self.difference(&old.terms, &new.terms) {
+        for region in closed {
             if self.is_closed_anyway(&region, &new.terms) {
                 continue;
             }
-            let shadow = match (old.in_shadow && !new.in_shadow, new.all.is_empty()) {
+            let shadow = match (old.in_shadow && !new.in_shadow, new.terms.is_empty()) {
                 (true, false) => ", now enforced,",
                 (true, true) => ", so far in shadow,",
                 (false, _) => "",
@@ -236,8 +208,14 @@ impl Comparison<'_> {
         }
         self.delegations(object, &old, &new);
         self.shadow(object, &old, &new);
-        if let [Some(old), Some(new)] = rules {
-            self.denials(object, old, new, self.changes.len() == before);
+        let everyone = Term::new(self.required[0].union(&self.required[1]), [].iter());
+        let is_open = |ways: &Ways| ways.terms.iter().any(|term| term.covers(&everyone));
+        // Where nobody is denied, nobody is told so.
+        if let [Some(before), Some(after)] = rules
+            && !is_open(&old)
+            && !is_open(&new)
+        {
+            self.denials(object, before, after, is_same);
         }
     }
 
@@ -265,26 +243,22 @@ impl Comparison<'_> {
 
     /// Where one way of before and one of after decide that lead to different tokens.
     fn delegations(&mut self, object: &str, old: &Ways, new: &Ways) {
-        let mut found: Vec<(String, Term, Vec<Term>)> = Vec::new();
-        for (at, way) in old.all.iter().enumerate() {
-            for (index, other) in new.all.iter().enumerate() {
-                if way.target == other.target {
+        for (old_earlier, old_term, old_target) in old.each() {
+            for (new_earlier, new_term, new_target) in new.each() {
+                if old_target == new_target {
                     continue;
                 }
-                let first = old.terms.iter().take(at).chain(new.terms.iter().take(index));
-                let first: Vec<Term> = first.cloned().collect();
-                let text = words::delegation(way.target, other.target);
-                let both = way.term.and(&other.term);
-                for term in both.uncovered(&first, self.words.scopes) {
-                    found.push((text.clone(), term, first.clone()));
+                let earlier = [old_earlier, new_earlier].concat();
+                let text = words::delegation(old_target, new_target);
+                for term in old_term.and(new_term).uncovered(&earlier, self.words.scopes) {
+                    let region = Region::new(term, &earlier);
+                    let text = match self.words.region(&region, "except") {
+                        whom if whom == EVERY_CALLER => text.clone(),
+                        whom => format!("{text} for {whom}"),
+                    };
+                    self.add(object, Kind::Delegation, region, text);
                 }
             }
-        }
-        for (text, term, first) in found {
-            let region = Region::new(term, &first);
-            let whom = self.words.region(&region, "except");
-            let whom = if whom == "every caller" { String::new() } else { format!(" for {whom}") };
-            self.add(object, Kind::Delegation, region, format!("{text}{whom}"));
         }
     }
 
@@ -306,10 +280,10 @@ impl Comparison<'_> {
         }
     }
 
-    /// What the denied are told. Rules whose order alone differs are told of only if nothing else is:
-    /// what a denied caller must have changes with who is denied.
+    /// What the denied are told. What they are asked for changes with who is denied, so it is a change
+    /// of its own only where the same calls are allowed.
     fn denials(&mut self, object: &str, old: &[Rule], new: &[Rule], is_same: bool) {
-        let [before, after] = [old, new].map(|rules| self.words.denials(rules));
+        let [before, after] = [old, new].map(words::denials);
         let asks = |rules: &[Rule]| -> Vec<_> {
             let needs = |rule: &Rule| (rule.scopes.clone(), rule.requirements.clone());
             rules.iter().map(needs).collect()
@@ -330,13 +304,17 @@ impl Comparison<'_> {
     }
 
     fn server_requests(&mut self, policies: [Option<&Policy>; 2]) {
+        if policies[1].is_none() {
+            return;
+        }
         let [old, new] = policies.map(|policy| {
             let requests = policy.into_iter().flat_map(|policy| &policy.server_requests);
             requests.map(|request| request.as_str()).collect::<BTreeSet<_>>()
         });
-        for (kind, verb, names) in
-            [(Kind::Opens, "opens", &new - &old), (Kind::Closes, "closes", &old - &new)]
-        {
+        for (kind, verb, names) in [
+            (Kind::Opens, "opens", new.difference(&old)),
+            (Kind::Closes, "closes", old.difference(&new)),
+        ] {
             for name in names {
                 self.changes.push(Change {
                     object: "server_requests".to_owned(),

@@ -12,7 +12,7 @@ use mcp_deputy::mcp::{Method, Object, Operation};
 use mcp_deputy::policy::compile::Surroundings;
 use mcp_deputy::policy::diff::{Change, Kind, compare};
 use mcp_deputy::policy::rule::Asked;
-use mcp_deputy::policy::{Denial, Permit, Policy};
+use mcp_deputy::policy::{Denial, Enforcement, Permit, Policy};
 use mcp_deputy::token::{Caller, Callers, ScopeTable};
 use serde_json::{Map, Value, json};
 
@@ -54,8 +54,12 @@ fn callers(guises: &[Value]) -> (ScopeTable, Vec<Rc<Caller>>) {
 fn compile(side: &Side, scopes: &ScopeTable) -> Policy {
     let source = serde_json::from_value(side.policy.clone()).unwrap();
     let required = scopes.set(side.required.iter().copied());
-    let around =
-        Surroundings { name: "p", scopes, required: &required, enforcement: Default::default() };
+    let around = Surroundings {
+        name: "p",
+        scopes,
+        required: &required,
+        enforcement: Enforcement::default(),
+    };
     // Rules that are never reached, and the like, are part of the game.
     Policy::compile(&source, &around, &mut Problems::default())
 }
@@ -125,10 +129,13 @@ fn judge(
         }
     }
     // What is closed to the endpoint is told once, for all that is behind it.
-    let closed = says(changes, Kind::Closes, "", asked)
+    let told_closed = says(changes, Kind::Closes, "", asked)
         || before.is_ok() && says(endpoint, Kind::Closes, "", asked);
-    let told =
-        [says(changes, Kind::Opens, "", asked), closed, says(changes, Kind::Delegation, "", asked)];
+    let told = [
+        says(changes, Kind::Opens, "", asked),
+        told_closed,
+        says(changes, Kind::Delegation, "", asked),
+    ];
     let is = [opens, closes, moves];
     if told != is {
         return Err(format!("opens, closes, is delegated otherwise: {is:?}, told {told:?}"));

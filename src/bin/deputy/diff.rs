@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::Args;
-use mcp_deputy::policy::diff::{Change, Kind, compare};
+use mcp_deputy::policy::diff::{Change, Kind, Needs, Region, compare};
+use mcp_deputy::token::ScopeTable;
+use serde_json::{Value, json};
 
 use crate::report::{EXIT_CODES, Failure};
 use print::Format;
@@ -22,7 +24,8 @@ use sides::{Judge, Sides};
 ///
 /// The answer is exact for scopes. Where it cannot be told from the text how two conditions relate
 /// (two regular expressions, say), it may tell of a change that concerns no call; it leaves none out.
-/// What is no matter of policy (issuers, limits, ...) is told as it is written.
+/// `tools.NAME*` stands for the names that begin so, have no line of their own and no longer
+/// beginning. What is no policy (issuers, limits, ...) is compared as it is written.
 #[derive(Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Diff {
@@ -39,7 +42,6 @@ pub struct Diff {
 }
 
 /// One line of the answer.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Line {
     severity: Severity,
     /// What it concerns: `POLICY.tools.NAME`, `endpoint /mcp`, a setting's path.
@@ -49,6 +51,8 @@ struct Line {
     /// The endpoints where it holds, if that is a matter of endpoints and not of all that have the
     /// policy.
     endpoints: Vec<String>,
+    /// Which calls it concerns, for programs.
+    calls: Value,
 }
 
 /// How a line is ranked, the most dangerous first.
@@ -121,32 +125,52 @@ impl Diff {
 /// All changes, the most dangerous first, each once.
 fn lines(sides: &Sides) -> Vec<Line> {
     let mut users: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    let mut places: BTreeMap<(Severity, String, String), (&str, BTreeSet<&str>)> = BTreeMap::new();
+    let mut places: BTreeMap<(Severity, String, String), Place> = BTreeMap::new();
     for judge in &sides.judges {
         let (name, endpoint) = (judge.name.as_str(), judge.endpoint.as_str());
         users.entry(name).or_default().insert(endpoint);
         for change in compare(judge.old.as_ref(), judge.new.as_ref(), &sides.scopes) {
             let (severity, subject) = (change.kind.into(), subject(judge, &change));
-            let place = places.entry((severity, subject, change.text));
-            place.or_insert((name, BTreeSet::new())).1.insert(endpoint);
+            let place = places.entry((severity, subject, change.text)).or_insert_with(|| {
+                let calls =
+                    change.region.map_or(Value::Null, |region| calls(&region, &sides.scopes));
+                Place { policy: name, endpoints: BTreeSet::new(), calls }
+            });
+            place.endpoints.insert(endpoint);
         }
     }
-    let line = |((severity, subject, text), (name, endpoints)): (_, (&str, BTreeSet<&str>))| {
-        let everywhere = users.get(name) == Some(&endpoints);
+    let line = |((severity, subject, text), place): ((Severity, String, String), Place)| {
+        let Place { policy, endpoints, calls } = place;
+        let everywhere = users.get(policy) == Some(&endpoints) || subject.starts_with(ENDPOINT);
         let endpoints = if everywhere { BTreeSet::new() } else { endpoints };
         let endpoints = endpoints.into_iter().map(str::to_owned).collect();
-        Line { severity, subject, text, endpoints }
+        Line { severity, subject, text, endpoints, calls }
     };
     let mut lines: Vec<Line> = places.into_iter().map(line).collect();
     lines.extend(settings::lines(&sides.settings));
-    lines.sort();
+    lines.sort_by_cached_key(|line| (line.severity, line.subject.clone()));
     lines
 }
+
+/// Where a change holds, and for whom.
+struct Place<'a> {
+    policy: &'a str,
+    endpoints: BTreeSet<&'a str>,
+    calls: Value,
+}
+
+fn calls(region: &Region, scopes: &ScopeTable) -> Value {
+    let json = |needs: Needs| json!({"scopes": needs.scopes, "conditions": needs.conditions});
+    let (within, except) = region.needs(scopes);
+    json!({"with": json(within), "without": except.into_iter().map(json).collect::<Value>()})
+}
+
+const ENDPOINT: &str = "endpoint ";
 
 /// What the endpoint requires of every request is the endpoint's, not the policy's.
 fn subject(judge: &Judge, change: &Change) -> String {
     if change.object == "baseline" && matches!(change.kind, Kind::Opens | Kind::Closes) {
-        return format!("endpoint {}", judge.endpoint);
+        return format!("{ENDPOINT}{}", judge.endpoint);
     }
     format!("{}.{}", judge.name, change.object)
 }

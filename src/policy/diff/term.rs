@@ -88,18 +88,18 @@ impl Term {
         if left.iter().zip(&parts).all(is_whole) { vec![self.clone()] } else { left.concat() }
     }
 
-    /// The terms of which one holds exactly where this one does; none if it has no such parts, or too
-    /// many.
+    /// The terms of which one holds exactly where this one does; none if it has no such parts. Where
+    /// there would be too many, it is taken apart by scopes alone.
     fn parts(&self, table: &ScopeTable) -> Vec<Self> {
         let choices: Vec<Vec<Test>> =
             self.tests.iter().map(|test| alternatives(test, table)).collect();
-        let count = choices.iter().map(|tests| tests.len().max(1));
-        if count.fold(1, usize::saturating_mul) > PARTS {
-            return Vec::new();
-        }
-        let Some(at) = choices.iter().position(|tests| !tests.is_empty()) else {
-            return Vec::new();
-        };
+        let counts = choices.iter().map(|tests| tests.len().max(1));
+        let too_many = counts.fold(1, usize::saturating_mul) > PARTS;
+        let is_scope = |test: &Test| matches!(test, Test::AnyScope { .. });
+        let at = choices
+            .iter()
+            .position(|tests| tests.first().is_some_and(|first| !too_many || is_scope(first)));
+        let Some(at) = at else { return Vec::new() };
         let with = |choice: &Test| {
             let others = self.tests.iter().enumerate().filter(|(index, _)| *index != at);
             let tests = others.map(|(_, test)| test).chain([choice]);
@@ -131,15 +131,15 @@ fn alternatives(test: &Test, table: &ScopeTable) -> Vec<Test> {
             several(names.map(|name| one(table.set([name]))).collect())
         }
         Test::Clients(clients) => {
-            let one = |client: &Box<str>| Test::Clients(BTreeSet::from([client.clone()]));
-            several(clients.iter().map(one).collect())
+            let one = |client| Test::Clients(BTreeSet::from([client]));
+            several(clients.iter().cloned().map(one).collect())
         }
         Test::Authentication(Authentication { acr_values, max_age }) => {
-            let one = |class: &Box<str>| {
-                let acr_values = vec![class.clone()];
+            let one = |class| {
+                let acr_values = vec![class];
                 Test::Authentication(Authentication { acr_values, max_age: *max_age })
             };
-            several(acr_values.iter().map(one).collect())
+            several(acr_values.iter().cloned().map(one).collect())
         }
         Test::Claim(place, condition) => {
             let one = |condition| Test::Claim(place.clone(), condition);

@@ -1,11 +1,14 @@
 //! Terms and targets in words, for who reads a change and not the policy.
 
-use super::Region;
 use super::term::Term;
+use super::{Needs, Region};
 use crate::exchange::Target;
 use crate::policy::rule::{Rule, Test};
 use crate::policy::source::DenialShape;
 use crate::token::{ScopeSet, ScopeTable};
+
+/// Whom a change concerns that concerns all.
+pub(super) const EVERY_CALLER: &str = "every caller";
 
 /// What is needed to tell of scopes.
 #[derive(Clone, Copy)]
@@ -19,45 +22,49 @@ impl Words<'_> {
     /// For whom: `callers with the scope a`, and what of the exceptions: `; KEPT of the client b`.
     pub(super) fn region(self, region: &Region, kept: &str) -> String {
         let Region { within, except } = region;
-        let only_scopes = except.iter().all(|term| term.tests.is_empty());
-        let names: Vec<Vec<&str>> =
-            except.iter().map(|term| self.scopes.names(&term.scopes)).collect();
         let mut caller = self.caller(within);
         let mut rest = String::new();
-        match names.as_slice() {
-            [] => {}
-            [one] if only_scopes && one.len() == 1 => {
-                let and = if caller.is_empty() { "" } else { "but " };
-                caller.push(format!("{and}without the scope {}", one.concat()));
-            }
-            [one] if only_scopes => {
-                let and = if caller.is_empty() { "" } else { "but " };
-                caller.push(format!("{and}without all of the scopes {}", list(one, "and")));
-            }
-            several if only_scopes && several.iter().all(|one| one.len() == 1) => {
-                let and = if caller.is_empty() { "" } else { "but " };
-                let names: Vec<String> = several.iter().map(|one| one.concat()).collect();
-                caller.push(format!("{and}without any of the scopes {}", list(&names, "and")));
-            }
-            _ => {
-                let all: Vec<String> = except.iter().map(|term| self.term(term)).collect();
-                rest = format!("; {kept} {}", all.join(", or "));
-            }
+        if let Some(lacking) = self.lacking(except) {
+            let but = if caller.is_empty() { "" } else { "but " };
+            caller.push(format!("{but}without {lacking}"));
+        } else if !except.is_empty() {
+            let all: Vec<String> = except.iter().map(|term| self.term(term)).collect();
+            rest = format!("; {kept} {}", all.join(", or "));
         }
         let who = if caller.is_empty() {
-            "every caller".to_owned()
+            EVERY_CALLER.to_owned()
         } else {
             format!("callers {}", caller.join(" "))
         };
-        let circumstances = circumstances(within);
+        let circumstances = self.circumstances(within);
         let space = if circumstances.is_empty() { "" } else { " " };
         format!("{who}{space}{circumstances}{rest}")
     }
 
-    /// A term that does not stand alone: `with the scope a if the argument …`.
+    /// The scopes that a caller lacks to whom none of the exceptions applies, if they are about scopes
+    /// alone and can be told in one go.
+    fn lacking(self, except: &[Term]) -> Option<String> {
+        if except.iter().any(|term| !term.tests.is_empty()) {
+            return None;
+        }
+        let names = except.iter().map(|term| self.scopes.names(&term.scopes));
+        let names: Vec<Vec<&str>> = names.collect();
+        match names.as_slice() {
+            [] => None,
+            [one] if one.len() > 1 => Some(format!("all of the scopes {}", list(one, "and"))),
+            several if several.iter().any(|one| one.len() > 1) => None,
+            [one] => Some(format!("the scope {}", one.concat())),
+            several => Some(format!("any of the scopes {}", list(&several.concat(), "or"))),
+        }
+    }
+
+    /// A term that does not stand alone: `for callers with the scope a if the argument …`.
     fn term(self, term: &Term) -> String {
         let mut parts = self.caller(term);
-        let circumstances = circumstances(term);
+        if !parts.is_empty() {
+            parts.insert(0, "for callers".to_owned());
+        }
+        let circumstances = self.circumstances(term);
         if !circumstances.is_empty() {
             parts.push(circumstances);
         }
@@ -73,74 +80,95 @@ impl Words<'_> {
             [name] => parts.push(format!("with the scope {name}")),
             names => parts.push(format!("with the scopes {}", list(names, "and"))),
         }
-        let mut claims = Vec::new();
-        for test in &term.tests {
-            match test {
-                Test::AnyScope { any, .. } => {
-                    let names = self.scopes.names(any);
-                    parts.push(format!("with one of the scopes {}", list(&names, "or")));
-                }
-                Test::Clients(clients) => {
-                    let names: Vec<&str> = clients.iter().map(AsRef::as_ref).collect();
-                    parts.push(format!("of the client {}", list(&names, "or")));
-                }
-                Test::Authentication(needed) => parts.push(format!("with {needed}")),
-                Test::Claim(place, condition) => {
-                    claims.push(format!("whose claim `{place}` {}", condition.statement()));
-                }
-                Test::Time(_) | Test::Argument(..) | Test::OnlyArguments(_) => {}
-            }
-        }
+        parts.extend(self.phrases(term, &[Slot::Caller]));
+        let claims = self.phrases(term, &[Slot::Claim]);
         if !claims.is_empty() {
             parts.push(claims.join(" and "));
         }
         parts
     }
 
-    /// The denials of rules, in their order.
-    pub(super) fn denials(self, rules: &[Rule]) -> String {
-        let told = |rule: &Rule| {
-            let shape = match rule.shape {
-                DenialShape::StepUp => "step_up",
-                DenialShape::Error => "error",
-                DenialShape::Forbidden => "forbidden",
-                DenialShape::Hidden => "hidden",
-            };
-            match &rule.message {
-                Some(message) => format!("{shape} \"{message}\""),
-                None => shape.to_owned(),
-            }
-        };
-        let mut all: Vec<String> = rules.iter().map(told).collect();
-        all.dedup();
-        all.join(", ")
+    /// When, and with which arguments.
+    fn circumstances(self, term: &Term) -> String {
+        let mut parts = self.phrases(term, &[Slot::Time]);
+        let arguments = self.phrases(term, &[Slot::Arguments]);
+        if !arguments.is_empty() {
+            parts.push(format!("if {}", arguments.join(" and ")));
+        }
+        parts.join(" ")
     }
-}
 
-/// When, and with which arguments.
-fn circumstances(term: &Term) -> String {
-    let mut times = Vec::new();
-    let mut arguments = Vec::new();
-    for test in &term.tests {
+    /// A term for programs.
+    pub(super) fn needs(self, term: &Term) -> Needs {
+        let slots = [Slot::Caller, Slot::Claim, Slot::Time, Slot::Arguments];
+        let names = self.scopes.names(&term.scopes);
+        Needs {
+            scopes: names.into_iter().map(str::to_owned).collect(),
+            conditions: self.phrases(term, &slots),
+        }
+    }
+
+    /// The tests that belong there.
+    fn phrases(self, term: &Term, slots: &[Slot]) -> Vec<String> {
+        let phrases = term.tests.iter().map(|test| self.phrase(test));
+        phrases.filter(|(slot, _)| slots.contains(slot)).map(|(_, text)| text).collect()
+    }
+
+    fn phrase(self, test: &Test) -> (Slot, String) {
         match test {
-            Test::Time(window) => times.push(window.to_string()),
+            Test::AnyScope { any, .. } => {
+                let names = self.scopes.names(any);
+                (Slot::Caller, format!("with one of the scopes {}", list(&names, "or")))
+            }
+            Test::Clients(clients) => {
+                let names: Vec<&str> = clients.iter().map(AsRef::as_ref).collect();
+                (Slot::Caller, format!("of the client {}", list(&names, "or")))
+            }
+            Test::Authentication(needed) => (Slot::Caller, format!("with {needed}")),
+            Test::Claim(place, condition) => {
+                (Slot::Claim, format!("whose claim `{place}` {}", condition.statement()))
+            }
+            Test::Time(window) => (Slot::Time, window.to_string()),
             Test::Argument(place, condition) => {
-                arguments.push(format!("the argument `{place}` {}", condition.statement()));
+                (Slot::Arguments, format!("the argument `{place}` {}", condition.statement()))
             }
             Test::OnlyArguments(known) if known.is_empty() => {
-                arguments.push("there are no arguments".to_owned());
+                (Slot::Arguments, "there are no arguments".to_owned())
             }
             Test::OnlyArguments(known) => {
                 let names: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
-                arguments.push(format!("there are no arguments but {}", list(&names, "and")));
+                (Slot::Arguments, format!("there are no arguments but {}", list(&names, "and")))
             }
-            _ => {}
         }
     }
-    if !arguments.is_empty() {
-        times.push(format!("if {}", arguments.join(" and ")));
-    }
-    times.join(" ")
+}
+
+/// Where in a sentence a test is told.
+#[derive(PartialEq)]
+enum Slot {
+    Caller,
+    Claim,
+    Time,
+    Arguments,
+}
+
+/// The denials of rules, in their order.
+pub(super) fn denials(rules: &[Rule]) -> String {
+    let told = |rule: &Rule| {
+        let shape = match rule.shape {
+            DenialShape::StepUp => "step_up",
+            DenialShape::Error => "error",
+            DenialShape::Forbidden => "forbidden",
+            DenialShape::Hidden => "hidden",
+        };
+        match &rule.message {
+            Some(message) => format!("{shape} \"{message}\""),
+            None => shape.to_owned(),
+        }
+    };
+    let mut all: Vec<String> = rules.iter().map(told).collect();
+    all.dedup();
+    all.join(", ")
 }
 
 /// How `new` differs from `old`.
@@ -172,10 +200,9 @@ pub(super) fn delegation(old: Option<&Target>, new: Option<&Target>) -> String {
         parts.push(format!("for at most {} s instead of {} s", new.max_lifetime, old.max_lifetime));
     }
     if old.cache != new.cache {
-        parts.push(match new.cache {
-            true => "by a token that may serve again instead of one for each call".to_owned(),
-            false => "by a token for each call instead of one that may serve again".to_owned(),
-        });
+        let [again, each] = ["a token that may serve again", "a token for each call"];
+        let (now, before) = if new.cache { (again, each) } else { (each, again) };
+        parts.push(format!("by {now} instead of {before}"));
     }
     format!("delegated {}", parts.join(", "))
 }

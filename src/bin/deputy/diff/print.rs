@@ -51,6 +51,7 @@ fn json(lines: &[Line]) -> Value {
             "kind": line.severity.name().replace(' ', "_"),
             "subject": line.subject,
             "text": line.text,
+            "calls": line.calls,
             "endpoints": line.endpoints,
         })
     };
@@ -105,12 +106,8 @@ fn visible(text: &str) -> String {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
     };
-    text.chars().fold(String::new(), |mut out, c| {
-        if is_hidden(c) {
-            out.extend(c.escape_unicode())
-        } else {
-            out.push(c)
-        }
-        out
-    })
+    let written = |c: char| {
+        if is_hidden(c) { c.escape_unicode().to_string() } else { c.to_string() }
+    };
+    text.chars().map(written).collect()
 }
