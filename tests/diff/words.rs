@@ -273,3 +273,14 @@ fn enforcement_and_denials() {
         ["denied with hidden \"Never.\" instead of step_up \"No.\""]
     );
 }
+
+/// However many combinations there are.
+#[test]
+fn scopes_stay_exact_beside_long_lists() {
+    let clients: Vec<String> = (0..5_000).map(|number| format!("client-{number}")).collect();
+    let rule = |any: &[&str]| json!({"any_scope": any, "clients": clients});
+    let all = required(&rule(&["a", "c"]), &rule(&["a", "b", "c"]));
+    assert_eq!(all.len(), 1);
+    assert!(all[0].starts_with("opens for callers with the scope b of the client client-0, "));
+    assert!(all[0].ends_with("; was open already for callers with one of the scopes a or c"));
+}
