@@ -3,6 +3,8 @@
 
 pub mod compile;
 pub mod condition;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod diff;
 pub mod patterns;
 mod resources;
 pub mod rule;

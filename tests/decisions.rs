@@ -329,11 +329,11 @@ The rules that were tried, in order:
   payments.tools.pay[1]: fails
     holds  one of the scopes pay pay:all; has pay
     fails  a sign-in of the class gold within the last 300 seconds; has the class gold, 360 seconds ago
-    fails  a time on monday, tuesday from 08:00 until 18:00 UTC+01:00; has 2026-11-22T09:00:00Z
+    fails  a time on Monday, Tuesday from 08:00 until 18:00 (UTC+01:00); has 2026-11-22T09:00:00Z
 
 What would help:
   that this holds: the argument `amount` must be at most 1000
-  that this holds: a sign-in of the class gold within the last 300 seconds, and a time on monday, tuesday from 08:00 until 18:00 UTC+01:00
+  that this holds: a sign-in of the class gold within the last 300 seconds, and a time on Monday, Tuesday from 08:00 until 18:00 (UTC+01:00)
 ";
     assert!(printed.contains(rules), "{printed}");
 }

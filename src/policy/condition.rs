@@ -1,6 +1,8 @@
 //! What a claim or an argument must be.
 
 mod compile;
+#[cfg(not(target_arch = "wasm32"))]
+mod relation;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -182,8 +184,8 @@ impl Condition {
                 return Some(format!("the rest excludes `{}`", values.join("`, `")));
             }
             match test {
-                Test::AtLeast(bound) => bounds.0 = bound.as_f64().unwrap_or(f64::NAN),
-                Test::AtMost(bound) => bounds.1 = bound.as_f64().unwrap_or(f64::NAN),
+                Test::AtLeast(bound) => bounds.0 = bound.as_f64().unwrap_or(bounds.0).max(bounds.0),
+                Test::AtMost(bound) => bounds.1 = bound.as_f64().unwrap_or(bounds.1).min(bounds.1),
                 Test::Length { least, most } if least > most => {
                     return Some(format!("`{least}` is more than `{most}`"));
                 }

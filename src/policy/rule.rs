@@ -192,7 +192,20 @@ impl Test {
             | (Self::Argument(place, ours), Self::Argument(other, theirs)) => {
                 place == other && ours.is_implied_by(theirs)
             }
+            (Self::Time(ours), Self::Time(theirs)) => ours.includes(theirs),
             _ => self == other,
+        }
+    }
+
+    /// Whether it holds wherever the caller has these scopes and one of `tests` implies it.
+    pub(super) fn follows_from<'a>(
+        &self,
+        scopes: &ScopeSet,
+        mut tests: impl Iterator<Item = &'a Self>,
+    ) -> bool {
+        match self {
+            Self::AnyScope { any, .. } if scopes.intersects(any) => true,
+            test => tests.any(|other| test.is_implied_by(other)),
         }
     }
 }
@@ -280,12 +293,12 @@ impl Rule {
     /// Whether it holds wherever `other` does, so that after it `other` is never reached.
     #[must_use]
     pub fn is_implied_by(&self, other: &Self) -> bool {
-        let implied = |test: &Test| match test {
-            Test::AnyScope { any, .. } if other.scopes.intersects(any) => true,
-            test => other.requirements.iter().any(|other| test.is_implied_by(&other.test)),
+        let follows = |test: &Test| {
+            let others = other.requirements.iter().map(|other| &other.test);
+            test.follows_from(&other.scopes, others)
         };
         other.scopes.contains_all(&self.scopes)
-            && self.requirements.iter().all(|requirement| implied(&requirement.test))
+            && self.requirements.iter().all(|requirement| follows(&requirement.test))
     }
 
     /// Whether it holds at some times and not at others.

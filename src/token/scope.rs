@@ -83,6 +83,17 @@ impl ScopeSet {
         Self { words: (0..length).map(|at| self.word(at) | other.word(at)).collect() }
     }
 
+    /// The scopes of this set that are not in `other`.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        let words = self.words.iter().enumerate();
+        let mut words: Vec<u64> = words.map(|(at, ours)| ours & !other.word(at)).collect();
+        while words.last() == Some(&0) {
+            words.pop();
+        }
+        Self { words }
+    }
+
     /// Whether no scope is in this set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -151,6 +162,11 @@ mod tests {
             assert!(!single.contains_all(&all));
             assert_eq!(table.names(single), [names[number].as_str()]);
         }
+        assert_eq!(
+            all.difference(&singles[199]),
+            table.set(names[..199].iter().map(|name| &**name))
+        );
+        assert_eq!(singles[199].difference(&all), ScopeSet::default());
         assert!(!singles[0].contains_all(&singles[199]));
         assert!(!singles[199].contains_all(&singles[0]));
     }

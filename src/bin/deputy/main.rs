@@ -6,6 +6,7 @@ mod caller;
 mod cases;
 mod check;
 mod completions;
+mod diff;
 mod envoy;
 mod explain;
 mod file;
@@ -39,6 +40,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Check),
+    Diff(diff::Diff),
     Explain(Box<explain::Explain>),
     Render(render::Render),
     Push(push::Push),
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
     };
     let result = match arguments.command {
         Command::Check(command) => command.run(),
+        Command::Diff(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Render(command) => command.run(),
         Command::Push(command) => command.run(),

@@ -20,7 +20,9 @@ Exit codes:
   4  `explain`: the call is not allowed
   5  `test`: a case fails, or a rule is not covered
   8  `push --admin`: Envoy refused the configuration, or did not take it in time
-  9  `shadow report --fail-on-any`: rules in shadow would have denied something";
+  9  `shadow report --fail-on-any`: rules in shadow would have denied something
+  10 `diff`: something opens, or may
+  11 `diff`: something changes, and nothing opens";
 
 /// How a command prints its result.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -79,6 +81,11 @@ pub enum Failure {
     NotTaken(String),
     /// Rules in shadow would have denied something.
     WouldDeny,
+    /// Two configurations do not mean the same, which has been told already.
+    Differs {
+        /// Whether the second allows what the first does not.
+        opens: bool,
+    },
 }
 
 /// Prints a result whole. Who reads it may stop before its end.
@@ -118,6 +125,7 @@ impl Failure {
             Self::Told => ExitCode::from(2),
             Self::NotAllowed => ExitCode::from(4),
             Self::Cases => ExitCode::from(5),
+            Self::Differs { opens } => ExitCode::from(if opens { 10 } else { 11 }),
             Self::Stale(files) => {
                 for file in files {
                     eprintln!("{error}error{error:#}: `{}` is stale", file.display());

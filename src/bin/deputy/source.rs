@@ -245,7 +245,7 @@ fn policy_files(directory: &Path) -> std::io::Result<BTreeMap<String, PathBuf>> 
 /// Reads a YAML file.
 ///
 /// # Errors
-/// Why that is not possible, in words.
+/// Why that is not possible, with the place.
 pub fn read_yaml(file: &Path) -> Result<Value, String> {
     let text =
         fs::read_to_string(file).map_err(|error| format!("cannot read it: {}", reason(&error)))?;
