@@ -24,7 +24,8 @@ impl Transaction {
         now: Now,
     ) -> Step {
         let Question { caller, endpoint, edits, origin, is_filtered, tasks, .. } = question;
-        let reader = Reader { caller, endpoint, is_filtered, tasks, origin };
+        let redaction = permit.redaction().map(Rc::clone);
+        let reader = Reader { caller, endpoint, is_filtered, redaction, tasks, origin };
         let Some(target) = permit.target().map(Rc::clone) else {
             return self.forward(permit, &Credential::WithoutToken, edits, reader);
         };
