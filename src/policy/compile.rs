@@ -244,12 +244,14 @@ impl Compiler<'_> {
         let names = source?;
         let path = format!("{path}.redact");
         if kind == "methods" {
-            let help = "only answers about tools, prompts and resources are redacted";
+            let help = "redact in the rules of tools, prompts and resources";
+            self.problems.add_with_help(&path, "a method has nothing to redact", help);
+        } else if names.is_empty() {
+            let help = "name at least one member, or leave it out";
             self.problems.add_with_help(&path, "redacts nothing", help);
-        } else if !(1..=REDACTED_NAMES).contains(&names.len()) {
-            let message = format!("{} names are too few or too many", names.len());
-            let help = format!("name 1 to {REDACTED_NAMES} members, or leave it out");
-            self.problems.add_with_help(&path, message, help);
+        } else if names.len() > REDACTED_NAMES {
+            let message = format!("a rule redacts at most {REDACTED_NAMES} members");
+            self.problems.add(&path, message);
         }
         let mut seen = BTreeSet::new();
         for (index, name) in names.iter().enumerate() {

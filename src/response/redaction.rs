@@ -342,6 +342,9 @@ impl WholeFilter {
             let is_over = chunk.trim_ascii().is_empty();
             return if is_over { Ok(()) } else { Err(JsonError::Syntax.into()) };
         }
+        if self.held.is_empty() && !chunk.starts_with(b"{") && !chunk.starts_with(b"[") {
+            return Err(ResponseError::NotAMessage);
+        }
         let (length, is_whole) = self.scan.take(chunk);
         let (piece, after) = chunk.split_at_checked(length).unwrap_or((chunk, &[]));
         if piece.len() > self.longest.saturating_sub(self.held.len()) {

@@ -20,6 +20,7 @@ mod intake;
 mod lists;
 mod objects;
 mod policies;
+mod redaction;
 mod sessions;
 mod stage;
 mod states;

@@ -277,4 +277,5 @@ fn a_message_passes_whole_redacted_and_then_filtered() {
         assert_eq!(whole(100, &[&[text, more.as_bytes()].concat()]), syntax);
     }
     assert_eq!(whole(100, &[b"", b" \n"]), Ok(Vec::new()));
+    assert_eq!(whole(100, &[b"078-05"]), Err(ResponseError::NotAMessage), "and does not wait");
 }
