@@ -101,6 +101,14 @@ pub fn head(
         (None, false) => Due::AsItIs,
     };
     let filter = if has_body { body_filter(headers, due) } else { Ok(None) };
+    let is_error = status(headers).is_some_and(|status| status >= 400);
+    let filter = match filter {
+        // The status tells the client enough: that there is no stream to open, say.
+        Err(_) | Ok(Some(BodyFilter::Empty)) if is_error && due == Due::Redacted => {
+            Ok(Some(BodyFilter::Withheld))
+        }
+        filter => filter,
+    };
     let edits = |names: &[&str]| {
         let present = |name: &&&str| headers.all(name).next().is_some();
         let session = session.map(|sealed| (session::HEADER, sealed));
@@ -174,6 +182,8 @@ fn essence(value: &[u8]) -> &[u8] {
 pub enum BodyFilter {
     /// No body, though its length was not told: it has no media type.
     Empty,
+    /// No more of an error than its status: the body cannot be redacted.
+    Withheld,
     /// One message or batch, `application/json`.
     Message(ListFilter),
     /// The same, to be redacted.
@@ -197,6 +207,7 @@ impl BodyFilter {
         let mut out = Vec::with_capacity(chunk.len());
         match self {
             Self::Empty if chunk.is_empty() => {}
+            Self::Withheld => {}
             Self::Empty => return Err(ResponseError::MediaType),
             Self::Message(filter) => {
                 filter.chunk(chunk, view, &mut out)?;

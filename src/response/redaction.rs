@@ -73,8 +73,8 @@ impl Redaction {
 
     /// Redacts sound JSON that stands in so many strings.
     fn redact(&self, text: &str, place: Place, nested: usize) -> Result<Redacted, JsonError> {
-        let text_left = String::with_capacity(text.len());
-        let mut writer = Writer { redaction: self, nested, rest: text, out: text_left, count: 0 };
+        let out = String::with_capacity(text.len());
+        let mut writer = Writer { redaction: self, nested, rest: text, out, count: 0 };
         writer.blanks();
         writer.value(place)?;
         writer.blanks();

@@ -363,6 +363,7 @@ fn kind(of: &[(&str, &str)], asks_for_list: bool) -> &'static str {
     match body_filter(Headers(&headers(of)), due) {
         Ok(None) => "pass",
         Ok(Some(BodyFilter::Empty)) => "empty",
+        Ok(Some(BodyFilter::Withheld)) => "withheld",
         Ok(Some(BodyFilter::Message(_) | BodyFilter::Whole(_))) => "message",
         Ok(Some(BodyFilter::Events(_))) => "events",
         Err(error) => error.detail(),

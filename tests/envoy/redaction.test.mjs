@@ -32,6 +32,8 @@ const TEXT = { type: 'text', text: '[redacted]' };
 
 const text = (value) => ({ type: 'text', text: typeof value === 'string' ? value : JSON.stringify(value) });
 const answered = (body) => ({ jsonrpc: '2.0', id: 1, ...body });
+/** As deep as may be, three times. */
+const nested = (value) => [1, 2, 3].reduce((inner) => `${'['.repeat(60)}${JSON.stringify(inner)}${']'.repeat(60)}`, value);
 const result = (members) => answered({ result: members });
 
 /** Messages of the server's, with what the client is to see of each. */
@@ -152,11 +154,21 @@ describe('what a rule redacts', () => {
     await recorded((record) => record.reason === 'unfilterable_response' && record.detail === detail);
   }));
 
+  test('P17: of an error that cannot be read, the status passes alone: a server without streams stays one', async () => {
+    for (const headers of [{ 'content-type': 'text/plain' }, {}]) {
+      server.answer = (outgoing) => outgoing.writeHead(405, headers).end(`no stream for ${SSN}`);
+      const response = await send('GET');
+      assert.equal(response.status, 405);
+      assert.equal(await response.text(), '');
+    }
+  });
+
   test('P18: names are found as every parser reads them, and the rest stays byte for byte', () => each([
     [`{"s\\u0073n":"${SSN}"}`, '{"s\\u0073n":"[redacted]"}'],
     [`{"SSN":"${SSN}"}`, '{"SSN":"[redacted]"}'],
     [`[[{"a":[{"ssn" : "${SSN}"}]}]]`, '[[{"a":[{"ssn" : "[redacted]"}]}]]'],
     ['{"ssn":7805112012345678901234567890,"n":7805112012345678901234567890, "m":1.10}', '{"ssn":null,"n":7805112012345678901234567890, "m":1.10}'],
+    [nested(`{"ssn":"${SSN}"}`), nested('{"ssn":"[redacted]"}')],
   ], async ([data, expected]) => {
     const members = (of) => `{"jsonrpc":"2.0","id":1,"result":{"structuredContent":${of},"content":[{"type":"text","text":${JSON.stringify(of)}}]}}`;
     answer(members(data));

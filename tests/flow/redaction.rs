@@ -200,6 +200,24 @@ fn p17_an_answer_of_another_kind_is_a_502() {
 }
 
 #[test]
+fn p17_of_an_error_that_cannot_be_read_the_status_passes_alone() {
+    let mut stage = stage();
+    for headers in [
+        &[(":status", "404"), ("content-type", "text/html"), ("content-length", "7")][..],
+        &[(":status", "405"), ("content-encoding", "gzip"), ("content-length", "7")],
+        &[(":status", "500"), ("content-length", "7")],
+    ] {
+        let mut stream = called(&mut stage, "", "profile");
+        let Step::Filter { edits, .. } = stream.response(&mut stage, headers) else { panic!() };
+        assert_eq!(edits.remove, ["content-length"]);
+        for (chunk, end) in [(&b"SSN "[..], false), (b"078", true)] {
+            let step = stream.chunk(&mut stage, chunk, end);
+            assert!(matches!(step, Step::Replace(out) if out.is_empty()), "{headers:?}");
+        }
+    }
+}
+
+#[test]
 fn p18_ambiguous_json_is_a_502_in_one_piece_and_a_reset_in_several() {
     let mut stage = stage();
     let bad = br#"{"id":7,"result":{"a":{"ssn":"078","SSN":"078"}}}"#;
