@@ -18,6 +18,7 @@ use std::slice;
 use crate::clock::Now;
 use crate::exchange::Target;
 use crate::mcp::{Class, Method, Object, Operation, Response, ServerRequest, Task};
+use crate::response::Redaction;
 use crate::token::{Caller, ScopeSet};
 use patterns::Patterns;
 use resources::Resources;
@@ -34,6 +35,8 @@ pub struct Policy {
     methods: BTreeMap<&'static str, Rules>,
     server_requests: Vec<ServerRequest>,
     claims: BTreeSet<Box<str>>,
+    /// What any rule redacts.
+    redaction: Option<Rc<Redaction>>,
 }
 
 /// The ways in which an object may be used, at least one: the first that holds allows.
@@ -46,6 +49,7 @@ pub type Rules = Box<[Rule]>;
 pub struct Permit {
     rule: Rc<str>,
     target: Option<Rc<Target>>,
+    redaction: Option<Rc<Redaction>>,
     would_deny: Option<Denial>,
 }
 
@@ -60,6 +64,12 @@ impl Permit {
     #[must_use]
     pub fn target(&self) -> Option<&Rc<Target>> {
         self.target.as_ref()
+    }
+
+    /// What the answer loses on its way to the caller.
+    #[must_use]
+    pub fn redaction(&self) -> Option<&Rc<Redaction>> {
+        self.redaction.as_ref()
     }
 
     /// The denial that it would have been, were the rule that allowed not in shadow.
@@ -124,6 +134,16 @@ impl Policy {
     pub fn decide_baseline(&self, caller: &Caller, now: Now) -> Result<Permit, Denial> {
         let denial = self.baseline.denial(Asked { caller, arguments: None, now });
         denial.map_or_else(|| Ok(self.baseline.permit()), Err)
+    }
+
+    /// Judges a request that opens a stream. It can tell of any object, and replay any answer, so it
+    /// loses what any rule redacts.
+    ///
+    /// # Errors
+    /// As for the baseline.
+    pub fn decide_stream(&self, caller: &Caller, now: Now) -> Result<Permit, Denial> {
+        let permit = self.decide_baseline(caller, now)?;
+        Ok(Permit { redaction: self.redaction.clone(), ..permit })
     }
 
     /// Judges the messages of a batch: each must be allowed.
@@ -299,7 +319,8 @@ impl Policy {
             self.decide_by(rules, asked, || describe_task(task, "this task"))
         });
         let permit = in_common(resources.chain(tasks), "these resources and tasks")?;
-        permit.map_or_else(|| self.decide_baseline(asked.caller, asked.now), Ok)
+        let permit = permit.map_or_else(|| self.decide_baseline(asked.caller, asked.now), Ok)?;
+        Ok(Permit { redaction: self.redaction.clone(), ..permit })
     }
 
     /// The rules of the tool that made it: they hold on every way to the tool.
@@ -309,7 +330,8 @@ impl Policy {
 }
 
 /// The permit for all, if all are permitted: one request has one token, so all must be delegated
-/// alike. None if there are none.
+/// alike. Its answers are not told apart, so each loses what any of them does. None if there are
+/// none.
 fn in_common(
     permits: impl Iterator<Item = Result<Permit, Denial>>,
     what: &str,
@@ -321,9 +343,12 @@ fn in_common(
             let message = format!("Access denied: {what} have no delegation in common.");
             return Err(Denial::nothing(message));
         }
-        let would_deny = permit.would_deny;
-        let common = common.get_or_insert(Permit { would_deny: None, ..permit });
-        common.would_deny = common.would_deny.take().or(would_deny);
+        let Some(common) = &mut common else {
+            common = Some(permit);
+            continue;
+        };
+        common.would_deny = common.would_deny.take().or(permit.would_deny);
+        common.redaction = Redaction::of_both(common.redaction.take(), permit.redaction);
     }
     Ok(common)
 }

@@ -15,7 +15,9 @@ use super::time::Window;
 use super::{DenialShape, Enforcement, Policy, Rules};
 use crate::config::{Duration, Problems};
 use crate::exchange::Target;
+use crate::json::folded;
 use crate::mcp::{Class, Method, is_name};
+use crate::response::Redaction;
 use crate::token::{ScopeSet, ScopeTable, is_scope_token};
 
 /// What a policy is compiled against.
@@ -31,6 +33,9 @@ pub struct Surroundings<'a> {
     pub enforcement: Enforcement,
 }
 
+/// How many members a rule may redact.
+const REDACTED_NAMES: usize = 100;
+
 /// The longest message that a denial may carry, in bytes: it goes into every refused answer.
 const MESSAGE_BYTES: usize = 1_000;
 
@@ -39,7 +44,8 @@ impl Policy {
     pub fn compile(source: &Source, around: &Surroundings, problems: &mut Problems) -> Self {
         let path = format!("policies.{}", around.name);
         check_policy(source, &path, problems);
-        let mut compiler = Compiler { source, around, claims: BTreeSet::new(), problems };
+        let claims = BTreeSet::new();
+        let mut compiler = Compiler { source, around, claims, redaction: None, problems };
         let baseline = compiler.baseline(&source.baseline, &path);
         let declared = [&source.declares.tools, &source.declares.prompts];
         let [tools, prompts] =
@@ -56,7 +62,8 @@ impl Policy {
         let methods = compiler.methods(&source.methods);
         let server_requests = source.server_requests.clone();
         let claims = compiler.claims;
-        Self { baseline, tools, prompts, resources, methods, server_requests, claims }
+        let redaction = compiler.redaction;
+        Self { baseline, tools, prompts, resources, methods, server_requests, claims, redaction }
     }
 }
 
@@ -66,6 +73,8 @@ struct Compiler<'a> {
     around: &'a Surroundings<'a>,
     /// The names of the claims that the rules read.
     claims: BTreeSet<Box<str>>,
+    /// What any rule redacts.
+    redaction: Option<Rc<Redaction>>,
     problems: &'a mut Problems,
 }
 
@@ -86,6 +95,7 @@ impl Compiler<'_> {
                     Some(self.target(delegation, &format!("{path}.baseline.delegation")))
                 }
             },
+            redaction: None,
         }
     }
 
@@ -224,7 +234,42 @@ impl Compiler<'_> {
             shape: source.denial,
             enforcement: enforcement.unwrap_or(around.enforcement),
             target: Some(self.target(&source.delegation, &format!("{path}.delegation"))),
+            redaction: self.redaction(source.redact.as_deref(), path, kind),
         }
+    }
+
+    fn redaction(
+        &mut self,
+        source: Option<&[String]>,
+        path: &str,
+        kind: &str,
+    ) -> Option<Rc<Redaction>> {
+        let names = source?;
+        let path = format!("{path}.redact");
+        if kind == "methods" {
+            let help = "redact in the rules of tools, prompts and resources";
+            self.problems.add_with_help(&path, "a method has nothing to redact", help);
+        } else if names.is_empty() {
+            let help = "name at least one member, or leave it out";
+            self.problems.add_with_help(&path, "redacts nothing", help);
+        } else if names.len() > REDACTED_NAMES {
+            let message = format!("a rule redacts at most {REDACTED_NAMES} members");
+            self.problems.add(&path, message);
+        }
+        let mut seen = BTreeSet::new();
+        for (index, name) in names.iter().enumerate() {
+            let path = format!("{path}[{index}]");
+            if name.is_empty() || name.starts_with('/') || name.chars().any(char::is_control) {
+                let help = "write the member's name alone: it is redacted at any depth";
+                let message = format!("`{name}` is not a member's name");
+                self.problems.add_with_help(path, message, help);
+            } else if !seen.insert(folded(name.as_str().into())) {
+                self.problems.add(path, format!("`{name}` is listed twice, case aside"));
+            }
+        }
+        let redaction = Rc::new(Redaction::of(names.iter().map(String::as_str)));
+        self.redaction = Redaction::of_both(self.redaction.take(), Some(Rc::clone(&redaction)));
+        Some(redaction)
     }
 
     /// What must hold besides the scopes, the cheapest first.

@@ -14,6 +14,7 @@ use super::{Denial, Permit, Remedy};
 use crate::clock::Now;
 use crate::exchange::Target;
 use crate::mcp::{Object, Operation};
+use crate::response::Redaction;
 use crate::token::{Caller, ScopeSet};
 
 /// One way in which an object may be used.
@@ -35,6 +36,8 @@ pub struct Rule {
     pub enforcement: Enforcement,
     /// What the caller's token is exchanged for; none if the policy says, by name, no token.
     pub target: Option<Rc<Target>>,
+    /// What the MCP server's answer loses on its way to the caller.
+    pub redaction: Option<Rc<Redaction>>,
 }
 
 /// One thing that must hold.
@@ -246,7 +249,12 @@ impl Rule {
 
     /// The permit to act by this rule.
     pub(super) fn permit(&self) -> Permit {
-        Permit { rule: Rc::clone(&self.name), target: self.target.clone(), would_deny: None }
+        Permit {
+            rule: Rc::clone(&self.name),
+            target: self.target.clone(),
+            redaction: self.redaction.clone(),
+            would_deny: None,
+        }
     }
 
     /// The denial, for a caller for whom it does not hold.
@@ -354,6 +362,7 @@ impl Rule {
             shape: DenialShape::StepUp,
             enforcement: Enforcement::Enforce,
             target: None,
+            redaction: None,
         }
     }
 }

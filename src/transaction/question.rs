@@ -131,8 +131,14 @@ impl Transaction {
         now: Now,
     ) -> Result<Permit, Refusal> {
         let (policy, caller) = (&endpoint.policy, &question.caller);
-        if question.verb != Verb::Message {
-            return policy.decide_baseline(caller, now).map_err(Refusal::Denied);
+        match question.verb {
+            Verb::Message => {}
+            Verb::OpenStream => {
+                return policy.decide_stream(caller, now).map_err(Refusal::Denied);
+            }
+            Verb::EndSession => {
+                return policy.decide_baseline(caller, now).map_err(Refusal::Denied);
+            }
         }
         let limits = Limits::default();
         let mirrored = question.mirrored.as_ref().map_err(|error| {

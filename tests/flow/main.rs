@@ -21,6 +21,7 @@ mod intake;
 mod lists;
 mod objects;
 mod policies;
+mod redaction;
 mod sessions;
 mod shadow;
 mod stage;

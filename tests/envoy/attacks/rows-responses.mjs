@@ -19,6 +19,8 @@ export const ROWS = {
   P13: 'a list says that it answers something else, or comes on another stream',
   P14: 'a list is JSON that two readers read differently',
   P16: 'a list comes page by page, of any kind, or is called public',
+  P17: 'what a rule redacts stands in a copy: text, errors, notifications, blobs',
+  P18: 'what a rule redacts stands behind other spellings, nestings or numbers',
   P20: 'an answer is too large to be held',
   P21: 'a status, an interim answer or a header leads the client elsewhere',
   P22: 'the server speaks to the client in challenges, cookies or trailers of its own',
