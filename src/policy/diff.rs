@@ -41,8 +41,12 @@ pub struct Change {
 pub enum Kind {
     /// What was denied is allowed.
     Opens,
+    /// Answers hold what was redacted.
+    Reveals,
     /// What was allowed is denied.
     Closes,
+    /// What answers held is redacted.
+    Redacts,
     /// It goes upstream under another token.
     Delegation,
     /// What rules in shadow record as a denial.
@@ -206,7 +210,7 @@ impl Comparison<'_> {
             let whom = self.words.region(&region, "stays open");
             self.add(object, Kind::Closes, region, format!("closes{shadow} for {whom}"));
         }
-        self.delegations(object, &old, &new);
+        self.treatments(object, &old, &new);
         self.shadow(object, &old, &new);
         let everyone = Term::new(self.required[0].union(&self.required[1]), [].iter());
         let is_open = |ways: &Ways| ways.terms.iter().any(|term| term.covers(&everyone));
@@ -241,22 +245,26 @@ impl Comparison<'_> {
         })
     }
 
-    /// Where one way of before and one of after decide that lead to different tokens.
-    fn delegations(&mut self, object: &str, old: &Ways, new: &Ways) {
-        for (old_earlier, old_term, old_target) in old.each() {
-            for (new_earlier, new_term, new_target) in new.each() {
-                if old_target == new_target {
+    /// Where one way of before and one of after decide that treat a call otherwise.
+    fn treatments(&mut self, object: &str, old: &Ways, new: &Ways) {
+        for (old_earlier, old_term, before) in old.each() {
+            for (new_earlier, new_term, after) in new.each() {
+                let texts = words::treatment(before, after);
+                if texts.is_empty() {
                     continue;
                 }
                 let earlier = [old_earlier, new_earlier].concat();
-                let text = words::delegation(old_target, new_target);
                 for term in old_term.and(new_term).uncovered(&earlier, self.words.scopes) {
                     let region = Region::new(term, &earlier);
-                    let text = match self.words.region(&region, "except") {
-                        whom if whom == EVERY_CALLER => text.clone(),
-                        whom => format!("{text} for {whom}"),
-                    };
-                    self.add(object, Kind::Delegation, region, text);
+                    let whom = self.words.region(&region, "except");
+                    for (kind, text) in &texts {
+                        let text = if whom == EVERY_CALLER {
+                            text.clone()
+                        } else {
+                            format!("{text} for {whom}")
+                        };
+                        self.add(object, *kind, region.clone(), text);
+                    }
                 }
             }
         }

@@ -50,6 +50,13 @@ impl Redaction {
         Self(names.collect())
     }
 
+    /// The names that this redacts, folded, and `other` does not.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn beyond<'a>(&'a self, other: Option<&'a Self>) -> impl Iterator<Item = &'a str> {
+        let known = move |name: &&Box<str>| other.is_some_and(|other| other.0.contains(&**name));
+        self.0.iter().filter(move |name| !known(name)).map(AsRef::as_ref)
+    }
+
     /// What either redacts, if any does.
     #[must_use]
     pub fn of_both(one: Option<Rc<Self>>, other: Option<Rc<Self>>) -> Option<Rc<Self>> {

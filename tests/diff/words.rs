@@ -284,3 +284,14 @@ fn scopes_stay_exact_beside_long_lists() {
     assert!(all[0].starts_with("opens for callers with the scope b of the client client-0, "));
     assert!(all[0].ends_with("; was open already for callers with one of the scopes a or c"));
 }
+
+#[test]
+fn what_answers_hold_is_told() {
+    let rule = |names: Value| json!({"redact": names});
+    assert_eq!(changes(&rule(json!(["ssn", "IBAN"])), &rule(json!(["ssn"]))), ["reveals iban"]);
+    assert_eq!(changes(&rule(json!(["ssn"])), &rule(json!(["SSN"]))), [] as [&str; 0]);
+    assert_eq!(
+        changes(&json!({}), &json!([{"require": {"scopes": ["a"]}}, {"redact": ["ssn"]}])),
+        ["redacts ssn for every caller except callers with the scope a"]
+    );
+}

@@ -60,7 +60,9 @@ struct Line {
 enum Severity {
     Opens,
     MayOpen,
+    Reveals,
     Closes,
+    Redacts,
     Delegation,
     Setting,
     Shadow,
@@ -68,10 +70,12 @@ enum Severity {
 }
 
 impl Severity {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Opens,
         Self::MayOpen,
+        Self::Reveals,
         Self::Closes,
+        Self::Redacts,
         Self::Delegation,
         Self::Setting,
         Self::Shadow,
@@ -82,7 +86,9 @@ impl Severity {
         match self {
             Self::Opens => "opens",
             Self::MayOpen => "may open",
+            Self::Reveals => "reveals",
             Self::Closes => "closes",
+            Self::Redacts => "redacts",
             Self::Delegation => "delegation",
             Self::Setting => "setting",
             Self::Shadow => "shadow",
@@ -91,7 +97,7 @@ impl Severity {
     }
 
     fn opens(self) -> bool {
-        self <= Self::MayOpen
+        self <= Self::Reveals
     }
 }
 
@@ -99,7 +105,9 @@ impl From<Kind> for Severity {
     fn from(kind: Kind) -> Self {
         match kind {
             Kind::Opens => Self::Opens,
+            Kind::Reveals => Self::Reveals,
             Kind::Closes => Self::Closes,
+            Kind::Redacts => Self::Redacts,
             Kind::Delegation => Self::Delegation,
             Kind::Shadow => Self::Shadow,
             Kind::Denial => Self::Denial,

@@ -21,7 +21,7 @@ Exit codes:
   5  `test`: a case fails, or a rule is not covered
   8  `push --admin`: Envoy refused the configuration, or did not take it in time
   9  `shadow report --fail-on-any`: rules in shadow would have denied something
-  10 `diff`: something opens, or may
+  10 `diff`: something opens, or may, or is revealed
   11 `diff`: something changes, and nothing opens";
 
 /// How a command prints its result.

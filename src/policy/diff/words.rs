@@ -1,10 +1,12 @@
 //! Terms and targets in words, for who reads a change and not the policy.
 
 use super::term::Term;
-use super::{Needs, Region};
+use super::ways::Treatment;
+use super::{Kind, Needs, Region};
 use crate::exchange::Target;
 use crate::policy::rule::{Rule, Test};
 use crate::policy::source::DenialShape;
+use crate::response::Redaction;
 use crate::token::{ScopeSet, ScopeTable};
 
 /// Whom a change concerns that concerns all.
@@ -171,8 +173,28 @@ pub(super) fn denials(rules: &[Rule]) -> String {
     all.join(", ")
 }
 
+/// How a call is treated otherwise.
+pub(super) fn treatment(old: Treatment, new: Treatment) -> Vec<(Kind, String)> {
+    let beyond = |one: Option<&Redaction>, other| {
+        one.map(|one| one.beyond(other).map(str::to_owned).collect::<Vec<_>>()).unwrap_or_default()
+    };
+    let mut texts = Vec::new();
+    if old.target != new.target {
+        texts.push((Kind::Delegation, delegation(old.target, new.target)));
+    }
+    for (kind, verb, names) in [
+        (Kind::Reveals, "reveals", beyond(old.redaction, new.redaction)),
+        (Kind::Redacts, "redacts", beyond(new.redaction, old.redaction)),
+    ] {
+        if !names.is_empty() {
+            texts.push((kind, format!("{verb} {}", list(&names, "and"))));
+        }
+    }
+    texts
+}
+
 /// How `new` differs from `old`.
-pub(super) fn delegation(old: Option<&Target>, new: Option<&Target>) -> String {
+fn delegation(old: Option<&Target>, new: Option<&Target>) -> String {
     let (old, new) = match (old, new) {
         (Some(old), Some(new)) => (old, new),
         (None, Some(new)) => {
