@@ -53,8 +53,8 @@ impl Redaction {
     /// The names that this redacts, folded, and `other` does not.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn beyond<'a>(&'a self, other: Option<&'a Self>) -> impl Iterator<Item = &'a str> {
-        let known = move |name: &&Box<str>| other.is_some_and(|other| other.0.contains(&**name));
-        self.0.iter().filter(move |name| !known(name)).map(AsRef::as_ref)
+        let names = self.0.iter().map(AsRef::as_ref);
+        names.filter(move |name: &&str| other.is_none_or(|other| !other.0.contains(*name)))
     }
 
     /// What either redacts, if any does.

@@ -292,6 +292,6 @@ fn what_answers_hold_is_told() {
     assert_eq!(changes(&rule(json!(["ssn"])), &rule(json!(["SSN"]))), [] as [&str; 0]);
     assert_eq!(
         changes(&json!({}), &json!([{"require": {"scopes": ["a"]}}, {"redact": ["ssn"]}])),
-        ["redacts ssn for every caller except callers with the scope a"]
+        ["redacts ssn for callers without the scope a"]
     );
 }
