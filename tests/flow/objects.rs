@@ -119,6 +119,29 @@ fn arguments_that_a_completion_pretends_to_have_do_not_count() {
     }
 }
 
+/// To the last bit, as the server reads it.
+#[test]
+fn numbers_are_read_exactly() {
+    for (condition, number, expected) in [
+        (json!({"equals": 9_007_199_254_740_991_u64}), "9007199254740991.0", "ledger:Prompts"),
+        (json!({"equals": 9_007_199_254_740_990_u64}), "9007199254740991.0", "200"),
+        (json!({"max": 9_007_199_254_740_991_u64}), "9007199254740992.0", "200"),
+        (json!({"equals": 1}), "1.0e0", "ledger:Prompts"),
+    ] {
+        let prompts = json!({"summary": {
+            "require": {"arguments": {"size": condition}},
+            "delegation": {"scope": "ledger:Prompts"},
+        }});
+        let (mut stage, token) = with_prompts(prompts, json!({}));
+        let body = format!(
+            r#"{{"jsonrpc": "2.0", "id": 7, "method": "prompts/get",
+                "params": {{"name": "summary", "arguments": {{"size": {number}}}}}}}"#
+        );
+        let (_, step) = stage.send(&token, &body);
+        assert_eq!(outcome(step), expected, "{condition} {number}");
+    }
+}
+
 /// What an authorization server leaves open must not be met by who leaves it open too.
 #[test]
 fn a_claim_that_is_null_is_absent_also_behind_a_pointer() {
