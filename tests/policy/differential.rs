@@ -4,9 +4,9 @@ use std::env;
 use std::time::Duration;
 
 use mcp_deputy::clock::Now;
-use mcp_deputy::config::Config;
+use mcp_deputy::config::{Config, ConfigErrors};
 use mcp_deputy::json::Limits;
-use mcp_deputy::mcp::{self, Body, Method, Object, Operation};
+use mcp_deputy::mcp::{self, Body, Method, Object, Operation, Revision};
 use mcp_deputy::policy::{Denial, Permit, Remedy};
 use mcp_deputy::token::{Caller, Callers, ScopeSet};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use crate::stage;
 
 /// `DEPUTY_TRIPLES` asks for another number, `DEPUTY_SEED` for another beginning.
 const TRIPLES: u64 = 10_000;
-const CALLS_PER_POLICY: u64 = 8;
+const CALLERS_PER_POLICY: u64 = 4;
 /// Enough to see what they have in common.
 const SHOWN: usize = 5;
 
@@ -66,17 +66,6 @@ fn the_filter_decides_as_the_page_says() {
 fn differ(seed: u64, without_rules: &Config, tally: &mut Tally) -> Vec<String> {
     let mut random = Random::new(seed);
     let setting = Setting::new(&mut random);
-    let config = match Config::from_value(configuration(&setting, &setting.policy)) {
-        Ok(config) => config,
-        Err(errors) => {
-            if env::var_os("DEPUTY_REFUSED").is_some() {
-                println!("{errors}");
-            }
-            tally.policies_refused += 1;
-            return Vec::new();
-        }
-    };
-    tally.policies += 1;
     let naive = Reference {
         name: "it",
         policy: &setting.policy,
@@ -84,51 +73,109 @@ fn differ(seed: u64, without_rules: &Config, tally: &mut Tally) -> Vec<String> {
         required_scopes: &setting.required_scopes,
         enforcement: setting.enforcement,
     };
+    let config = match Config::from_value(configuration(&setting, &setting.policy)) {
+        Ok(config) => config,
+        Err(errors) => {
+            tally.policies_refused += 1;
+            return wrongly_refused(seed, &mut random, &setting, &naive, &errors);
+        }
+    };
+    tally.policies += 1;
     let mut disagreements = Vec::new();
-    for _ in 0..CALLS_PER_POLICY {
-        let generated = generator::Call::new(&mut random, &setting);
-        let real = Real::new(&config, without_rules, &generated);
-        let call = reference::Call {
-            claims: &generated.claims,
-            message: &generated.message,
-            now: generated.now,
-        };
-        let asked = real.and_then(|real| Some((real.operation()?, real)));
-        let Some((operation, real)) = asked else {
+    for _ in 0..CALLERS_PER_POLICY {
+        let calls = generator::Calls::new(&mut random, &setting);
+        let Some(real) = Real::new(&config, without_rules, &calls) else {
             tally.refused += 1;
             continue;
         };
-        let expected = naive.decide(&call);
-        let found = real.decide(&operation, &expected);
-        tally.count(&expected);
-        let mut differences = Vec::new();
-        if expected != found {
-            differences.push(format!("the page: {expected:?}\nthe filter: {found:?}"));
+        for (message, revision) in &calls.messages {
+            let Some(operation) = real.operation(message, *revision) else {
+                tally.refused += 1;
+                continue;
+            };
+            let call = reference::Call { claims: &calls.claims, message, now: calls.now };
+            let differences = compare(&naive, &call, &real, &operation, tally);
+            disagreements.extend(differences.into_iter().map(|difference| {
+                format!(
+                    "seed {seed}, at {:?}\npolicy: {}\nrequired: {:?}, enforcement: {}\n\
+                     caller: {}\nmessage: {message}\n{difference}",
+                    calls.now,
+                    setting.policy,
+                    setting.required_scopes,
+                    setting.enforcement,
+                    calls.claims,
+                )
+            }));
         }
-        if let Some((kind, name)) = listed_object(&operation) {
-            let expected = naive.lists(kind, name, &call);
-            let found = real.lists(operation.object.as_ref().unwrap());
-            tally.listed += u64::from(expected);
-            if expected != found {
-                differences.push(format!(
-                    "listed among the {kind}\nthe page: {expected}\nthe filter: {found}"
+    }
+    disagreements
+}
+
+/// Calls that are allowed by a rule of which the filter says that it never is.
+fn wrongly_refused(
+    seed: u64,
+    random: &mut Random,
+    setting: &Setting,
+    naive: &Reference,
+    errors: &ConfigErrors,
+) -> Vec<String> {
+    let never = |rule: &str| {
+        let (rule, inside) = (format!("policies.{rule}"), format!("policies.{rule}.require."));
+        errors.0.iter().find(|error| {
+            // For an empty list, and without the member, these may hold.
+            let in_part = error.path.contains(".each") || error.path.contains(".members.");
+            error.message == "can never be reached" && error.path == rule
+                || error.message == "can never hold" && error.path.starts_with(&inside) && !in_part
+        })
+    };
+    let mut wrong = Vec::new();
+    if errors.0.iter().any(|error| !error.message.starts_with("can never")) {
+        return wrong;
+    }
+    for _ in 0..CALLERS_PER_POLICY {
+        let calls = generator::Calls::new(random, setting);
+        for (message, _) in &calls.messages {
+            let call = reference::Call { claims: &calls.claims, message, now: calls.now };
+            if let Decision::Allowed { rule, would_deny: None, .. } = naive.decide(&call)
+                && let Some(error) = never(&rule)
+            {
+                let (policy, claims) = (&setting.policy, &calls.claims);
+                wrong.push(format!(
+                    "seed {seed}\npolicy: {policy}\ncaller: {claims}\nmessage: {message}\n\
+                     the page: allowed\nthe filter: {error}"
                 ));
             }
         }
-        disagreements.extend(differences.into_iter().map(|difference| {
-            format!(
-                "seed {seed}, at {:?}\npolicy: {}\nrequired: {:?}, enforcement: {}\ncaller: {}\n\
-                 message: {}\n{difference}",
-                generated.now,
-                setting.policy,
-                setting.required_scopes,
-                setting.enforcement,
-                generated.claims,
-                generated.message,
-            )
-        }));
     }
-    disagreements
+    wrong
+}
+
+/// Where the two answers are not the same.
+fn compare(
+    naive: &Reference,
+    call: &reference::Call,
+    real: &Real,
+    operation: &Operation,
+    tally: &mut Tally,
+) -> Vec<String> {
+    let mut differences = Vec::new();
+    let expected = naive.decide(call);
+    let found = real.decide(operation, &expected);
+    tally.count(&expected);
+    if expected != found {
+        differences.push(format!("the page: {expected:?}\nthe filter: {found:?}"));
+    }
+    if let Some((kind, name)) = listed_object(operation) {
+        let expected = naive.lists(kind, name, call);
+        let found = real.lists(operation.object.as_ref().unwrap());
+        tally.listed += u64::from(expected);
+        if expected != found {
+            differences.push(format!(
+                "listed among the {kind}\nthe page: {expected}\nthe filter: {found}"
+            ));
+        }
+    }
+    differences
 }
 
 impl Tally {
@@ -170,7 +217,6 @@ fn without_rules() -> Config {
 struct Real<'a> {
     config: &'a Config,
     without_rules: &'a Config,
-    call: &'a generator::Call,
     caller: std::rc::Rc<Caller>,
     now: Now,
 }
@@ -179,19 +225,18 @@ impl<'a> Real<'a> {
     fn new(
         config: &'a Config,
         without_rules: &'a Config,
-        call: &'a generator::Call,
+        calls: &generator::Calls,
     ) -> Option<Self> {
-        let now = Now { unix: call.now, monotonic: Duration::from_secs(50) };
-        let token = stage::sign(&call.claims);
+        let now = Now { unix: calls.now, monotonic: Duration::from_secs(50) };
+        let token = stage::sign(&calls.claims);
         let caller = Callers::new(1).verify(&token, &config.issuers, &config.scopes, now);
-        Some(Self { config, without_rules, call, caller: caller.ok()?, now })
+        Some(Self { config, without_rules, caller: caller.ok()?, now })
     }
 
-    fn operation(&self) -> Option<Operation> {
-        let body = self.call.message.to_string();
+    fn operation(&self, message: &Value, revision: Revision) -> Option<Operation> {
+        let body = message.to_string();
         let policy = &self.config.endpoints[0].policy;
-        let mut parsed =
-            mcp::parse(body.as_bytes(), self.call.revision, &Limits::default()).ok()?;
+        let mut parsed = mcp::parse(body.as_bytes(), revision, &Limits::default()).ok()?;
         let wanted = |operation: &Operation| policy.reads_arguments(operation);
         mcp::read_arguments(body.as_bytes(), &mut parsed, wanted).unwrap();
         match parsed {

@@ -24,13 +24,12 @@ pub struct Setting {
     pub policy: Value,
 }
 
-/// What a caller sends.
+/// What a caller sends, at a moment.
 #[derive(Debug)]
-pub struct Call {
+pub struct Calls {
     pub claims: Value,
-    pub message: Value,
-    pub revision: Revision,
     pub now: Duration,
+    pub messages: [(Value, Revision); 2],
 }
 
 const NAMES: [&str; 10] =
@@ -452,8 +451,8 @@ fn value(random: &mut Random) -> Value {
 
 // Calls.
 
-impl Call {
-    /// A call that means some rule of the policy.
+impl Calls {
+    /// Calls that mean some rule of the policy.
     pub fn new(random: &mut Random, setting: &Setting) -> Self {
         let kind = *random.pick(&["tools", "tools", "tools", "prompts", "resources", "methods"]);
         let entries = setting.policy[kind].as_object().filter(|entries| !entries.is_empty());
@@ -467,8 +466,8 @@ impl Call {
         random.careless = random.one_in(2);
         let claims = claims(random, setting, require, now);
         let name = entry.map_or("a", |(name, _)| name);
-        let (message, revision) = message(random, kind, name, require, &claims);
-        Self { claims, message, revision, now }
+        let messages = [(); 2].map(|()| message(random, kind, name, require, &claims));
+        Self { claims, now, messages }
     }
 }
 

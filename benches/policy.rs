@@ -1,0 +1,280 @@
+//! What a decision and a push cost, by the number of rules: `make bench-policy`.
+//!
+//! Natively it measures both and writes `benches/results/policy.{md,json}`, with the pushes that a
+//! run in WebAssembly measured, if its output is named. There it measures pushes alone.
+
+// A benchmark may panic as tests may, and needs a part of the stage alone.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::arithmetic_side_effects, dead_code, missing_docs)]
+
+#[path = "../tests/flow/stage.rs"]
+mod stage;
+
+use std::fmt::Write;
+use std::hint::black_box;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+use mcp_deputy::clock::Now;
+use mcp_deputy::config::{self, Config};
+use mcp_deputy::mcp::{Id, Method, Object, Operation};
+use mcp_deputy::token::{Caller, Callers};
+use serde_json::{Value, json};
+
+const DECIDED: [usize; 3] = [10, 1_000, 100_000];
+const PUSHED: [usize; 4] = [10, 1_000, 10_000, 100_000];
+const DECISIONS: usize = 10_000;
+const ROUNDS: usize = 41;
+const SCOPES: usize = 20;
+
+fn main() {
+    if cfg!(target_arch = "wasm32") {
+        println!("{}", json!(pushes("wasm")));
+        return;
+    }
+    let in_wasm = env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let in_wasm = in_wasm.map_or(json!([]), |file| {
+        serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()
+    });
+    // Before anything else has grown the heap.
+    let bytes_per_rule = bytes_per_rule();
+    let mut pushes = pushes("native");
+    pushes.extend(in_wasm.as_array().unwrap().iter().cloned());
+    let results = json!({
+        "decisions": decisions(),
+        "pushes": pushes,
+        "bytes_per_rule": bytes_per_rule,
+    });
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/results");
+    fs::create_dir_all(directory).unwrap();
+    let pretty = serde_json::to_string_pretty(&results).unwrap();
+    fs::write(format!("{directory}/policy.json"), pretty + "\n").unwrap();
+    let page = page(&results);
+    fs::write(format!("{directory}/policy.md"), &page).unwrap();
+    print!("{page}");
+}
+
+// What is measured.
+
+fn tool(number: usize) -> String {
+    format!("team{}_tool{number:06}", number % 8)
+}
+
+/// So many rules, on tools and on how their names begin: each asks for scopes, some for claims, some
+/// for arguments.
+fn configuration(rules: usize) -> Value {
+    let delegation = json!({"scope": "ledger:Call"});
+    let rule = |number: usize| {
+        let mut require = json!({"scopes": ["mcp:connect", format!("s{}", number % SCOPES)]});
+        if number % 3 == 0 {
+            require["claims"] = json!({"/org/tier": {"in": ["silver", "gold"]}});
+        }
+        if number % 4 == 0 {
+            require["arguments"] = json!({
+                "amount": {"min": 1, "max": 1_000},
+                "currency": {"in": ["CHF", "EUR"]},
+            });
+        }
+        json!({"require": require, "message": "Access denied: ask for it.", "delegation": delegation})
+    };
+    let beginnings = (0..2).map(|team| (format!("team{team}_*"), rule(team)));
+    let tools: serde_json::Map<_, _> =
+        (2..rules).map(|number| (tool(number), rule(number))).chain(beginnings).collect();
+    let mut configuration = stage::configuration();
+    let scopes = (0..SCOPES).map(|number| format!("s{number}"));
+    configuration["protected_resource"]["scopes_supported"] =
+        scopes.chain(["mcp:connect".to_owned()]).collect();
+    configuration["endpoints"] = json!([{"path": "/mcp", "policy": "it"}]);
+    configuration["policies"] = json!({"it": {
+        "audience": stage::AUDIENCE,
+        "baseline": "without_token",
+        "tools": tools,
+    }});
+    configuration
+}
+
+fn now() -> Now {
+    Now { unix: Duration::from_secs(stage::NOW), monotonic: Duration::from_secs(50) }
+}
+
+fn caller(config: &Config, scopes: usize) -> Rc<Caller> {
+    let scopes: Vec<String> = (0..scopes).map(|number| format!("s{number}")).collect();
+    let claims = json!({
+        "scope": format!("mcp:connect {}", scopes.join(" ")), "org": {"tier": "gold"},
+    });
+    let token = stage::token(claims);
+    Callers::new(1).verify(&token, &config.issuers, &config.scopes, now()).unwrap()
+}
+
+// Pushes.
+
+fn pushes(runtime: &str) -> Vec<Value> {
+    let push = |rules| {
+        let text = configuration(rules).to_string();
+        let mut times: Vec<(Duration, Duration)> = (0..5)
+            .map(|_| {
+                let start = Instant::now();
+                let value = config::value(text.as_bytes()).unwrap();
+                let read = start.elapsed();
+                let config = Config::from_value(value).unwrap();
+                let all = start.elapsed();
+                drop(black_box(config));
+                (read, all)
+            })
+            .collect();
+        times.sort_by_key(|(_, all)| *all);
+        let (read, all) = times[times.len() / 2];
+        json!({
+            "runtime": runtime,
+            "rules": rules,
+            "bytes": text.len(),
+            "parse_ms": rounded(read.as_secs_f64() * 1e3),
+            "compile_ms": rounded((all - read).as_secs_f64() * 1e3),
+        })
+    };
+    PUSHED.map(push).into()
+}
+
+/// What the process has more after a push of many rules than before.
+fn bytes_per_rule() -> Option<usize> {
+    const RULES: usize = 100_000;
+    let resident = || {
+        let pages = fs::read_to_string("/proc/self/statm").ok()?;
+        Some(pages.split(' ').nth(1)?.parse::<usize>().ok()? * 4096)
+    };
+    let text = configuration(RULES).to_string();
+    // What reading leaves free is not what the rules hold: it is free before and after.
+    drop(black_box(Config::parse(text.as_bytes(), &|_| None).ok()));
+    let before = resident()?;
+    let configs: Vec<_> =
+        (0..2).map(|_| Config::from_value(config::value(text.as_bytes()).unwrap())).collect();
+    let after = resident()?;
+    drop(black_box(configs));
+    Some(after.saturating_sub(before) / RULES)
+}
+
+// Decisions.
+
+/// A caller and the calls, to be decided by a policy of so many rules.
+struct Load {
+    config: Rc<Config>,
+    caller: Rc<Caller>,
+    operations: Vec<Operation>,
+    rules: usize,
+    what: &'static str,
+}
+
+fn decisions() -> Vec<Value> {
+    let configs = DECIDED.map(|rules| {
+        let config = Config::from_value(configuration(rules)).unwrap();
+        (rules, Rc::new(config))
+    });
+    let kinds = [
+        ("allowed, 8 tools in turn", SCOPES, 8),
+        ("allowed, any tool", SCOPES, usize::MAX),
+        ("denied, any tool", 0, usize::MAX),
+    ];
+    let loads: Vec<Load> = kinds
+        .iter()
+        .flat_map(|(what, scopes, tools)| {
+            configs.iter().map(|(rules, config)| Load {
+                config: Rc::clone(config),
+                caller: caller(config, *scopes),
+                operations: operations(*rules, *tools),
+                rules: *rules,
+                what,
+            })
+        })
+        .collect();
+    let mut times = vec![Vec::new(); loads.len()];
+    for _ in 0..ROUNDS {
+        // One after the other, so that a slow moment of the machine is every load's.
+        for (load, times) in loads.iter().zip(&mut times) {
+            times.push(load.nanoseconds());
+        }
+    }
+    loads
+        .iter()
+        .zip(&times)
+        .enumerate()
+        .map(|(number, (load, own))| {
+            let smallest = &times[number / DECIDED.len() * DECIDED.len()];
+            let ratios = own.iter().zip(smallest).map(|(own, smallest)| own / smallest);
+            json!({
+                "what": load.what,
+                "rules": load.rules,
+                "nanoseconds": rounded(median(own.clone())),
+                "ratio": rounded(median(ratios.collect())),
+            })
+        })
+        .collect()
+}
+
+/// Calls of so many of the tools, half of them with arguments, a tenth of them by how they begin.
+fn operations(rules: usize, tools: usize) -> Vec<Operation> {
+    let span = tools.min(rules - 2);
+    let mut state = 88_172_645_463_325_252_u64;
+    let operations = (0..DECISIONS).map(|number| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let at = 2 + usize::try_from(state % span as u64).unwrap();
+        let name = if number % 10 == 0 { "team1_other".to_owned() } else { tool(at) };
+        let arguments = json!({"amount": 10, "currency": "CHF", "note": "for the office"});
+        Operation {
+            id: Some(Id::Number(7)),
+            method: Method::ToolsCall,
+            object: Some(Object::Tool(name.into())),
+            arguments: arguments.as_object().unwrap().clone(),
+        }
+    });
+    operations.collect()
+}
+
+impl Load {
+    fn nanoseconds(&self) -> f64 {
+        let policy = &self.config.endpoints[0].policy;
+        let start = Instant::now();
+        for operation in &self.operations {
+            let _ = black_box(policy.decide(&self.caller, black_box(operation), now()));
+        }
+        start.elapsed().as_secs_f64() * 1e9 / DECISIONS as f64
+    }
+}
+
+// Results.
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+fn page(results: &Value) -> String {
+    let mut page =
+        "# The policy, measured\n\nBy `make bench-policy`. Ratios are to the fewest rules, \
+                    within one run, medians of interleaved rounds.\n\n\
+                    | decision | rules | ns | ratio |\n|---|---|---|---|\n"
+            .to_owned();
+    for row in results["decisions"].as_array().unwrap() {
+        let [what, rules, time, ratio] =
+            ["what", "rules", "nanoseconds", "ratio"].map(|name| &row[name]);
+        writeln!(page, "| {} | {rules} | {time:.0} | {ratio:.2} |", what.as_str().unwrap())
+            .unwrap();
+    }
+    page += "\n| push | rules | bytes of JSON | parse, ms | compile, ms |\n|---|---|---|---|---|\n";
+    for row in results["pushes"].as_array().unwrap() {
+        let [runtime, rules, bytes, parse, compile] =
+            ["runtime", "rules", "bytes", "parse_ms", "compile_ms"].map(|name| &row[name]);
+        let runtime = runtime.as_str().unwrap();
+        writeln!(page, "| {runtime} | {rules} | {bytes} | {parse} | {compile} |").unwrap();
+    }
+    if let Some(bytes) = results["bytes_per_rule"].as_u64() {
+        writeln!(page, "\nA rule takes about {bytes} bytes of memory.").unwrap();
+    }
+    page
+}
