@@ -72,8 +72,9 @@ policy-oracle: ## N=1000000 policies, callers and calls, decided by the filter a
 	DEPUTY_TRIPLES=$(or $(N),1000000) DEPUTY_SEED=$(or $(SEED),1) cargo test --release --test policy -- --nocapture
 
 bench-policy: demo/node_modules/.ready ## measure decisions and pushes by the number of rules, into benches/results/
-	CARGO_TARGET_WASM32_WASIP1_RUNNER="$(CURDIR)/$(NODE) benches/wasi.mjs" \
-		cargo bench --quiet --bench policy --target wasm32-wasip1 > target/policy-in-wasm.json
+	CARGO_TARGET_WASM32_WASIP1_RUNNER="$(CURDIR)/$(NODE) benches/policy/wasi.mjs" \
+		cargo run --quiet --release --example policy_in_wasm --target wasm32-wasip1 \
+		> target/policy-in-wasm.json
 	cargo bench --quiet --bench policy -- target/policy-in-wasm.json
 
 tests/conformance/node_modules/.ready: tests/conformance/package-lock.json

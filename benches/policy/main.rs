@@ -1,13 +1,14 @@
 //! What a decision and a push cost, by the number of rules: `make bench-policy`.
 //!
-//! Natively it measures both and writes `benches/results/policy.{md,json}`, with the pushes that a
-//! run in WebAssembly measured, if its output is named. There it measures pushes alone.
+//! It writes `benches/results/policy.{md,json}`, with the pushes that `in_wasm.rs` measured, if its
+//! output is named.
 
 // A benchmark may panic as tests may, and needs a part of the stage alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::arithmetic_side_effects, dead_code, missing_docs)]
 
-#[path = "../tests/flow/stage.rs"]
+mod push;
+#[path = "../../tests/flow/stage.rs"]
 mod stage;
 
 use std::fmt::Write;
@@ -20,26 +21,21 @@ use mcp_deputy::clock::Now;
 use mcp_deputy::config::{self, Config};
 use mcp_deputy::mcp::{Id, Method, Object, Operation};
 use mcp_deputy::token::{Caller, Callers};
+use push::{SCOPES, configuration, rounded, tool};
 use serde_json::{Value, json};
 
 const DECIDED: [usize; 3] = [10, 1_000, 100_000];
-const PUSHED: [usize; 4] = [10, 1_000, 10_000, 100_000];
 const DECISIONS: usize = 10_000;
 const ROUNDS: usize = 41;
-const SCOPES: usize = 20;
 
 fn main() {
-    if cfg!(target_arch = "wasm32") {
-        println!("{}", json!(pushes("wasm")));
-        return;
-    }
     let in_wasm = env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let in_wasm = in_wasm.map_or(json!([]), |file| {
         serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()
     });
     // Before anything else has grown the heap.
     let bytes_per_rule = bytes_per_rule();
-    let mut pushes = pushes("native");
+    let mut pushes = push::measure("native");
     pushes.extend(in_wasm.as_array().unwrap().iter().cloned());
     let results = json!({
         "decisions": decisions(),
@@ -57,43 +53,6 @@ fn main() {
 
 // What is measured.
 
-fn tool(number: usize) -> String {
-    format!("team{}_tool{number:06}", number % 8)
-}
-
-/// So many rules, on tools and on how their names begin: each asks for scopes, some for claims, some
-/// for arguments.
-fn configuration(rules: usize) -> Value {
-    let delegation = json!({"scope": "ledger:Call"});
-    let rule = |number: usize| {
-        let mut require = json!({"scopes": ["mcp:connect", format!("s{}", number % SCOPES)]});
-        if number % 3 == 0 {
-            require["claims"] = json!({"/org/tier": {"in": ["silver", "gold"]}});
-        }
-        if number % 4 == 0 {
-            require["arguments"] = json!({
-                "amount": {"min": 1, "max": 1_000},
-                "currency": {"in": ["CHF", "EUR"]},
-            });
-        }
-        json!({"require": require, "message": "Access denied: ask for it.", "delegation": delegation})
-    };
-    let beginnings = (0..2).map(|team| (format!("team{team}_*"), rule(team)));
-    let tools: serde_json::Map<_, _> =
-        (2..rules).map(|number| (tool(number), rule(number))).chain(beginnings).collect();
-    let mut configuration = stage::configuration();
-    let scopes = (0..SCOPES).map(|number| format!("s{number}"));
-    configuration["protected_resource"]["scopes_supported"] =
-        scopes.chain(["mcp:connect".to_owned()]).collect();
-    configuration["endpoints"] = json!([{"path": "/mcp", "policy": "it"}]);
-    configuration["policies"] = json!({"it": {
-        "audience": stage::AUDIENCE,
-        "baseline": "without_token",
-        "tools": tools,
-    }});
-    configuration
-}
-
 fn now() -> Now {
     Now { unix: Duration::from_secs(stage::NOW), monotonic: Duration::from_secs(50) }
 }
@@ -108,33 +67,6 @@ fn caller(config: &Config, scopes: usize) -> Rc<Caller> {
 }
 
 // Pushes.
-
-fn pushes(runtime: &str) -> Vec<Value> {
-    let push = |rules| {
-        let text = configuration(rules).to_string();
-        let mut times: Vec<(Duration, Duration)> = (0..5)
-            .map(|_| {
-                let start = Instant::now();
-                let value = config::value(text.as_bytes()).unwrap();
-                let read = start.elapsed();
-                let config = Config::from_value(value).unwrap();
-                let all = start.elapsed();
-                drop(black_box(config));
-                (read, all)
-            })
-            .collect();
-        times.sort_by_key(|(_, all)| *all);
-        let (read, all) = times[times.len() / 2];
-        json!({
-            "runtime": runtime,
-            "rules": rules,
-            "bytes": text.len(),
-            "parse_ms": rounded(read.as_secs_f64() * 1e3),
-            "compile_ms": rounded((all - read).as_secs_f64() * 1e3),
-        })
-    };
-    PUSHED.map(push).into()
-}
 
 /// What the process has more after a push of many rules than before.
 fn bytes_per_rule() -> Option<usize> {
@@ -248,10 +180,6 @@ impl Load {
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
-}
-
-fn rounded(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
 }
 
 fn page(results: &Value) -> String {
