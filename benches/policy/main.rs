@@ -3,9 +3,18 @@
 //! It writes `benches/results/policy.{md,json}`, with the pushes that `in_wasm.rs` measured, if its
 //! output is named.
 
-// A benchmark may panic as tests may, and needs a part of the stage alone.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::arithmetic_side_effects, dead_code, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::needless_pass_by_value,
+    clippy::cast_precision_loss,
+    dead_code,
+    missing_docs,
+    reason = "a benchmark fails by panicking, and needs a part of the stage alone"
+)]
 
 mod push;
 #[path = "../../tests/flow/stage.rs"]

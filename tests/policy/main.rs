@@ -1,8 +1,17 @@
 //! The policy language against a naive reading of `docs/policy.md`.
 
-// The helpers of tests may panic as tests may, and no test here needs the whole stage.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::arithmetic_side_effects, dead_code, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::needless_pass_by_value,
+    clippy::cast_precision_loss,
+    dead_code,
+    missing_docs,
+    reason = "a test fails by panicking, and needs a part of the stage alone"
+)]
 
 mod differential;
 mod generator;
