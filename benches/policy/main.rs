@@ -20,6 +20,7 @@ mod push;
 #[path = "../../tests/flow/stage.rs"]
 mod stage;
 
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::hint::black_box;
 use std::rc::Rc;
@@ -46,8 +47,9 @@ fn main() {
     let bytes_per_rule = bytes_per_rule();
     let mut pushes = push::measure("native");
     pushes.extend(in_wasm.as_array().unwrap().iter().cloned());
+    let decisions = [decisions(), look_ups()].concat();
     let results = json!({
-        "decisions": decisions(),
+        "decisions": decisions,
         "pushes": pushes,
         "bytes_per_rule": bytes_per_rule,
     });
@@ -141,13 +143,7 @@ fn decisions() -> Vec<Value> {
         .enumerate()
         .map(|(number, (load, own))| {
             let smallest = &times[number / DECIDED.len() * DECIDED.len()];
-            let ratios = own.iter().zip(smallest).map(|(own, smallest)| own / smallest);
-            json!({
-                "what": load.what,
-                "rules": load.rules,
-                "nanoseconds": rounded(median(own.clone())),
-                "ratio": rounded(median(ratios.collect())),
-            })
+            row(load.what, load.rules, own, smallest)
         })
         .collect()
 }
@@ -186,6 +182,43 @@ impl Load {
 
 // Results.
 
+/// What finding a random one of so many names costs in any table of the standard library: as much
+/// of a decision is the memory's.
+fn look_ups() -> Vec<Value> {
+    let tables = DECIDED.map(|rules| {
+        let entries = (2..rules).map(|number| (tool(number).into_boxed_str(), Box::new(number)));
+        let names = operations(rules, usize::MAX).into_iter().filter_map(|operation| {
+            let Some(Object::Tool(name)) = operation.object else { return None };
+            Some(name)
+        });
+        (entries.collect::<HashMap<_, _>>(), names.collect::<Vec<_>>())
+    });
+    let mut times = DECIDED.map(|_| Vec::new());
+    for _ in 0..ROUNDS {
+        for ((table, names), times) in tables.iter().zip(&mut times) {
+            let start = Instant::now();
+            for name in names {
+                black_box(table.get(black_box(name)).map(|number| **number));
+            }
+            times.push(start.elapsed().as_secs_f64() * 1e9 / DECISIONS as f64);
+        }
+    }
+    let what = "for comparison, a look-up in a `HashMap` alone, any tool";
+    let rows = DECIDED.iter().zip(&times);
+    rows.map(|(rules, own)| row(what, *rules, own, &times[0])).collect()
+}
+
+/// One row of the results: medians, and of the ratios to what the fewest rules took.
+fn row(what: &str, rules: usize, own: &[f64], smallest: &[f64]) -> Value {
+    let ratios = own.iter().zip(smallest).map(|(own, smallest)| own / smallest);
+    json!({
+        "what": what,
+        "rules": rules,
+        "nanoseconds": rounded(median(own.to_vec())),
+        "ratio": rounded(median(ratios.collect())),
+    })
+}
+
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
@@ -194,7 +227,9 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn page(results: &Value) -> String {
     let mut page =
         "# The policy, measured\n\nBy `make bench-policy`. Ratios are to the fewest rules, \
-                    within one run, medians of interleaved rounds.\n\n\
+                    within one run, medians of interleaved rounds.\n\
+         A decision does the same work for any number of rules. What grows is how often the processor\n\
+         waits for memory, as the last rows show by themselves.\n\n\
                     | decision | rules | ns | ratio |\n|---|---|---|---|\n"
             .to_owned();
     for row in results["decisions"].as_array().unwrap() {

@@ -22,10 +22,10 @@ pub fn configuration(rules: usize) -> Value {
     let delegation = json!({"scope": "ledger:Call"});
     let rule = |number: usize| {
         let mut require = json!({"scopes": ["mcp:connect", format!("s{}", number % SCOPES)]});
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             require["claims"] = json!({"/org/tier": {"in": ["silver", "gold"]}});
         }
-        if number % 4 == 0 {
+        if number.is_multiple_of(4) {
             require["arguments"] = json!({
                 "amount": {"min": 1, "max": 1_000},
                 "currency": {"in": ["CHF", "EUR"]},
@@ -71,7 +71,7 @@ pub fn measure(runtime: &str) -> Vec<Value> {
             "rules": rules,
             "bytes": text.len(),
             "parse_ms": rounded(read.as_secs_f64() * 1e3),
-            "compile_ms": rounded((all - read).as_secs_f64() * 1e3),
+            "compile_ms": rounded(all.saturating_sub(read).as_secs_f64() * 1e3),
         })
     };
     PUSHED.map(push).into()

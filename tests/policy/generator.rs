@@ -285,7 +285,7 @@ fn require(random: &mut Random, kind: &str) -> Value {
         if random.one_in(3) {
             require["arguments"] = conditions(random, &ARGUMENTS, true);
         }
-        if random.one_in(6) {
+        if random.one_in(4) {
             require["other_arguments"] = json!("deny");
         }
     }
@@ -328,7 +328,7 @@ fn conditions(random: &mut Random, names: &[&str], arguments: bool) -> Value {
 }
 
 fn condition(random: &mut Random, depth: usize, arguments: bool) -> Value {
-    if random.one_in(12) {
+    if random.one_in(8) {
         return json!({"presence": random.pick(&["absent", "required"])});
     }
     let mut condition = fields(random, depth, arguments);
@@ -359,7 +359,6 @@ fn are_of_one_type(one: &Value, other: &Value) -> bool {
 fn fields(random: &mut Random, depth: usize, arguments: bool) -> Value {
     let kinds = if arguments { 10 } else { 8 };
     match random.below(kinds) {
-        0 => json!({"equals": scalar(random)}),
         1 => json!({"in": [scalar(random), scalar(random), scalar(random)]}),
         2 => json!({"includes": scalar(random)}),
         3 => {
@@ -642,10 +641,15 @@ fn arguments(random: &mut Random, require: &Value, claims: &Value) -> Map<String
     for (name, condition) in conditions.into_iter().flatten() {
         if let Some(value) = near(random, condition, claims) {
             put(&mut arguments, name, value);
+        } else if let Some((around, _)) =
+            name.trim_start_matches('/').rsplit_once('/').filter(|_| random.one_in(2))
+        {
+            // What is absent may have a neighbour.
+            put(&mut arguments, &format!("/{around}/c"), scalar(random));
         }
     }
     if random.careless && random.one_in(3) {
-        let name = *random.pick(&["a", "c", "", "/a", "A"]);
+        let name = *random.pick(&["a", "c", "", "/a", "/a/c", "A"]);
         put(&mut arguments, name, value(random));
     }
     arguments.as_object().unwrap().clone()
