@@ -156,8 +156,8 @@ pub fn read_id(body: &[u8], limits: &Limits) -> Option<Id> {
     message.id.present()
 }
 
-/// Reads the arguments of the messages in `body`, of which `parse` made `parsed`, where `wanted`
-/// says so.
+/// Reads the arguments of the messages in `body`, of which `parse` made `parsed`, where the method
+/// has any and `wanted` says so.
 ///
 /// # Errors
 /// The text is not what it was when it was parsed.
@@ -174,6 +174,10 @@ pub fn read_arguments(
     struct Params {
         arguments: Option<Map<String, Value>>,
     }
+    // Elsewhere no server reads them, so they must satisfy no rule.
+    let wanted = |operation: &Operation| {
+        matches!(operation.method, Method::ToolsCall | Method::PromptsGet) && wanted(operation)
+    };
     let is_batch = matches!(parsed, Body::Batch(_));
     let operations = match parsed {
         Body::One(operation) => std::slice::from_mut(operation),

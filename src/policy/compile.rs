@@ -1,6 +1,6 @@
 //! From a policy as written to look-up tables; every error at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 
 use super::condition::{Condition, Place};
@@ -44,8 +44,8 @@ impl Policy {
     pub fn compile(source: &Source, around: &Surroundings, problems: &mut Problems) -> Self {
         let path = format!("policies.{}", around.name);
         check_policy(source, &path, problems);
-        let claims = BTreeSet::new();
-        let mut compiler = Compiler { source, around, claims, redaction: None, problems };
+        let (claims, targets) = (BTreeSet::new(), HashSet::new());
+        let mut compiler = Compiler { source, around, claims, targets, redaction: None, problems };
         let baseline = compiler.baseline(&source.baseline, &path);
         let declared = [&source.declares.tools, &source.declares.prompts];
         let [tools, prompts] =
@@ -75,6 +75,8 @@ struct Compiler<'a> {
     claims: BTreeSet<Box<str>>,
     /// What any rule redacts.
     redaction: Option<Rc<Redaction>>,
+    /// What rules delegate alike is kept once, where it stays in the processor's cache.
+    targets: HashSet<Rc<Target>>,
     problems: &'a mut Problems,
 }
 
@@ -404,12 +406,18 @@ impl Compiler<'_> {
             let help = "write `audience` here, or for all at the head of the policy";
             self.problems.add_with_help(path, "no audience is known for this delegation", help);
         }
-        Rc::new(Target {
+        let target = Target {
             scope: source.scope.as_str().into(),
             audience: audience.map(String::as_str).unwrap_or_default().into(),
             max_lifetime: source.lifetime.unwrap_or(self.source.lifetime).as_seconds(),
             cache: source.cache,
-        })
+        };
+        if let Some(known) = self.targets.get(&target) {
+            return Rc::clone(known);
+        }
+        let target = Rc::new(target);
+        self.targets.insert(Rc::clone(&target));
+        target
     }
 }
 

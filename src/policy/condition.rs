@@ -46,6 +46,12 @@ impl Place {
     pub fn of<'a>(&self, members: &'a Map<String, Value>) -> Option<&'a Value> {
         members.get(&*self.name)?.pointer(&self.pointer)
     }
+
+    /// The claim there. One that is `null` says nothing, as if it were absent.
+    #[must_use]
+    pub fn of_claims<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {
+        self.of(claims).filter(|claim| !claim.is_null())
+    }
 }
 
 impl fmt::Display for Place {
@@ -234,10 +240,11 @@ impl Test {
                 members.iter().all(|(name, condition)| condition.holds(object.get(&**name), claims))
             }),
             Self::EqualsClaim(place) => {
-                place.of(claims).is_some_and(|claim| is_scalar(claim) && is_same(claim, value))
+                let claim = place.of_claims(claims);
+                claim.is_some_and(|claim| is_scalar(claim) && is_same(claim, value))
             }
             Self::InClaim(place) => place
-                .of(claims)
+                .of_claims(claims)
                 .and_then(Value::as_array)
                 .is_some_and(|list| list.iter().any(|one| is_scalar(one) && is_same(one, value))),
         }
@@ -245,9 +252,9 @@ impl Test {
 
     fn could_hold(&self, claims: &Map<String, Value>) -> bool {
         match self {
-            Self::EqualsClaim(place) => place.of(claims).is_some_and(is_scalar),
+            Self::EqualsClaim(place) => place.of_claims(claims).is_some_and(is_scalar),
             Self::InClaim(place) => {
-                let list = place.of(claims).and_then(Value::as_array);
+                let list = place.of_claims(claims).and_then(Value::as_array);
                 list.is_some_and(|list| list.iter().any(is_scalar))
             }
             Self::Members(members) => members.values().all(|member| member.could_hold(claims)),

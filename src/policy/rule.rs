@@ -149,7 +149,7 @@ impl Test {
                 caller.claims.client.as_ref().is_some_and(|client| clients.contains(client))
             }
             Self::Authentication(authentication) => authentication.holds(caller, now),
-            Self::Claim(place, condition) => condition.holds(place.of(claims), claims),
+            Self::Claim(place, condition) => condition.holds(place.of_claims(claims), claims),
             Self::Time(window) => window.contains(now),
             Self::Argument(place, condition) => {
                 arguments.is_none_or(|arguments| condition.holds(place.of(arguments), claims))
