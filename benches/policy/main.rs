@@ -159,11 +159,10 @@ fn operations(rules: usize, tools: usize) -> Vec<Operation> {
         let at = 2 + usize::try_from(state % span as u64).unwrap();
         let name = if number % 10 == 0 { "team1_other".to_owned() } else { tool(at) };
         let arguments = json!({"amount": 10, "currency": "CHF", "note": "for the office"});
+        let tool = Object::Tool(name.into());
         Operation {
-            id: Some(Id::Number(7)),
-            method: Method::ToolsCall,
-            object: Some(Object::Tool(name.into())),
             arguments: arguments.as_object().unwrap().clone(),
+            ..Operation::new(Some(Id::Number(7)), Method::ToolsCall, Some(tool))
         }
     });
     operations.collect()

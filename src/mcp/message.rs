@@ -57,6 +57,12 @@ pub struct Operation {
 }
 
 impl Operation {
+    /// An operation that has to do with no task, and whose arguments nobody has read.
+    #[must_use]
+    pub fn new(id: Option<Id>, method: Method, object: Option<Object>) -> Self {
+        Self { id, method, object, arguments: Map::new(), related_task: None, takes_task: false }
+    }
+
     /// Every task that the message names, its object first.
     pub fn tasks_mut(&mut self) -> impl Iterator<Item = &mut Task> {
         let named = match &mut self.object {
@@ -301,7 +307,7 @@ fn judge(mut draft: Draft, revision: Revision) -> Result<Operation, BodyError> {
     let takes_task = method == Method::ToolsCall && (draft.asks_for_task || draft.knows_tasks);
     match object(method, draft) {
         Ok(object) => {
-            Ok(Operation { id, method, object, arguments: Map::new(), related_task, takes_task })
+            Ok(Operation { related_task, takes_task, ..Operation::new(id, method, object) })
         }
         Err(Fault::Member(member)) => Err(BodyError::InvalidParams { id, member }),
         Err(Fault::Name) => Err(BodyError::InvalidName { id }),

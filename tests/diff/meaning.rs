@@ -167,12 +167,8 @@ fn run(language: Language, guises: &[Value], arguments: &[Map<String, Value>], p
             let (told, endpoint) = (about(&object), about("baseline"));
             for arguments in arguments {
                 let operation = Operation {
-                    id: None,
-                    method,
-                    object: named.clone(),
-                    related_task: None,
-                    takes_task: false,
                     arguments: arguments.clone(),
+                    ..Operation::new(None, method, named.clone())
                 };
                 for caller in &callers {
                     let asked = Asked { caller, arguments: Some(arguments), now: now() };
