@@ -1,5 +1,8 @@
 //! Runs the built tool, for tests of what it prints.
 
+// Not every test needs all of it.
+#![allow(dead_code)]
+
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::{env, fs, process};
