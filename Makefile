@@ -68,6 +68,15 @@ conformance: tools tests/conformance/node_modules/.ready build ## run the offici
 oracle: tools clients build ## N=20000 hostile requests to servers on the official SDKs; SEED= repeats a run
 	$(NODE) tests/oracle/oracle.mjs
 
+policy-oracle: ## N=1000000 policies, callers and calls, decided by the filter and by a naive reading of docs/policy.md; SEED=
+	DEPUTY_TRIPLES=$(or $(N),1000000) DEPUTY_SEED=$(or $(SEED),1) cargo test --release --test policy -- --nocapture
+
+bench-policy: demo/node_modules/.ready ## measure decisions and pushes by the number of rules, into benches/results/
+	CARGO_TARGET_WASM32_WASIP1_RUNNER="$(CURDIR)/$(NODE) benches/policy/wasi.mjs" \
+		cargo run --quiet --release --example policy_in_wasm --target wasm32-wasip1 \
+		> target/policy-in-wasm.json
+	cargo bench --quiet --bench policy -- target/policy-in-wasm.json
+
 tests/conformance/node_modules/.ready: tests/conformance/package-lock.json
 	npm ci --prefix tests/conformance --no-audit --no-fund --loglevel=error
 	touch $@
@@ -81,7 +90,7 @@ lint: ## check formatting and lints, natively and for wasm
 
 render: ## render envoy.yaml, filter.yaml and the schemas anew
 	cargo run --quiet --bin deputy -- render
-	for name in config source policy; do \
+	for name in config source policy cases; do \
 		cargo run --quiet --bin deputy -- schema $$name > schema/$$name.schema.json; done
 
 clean: ## remove what was built and installed
@@ -91,4 +100,4 @@ tools: $(VENV)/.ready demo/node_modules/.ready
 
 clients: target/tools/mcp-1/.ready target/tools/mcp-2/.ready $(RMCP_CLIENT)
 
-.PHONY: help tools clients init build demo up down smoke-test test conformance oracle lint render clean
+.PHONY: help tools clients init build demo up down smoke-test test conformance oracle policy-oracle bench-policy lint render clean

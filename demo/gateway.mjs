@@ -44,6 +44,11 @@ export async function startGateway(place, { config, set, edit, env } = {}) {
   return {
     ...envoy,
     adminUrl,
+    directory,
+    /** Runs `deputy push`, with these `options`: `{ code, stderr }`. */
+    push({ config: pushed = config, set: more, options = ['--admin', adminUrl] } = {}) {
+      return deputy(['push', directory, ...options], directory, place, { config: pushed, set: { ...set, ...more } });
+    },
     /** Renders again; the new filter configuration is swapped in by rename. Tells what Envoy made of it. */
     async reconfigure(changes = {}) {
       const filter = () => readFileSync(join(directory, 'filter.yaml'), 'utf8');
@@ -62,9 +67,19 @@ export async function startGateway(place, { config, set, edit, env } = {}) {
 }
 
 /** Writes `envoy.yaml` and `filter.yaml` into `directory`: rendered and edited beside it, then moved into place. */
-export async function renderGateway(directory, place, { config = DEPUTY_CONFIG, set = {}, edit = {} } = {}) {
+export async function renderGateway(directory, place, { config, set, edit = {} } = {}) {
   const rendered = join(directory, 'rendered');
   mkdirSync(rendered, { recursive: true });
+  const { code, stderr } = await deputy(['render', '--out', rendered], directory, place, { config, set });
+  if (code !== 0) throw new Error(`deputy render: ${stderr}`);
+  for (const name of ['envoy.yaml', 'filter.yaml']) {
+    const text = readFileSync(join(rendered, name), 'utf8');
+    writeAtomically(join(directory, name), edit[name]?.(text) ?? text);
+  }
+}
+
+/** Runs a command of `deputy` on the configuration as it is at this `place`: `{ code, stderr }`. */
+async function deputy(command, directory, place, { config = DEPUTY_CONFIG, set = {} }) {
   const settings = {
     'protected_resource.resource': place.resource,
     'protected_resource.authorization_servers[0]': place.issuer,
@@ -83,13 +98,10 @@ export async function renderGateway(directory, place, { config = DEPUTY_CONFIG, 
   };
   const args = Object.entries(settings).flatMap(([path, value]) => ['--set', `${path}=${value}`]);
   try {
-    await promisify(execFile)(DEPUTY, ['render', '--config', config, '--out', rendered, ...args], { cwd: root });
+    const { stderr } = await promisify(execFile)(DEPUTY, [...command, '--config', config, ...args], { cwd: root });
+    return { code: 0, stderr };
   } catch (error) {
-    throw new Error(`deputy render: ${error.stderr || error.message}`);
-  }
-  for (const name of ['envoy.yaml', 'filter.yaml']) {
-    const text = readFileSync(join(rendered, name), 'utf8');
-    writeAtomically(join(directory, name), edit[name]?.(text) ?? text);
+    return { code: error.code, stderr: error.stderr || error.message };
   }
 }
 

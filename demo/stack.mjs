@@ -120,6 +120,12 @@ class Stack {
   /** `{ config, set, edit }` as at the start, `set` added to that one; resolves to 'accepted', 'rejected' or 'unchanged'. */
   reconfigure(changes) { return this.#parts.gateway.reconfigure(changes); }
 
+  /** What `deputy push` does to the gateway: `{ config, set, options }` lead to `{ code, stderr }`. */
+  push(changes) { return this.#parts.gateway.push(changes); }
+
+  /** The directory that the gateway watches. */
+  get gatewayDirectory() { return this.#parts.gateway.directory; }
+
   get pids() { return Object.fromEntries(Object.entries(this.#parts).map(([name, part]) => [name, part.pid])); }
 
   /** What the authorization server was asked at its token endpoint. */

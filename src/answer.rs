@@ -73,6 +73,17 @@ const INTERNAL_ERROR: i64 = -32603;
 const INVALID_PARAMS: i64 = -32602;
 
 impl Refusal {
+    /// By a body that is not fit to be judged, or that names what no rule can name.
+    #[must_use]
+    pub fn of_body(error: BodyError) -> Self {
+        match error {
+            BodyError::InvalidName { .. } => Self::Denied(Denial::nothing(
+                "Access denied: no rule allows an object of this name.".to_owned(),
+            )),
+            error => Self::Body(error),
+        }
+    }
+
     /// One word for the audit record.
     #[must_use]
     pub fn reason(&self) -> &'static str {

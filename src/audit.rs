@@ -82,6 +82,9 @@ pub struct Record {
     delegation: Option<Delegation>,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream_status: Option<u16>,
+    /// How many values of the answer the rule withheld.
+    #[serde(skip_serializing_if = "is_zero")]
+    redacted: u64,
     status: u16,
     duration_ms: f64,
 }
@@ -140,6 +143,11 @@ const LONGEST_TEXT: usize = 256;
 
 fn text(input: &str) -> String {
     input.chars().take(LONGEST_TEXT).collect()
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 fn texts(input: &[Box<str>]) -> Vec<String> {
@@ -241,6 +249,11 @@ impl Record {
         self.upstream_status = status;
     }
 
+    /// So many more values of its answer were withheld.
+    pub fn redacted(&mut self, count: u64) {
+        self.redacted = self.redacted.saturating_add(count);
+    }
+
     /// The record as one line of JSON, printable ASCII where it could mislead a terminal or a log
     /// reader. `status` is what the client got, 0 if it was gone.
     #[must_use]
@@ -258,7 +271,8 @@ impl Record {
 
 /// Escapes what serde leaves and a terminal or a log reader might obey: DEL, C1, line and paragraph
 /// separators, changes of direction. In JSON these stand in strings alone.
-fn escape(json: &str) -> String {
+#[must_use]
+pub fn escape(json: &str) -> String {
     let mut line = String::with_capacity(json.len());
     for c in json.chars() {
         match c {

@@ -440,5 +440,6 @@ fn buffer(kind: BufferType) -> Vec<u8> {
 fn response_code() -> u16 {
     let code = hostcalls::get_property(vec!["response", "code"]).ok().flatten();
     let code = code.and_then(|bytes| bytes.try_into().ok()).map(i64::from_le_bytes);
-    code.and_then(|code| u16::try_from(code).ok()).unwrap_or_default()
+    // An interim answer, such as `100 Continue`, is none.
+    code.and_then(|code| u16::try_from(code).ok()).filter(|code| *code >= 200).unwrap_or_default()
 }

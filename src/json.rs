@@ -51,7 +51,7 @@ pub enum JsonError {
     NameVariant,
     /// A member name contains a control character.
     ControlCharacter,
-    /// A protocol object has a member that JavaScript would take for its prototype.
+    /// A member has a name that JavaScript would take for the object's prototype.
     PrototypeMember,
 }
 
@@ -204,7 +204,7 @@ pub(super) fn fold(character: char) -> char {
 }
 
 /// `name` with every character folded; not copied where that changes nothing.
-fn folded(name: Cow<'_, str>) -> Cow<'_, str> {
+pub(super) fn folded(name: Cow<'_, str>) -> Cow<'_, str> {
     if name.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii()) {
         Cow::Owned(name.chars().map(fold).collect())
     } else {

@@ -3,6 +3,8 @@
 
 pub mod compile;
 pub mod condition;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod diff;
 pub mod patterns;
 mod resources;
 pub mod rule;
@@ -11,10 +13,12 @@ mod time;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::slice;
 
 use crate::clock::Now;
 use crate::exchange::Target;
 use crate::mcp::{Class, Method, Object, Operation, Response, ServerRequest, Task};
+use crate::response::Redaction;
 use crate::token::{Caller, ScopeSet};
 use patterns::Patterns;
 use resources::Resources;
@@ -31,6 +35,8 @@ pub struct Policy {
     methods: BTreeMap<&'static str, Rules>,
     server_requests: Vec<ServerRequest>,
     claims: BTreeSet<Box<str>>,
+    /// What any rule redacts.
+    redaction: Option<Rc<Redaction>>,
 }
 
 /// The ways in which an object may be used, at least one: the first that holds allows.
@@ -43,6 +49,7 @@ pub type Rules = Box<[Rule]>;
 pub struct Permit {
     rule: Rc<str>,
     target: Option<Rc<Target>>,
+    redaction: Option<Rc<Redaction>>,
     would_deny: Option<Denial>,
 }
 
@@ -57,6 +64,12 @@ impl Permit {
     #[must_use]
     pub fn target(&self) -> Option<&Rc<Target>> {
         self.target.as_ref()
+    }
+
+    /// What the answer loses on its way to the caller.
+    #[must_use]
+    pub fn redaction(&self) -> Option<&Rc<Redaction>> {
+        self.redaction.as_ref()
     }
 
     /// The denial that it would have been, were the rule that allowed not in shadow.
@@ -104,27 +117,12 @@ impl Policy {
         operation: &Operation,
         now: Now,
     ) -> Result<Permit, Denial> {
-        let arguments = match operation.object {
-            // They were judged when the task was made.
-            Some(Object::Task(_) | Object::Subscription { .. }) => None,
-            _ => Some(&operation.arguments),
-        };
-        let asked = Asked { caller, arguments, now };
-        match (operation.method.class(), &operation.object) {
-            // A list of tasks is one of all callers'.
-            (Class::Baseline, None) if operation.method != Method::TasksList => {
-                match self.methods.get(operation.method.as_str()) {
-                    Some(rules) => self.decide_by(Some(rules), asked, || describe(operation)),
-                    None => self.decide_baseline(caller, now),
-                }
-            }
-            (_, Some(Object::Subscription { resources, tasks })) => {
+        let asked = Asked::new(caller, operation, now);
+        match &operation.object {
+            Some(Object::Subscription { resources, tasks }) => {
                 self.decide_subscription(asked, resources, tasks)
             }
-            (_, object) => {
-                let rules = object.as_ref().and_then(|object| self.rules(object));
-                self.decide_by(rules, asked, || describe(operation))
-            }
+            _ => self.decide_by(self.rules_for(operation), asked, || describe(operation)),
         }
     }
 
@@ -136,6 +134,16 @@ impl Policy {
     pub fn decide_baseline(&self, caller: &Caller, now: Now) -> Result<Permit, Denial> {
         let denial = self.baseline.denial(Asked { caller, arguments: None, now });
         denial.map_or_else(|| Ok(self.baseline.permit()), Err)
+    }
+
+    /// Judges a request that opens a stream. It can tell of any object, and replay any answer, so it
+    /// loses what any rule redacts.
+    ///
+    /// # Errors
+    /// As for the baseline.
+    pub fn decide_stream(&self, caller: &Caller, now: Now) -> Result<Permit, Denial> {
+        let permit = self.decide_baseline(caller, now)?;
+        Ok(Permit { redaction: self.redaction.clone(), ..permit })
     }
 
     /// Judges the messages of a batch: each must be allowed.
@@ -225,6 +233,31 @@ impl Policy {
         rules.map(AsRef::as_ref)
     }
 
+    /// The rules by which an operation is judged, in the order in which they are tried.
+    #[must_use]
+    pub fn rules_for(&self, operation: &Operation) -> Option<&[Rule]> {
+        let method = operation.method;
+        match &operation.object {
+            Some(object) => self.rules(object),
+            // A list of tasks is one of all callers'.
+            None if method.class() == Class::Baseline && method != Method::TasksList => {
+                Some(self.rules_for_method(method).unwrap_or(slice::from_ref(&self.baseline)))
+            }
+            None => None,
+        }
+    }
+
+    /// All rules, by name.
+    #[must_use]
+    pub fn all_rules(&self) -> Vec<&Rule> {
+        let named = [&self.tools, &self.prompts, self.resources.patterns()];
+        let named = named.into_iter().flat_map(|patterns| patterns.iter().map(|(_, rules)| rules));
+        let mut all: Vec<&Rule> = named.chain(self.methods.values()).flatten().collect();
+        all.push(&self.baseline);
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
+    }
+
     /// The rule for what has no object and no rule of its own.
     #[must_use]
     pub fn baseline(&self) -> &Rule {
@@ -286,7 +319,8 @@ impl Policy {
             self.decide_by(rules, asked, || describe_task(task, "this task"))
         });
         let permit = in_common(resources.chain(tasks), "these resources and tasks")?;
-        permit.map_or_else(|| self.decide_baseline(asked.caller, asked.now), Ok)
+        let permit = permit.map_or_else(|| self.decide_baseline(asked.caller, asked.now), Ok)?;
+        Ok(Permit { redaction: self.redaction.clone(), ..permit })
     }
 
     /// The rules of the tool that made it: they hold on every way to the tool.
@@ -296,7 +330,8 @@ impl Policy {
 }
 
 /// The permit for all, if all are permitted: one request has one token, so all must be delegated
-/// alike. None if there are none.
+/// alike. Its answers are not told apart, so each loses what any of them does. None if there are
+/// none.
 fn in_common(
     permits: impl Iterator<Item = Result<Permit, Denial>>,
     what: &str,
@@ -308,9 +343,12 @@ fn in_common(
             let message = format!("Access denied: {what} have no delegation in common.");
             return Err(Denial::nothing(message));
         }
-        let would_deny = permit.would_deny;
-        let common = common.get_or_insert(Permit { would_deny: None, ..permit });
-        common.would_deny = common.would_deny.take().or(would_deny);
+        let Some(common) = &mut common else {
+            common = Some(permit);
+            continue;
+        };
+        common.would_deny = common.would_deny.take().or(permit.would_deny);
+        common.redaction = Redaction::of_both(common.redaction.take(), permit.redaction);
     }
     Ok(common)
 }

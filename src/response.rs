@@ -2,14 +2,15 @@
 //!
 //! A list shows what the caller could use or step up to, and nothing else
 //! ([`Policy::shows`](crate::policy::Policy::shows)), and a task is named as its caller knows it
-//! ([`task`](crate::task)). [`head`] finds out which answers could hold one, and gives the
-//! [`BodyFilter`] that such an answer must pass, chunk by chunk. An answer that could hold one and
-//! cannot be read fails.
+//! ([`task`](crate::task)), and where a rule redacts, values are withheld ([`Redaction`]). [`head`]
+//! finds out which answers could hold one of these, and gives the [`BodyFilter`] that such an answer
+//! must pass, chunk by chunk. An answer that could hold one and cannot be read fails.
 
 mod element;
 mod error;
 mod events;
 mod lists;
+mod redaction;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,8 @@ use crate::token::Caller;
 use crate::upstream::Edits;
 pub use error::ResponseError;
 pub use events::EventFilter;
-pub use lists::{ListFilter, View};
+pub use lists::{ListFilter, RedactMessage, View};
+pub use redaction::{Redacted, Redaction, WholeFilter};
 
 /// Who gets an answer, and to what.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub struct Reader {
     /// Whether the answer is due to hold a list, or to name a task. Another may name one all the
     /// same, by a server that should not: the client can do nothing with the server's own id.
     pub is_filtered: bool,
+    /// What of the answer it may not see.
+    pub redaction: Option<Rc<Redaction>>,
     /// The tasks that it may name.
     pub tasks: Tasks,
     /// Whether a stream was to be opened. Some clients read events from whatever answers that.
@@ -52,7 +56,7 @@ pub enum Head {
     Pass(Edits),
     /// Pass it on with these changes, and of the body what the filter leaves.
     Filter(Edits, BodyFilter),
-    /// The body could hold a list or a task, and is of a kind that cannot be filtered.
+    /// The body could hold what must be filtered, and is of a kind that cannot be.
     Unfilterable(ResponseError),
     /// The server does not accept the delegation token. Its 401 would send the client to sign in
     /// again, which cannot help.
@@ -102,8 +106,20 @@ pub fn head(
         Err(error) => return Head::SessionNotBound(error),
     };
     let opens_stream = reader.opens_stream && status.is_some_and(|status| status < 300);
-    let is_filtered = reader.is_filtered || opens_stream;
-    let filter = if has_body { body_filter(headers, is_filtered) } else { Ok(None) };
+    let due = match (&reader.redaction, reader.is_filtered || opens_stream) {
+        (Some(_), _) => Due::Redacted,
+        (None, true) => Due::Filtered,
+        (None, false) => Due::AsItIs,
+    };
+    let filter = if has_body { body_filter(headers, due) } else { Ok(None) };
+    let is_error = status.is_some_and(|status| status >= 400);
+    let filter = match filter {
+        // The status tells the client enough: that there is no stream to open, say.
+        Err(_) | Ok(Some(BodyFilter::Empty)) if is_error && due == Due::Redacted => {
+            Ok(Some(BodyFilter::Withheld))
+        }
+        filter => filter,
+    };
     let edits = |names: &[&str]| {
         let present = |name: &&&str| headers.all(name).next().is_some();
         let session = session.map(|sealed| (session::HEADER, sealed));
@@ -121,9 +137,17 @@ pub fn head(
     }
 }
 
+/// How an answer is due to pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    AsItIs,
+    Filtered,
+    Redacted,
+}
+
 /// The filter for a body of the media type that the headers name, if it is to be filtered: any event
-/// stream, since a stream can replay another request's response, and the answer that `is_filtered`.
-fn body_filter(headers: Headers, is_filtered: bool) -> Result<Option<BodyFilter>, ResponseError> {
+/// stream, since a stream can replay another request's response, and the answer that is due to be.
+fn body_filter(headers: Headers, due: Due) -> Result<Option<BodyFilter>, ResponseError> {
     let values = |name| headers.all(name).collect::<Vec<_>>();
     let types = values("content-type");
     // Some clients look for this text anywhere in the header.
@@ -131,7 +155,7 @@ fn body_filter(headers: Headers, is_filtered: bool) -> Result<Option<BodyFilter>
         let event_stream = EVENT_STREAM.as_bytes();
         value.to_ascii_lowercase().windows(event_stream.len()).any(|part| part == event_stream)
     });
-    if !is_filtered && !names_event_stream {
+    if due == Due::AsItIs && !names_event_stream {
         return Ok(None);
     }
     check_content_encoding(&values("content-encoding"))
@@ -144,23 +168,30 @@ fn body_filter(headers: Headers, is_filtered: bool) -> Result<Option<BodyFilter>
         Ok(Some(BodyFilter::Events(EventFilter::new(LONGEST))))
     } else {
         check_content_type(&types).map_err(|_| ResponseError::MediaType)?;
-        Ok(Some(BodyFilter::Message(ListFilter::new(LONGEST))))
+        Ok(Some(match due {
+            Due::Redacted => BodyFilter::Whole(WholeFilter::new(LONGEST)),
+            _ => BodyFilter::Message(ListFilter::new(LONGEST)),
+        }))
     }
 }
 
 const EVENT_STREAM: &str = "text/event-stream";
 
 /// The most that is held, in bytes: a value of a message, such as an element of a list or the content
-/// of a tool's result, or an event.
+/// of a tool's result, an event, or a message that is redacted.
 const LONGEST: usize = 8 << 20;
 
-/// What a body that could hold a list or a task must pass.
+/// What a body must pass that could hold a list, a task, or what is redacted.
 #[derive(Debug)]
 pub enum BodyFilter {
     /// No body, though its length was not told: it has no media type.
     Empty,
+    /// No more of an error than its status: the body cannot be redacted.
+    Withheld,
     /// One message or batch, `application/json`.
     Message(ListFilter),
+    /// The same, to be redacted.
+    Whole(WholeFilter),
     /// Messages in a stream of events, `text/event-stream`.
     Events(EventFilter),
 }
@@ -180,8 +211,15 @@ impl BodyFilter {
         let mut out = Vec::with_capacity(chunk.len());
         match self {
             Self::Empty if chunk.is_empty() => {}
+            Self::Withheld => {}
             Self::Empty => return Err(ResponseError::MediaType),
             Self::Message(filter) => {
+                filter.chunk(chunk, view, &mut out)?;
+                if end_of_stream {
+                    filter.finish()?;
+                }
+            }
+            Self::Whole(filter) => {
                 filter.chunk(chunk, view, &mut out)?;
                 if end_of_stream {
                     filter.finish()?;

@@ -243,17 +243,12 @@ mod tests {
             Some(start..start + id.len())
         };
         let task = |id: &str, place| Task { id: id.into(), place, tool: None };
-        let mut operation = Operation {
-            id: Some(Id::Number(1)),
-            method: Method::SubscriptionsListen,
-            object: Some(Object::Subscription {
-                resources: [].into(),
-                tasks: [task(&two, at(&two, two.len())), task(&one, at(&one, 0))].into(),
-            }),
-            arguments: serde_json::Map::new(),
-            related_task: None,
-            takes_task: false,
+        let subscription = Object::Subscription {
+            resources: [].into(),
+            tasks: [task(&two, at(&two, two.len())), task(&one, at(&one, 0))].into(),
         };
+        let id = Some(Id::Number(1));
+        let mut operation = Operation::new(id, Method::SubscriptionsListen, Some(subscription));
         let claims = owner.claim(&mut operation).unwrap();
         let spliced = String::from_utf8(splice(body.as_bytes(), &claims)).unwrap();
         assert_eq!(spliced, format!("{two} \"1\" {one} \"2\""));

@@ -7,7 +7,7 @@
 //!
 //! What can be refused without a signature check is refused before it, so that a flood of
 //! tokens that were never meant for this server costs little. Nothing is believed before it:
-//! [`Claims`] come from [`Unverified::verify`] alone.
+//! in the filter, [`Claims`] come from [`Unverified::verify`] alone.
 //!
 //! The signatures themselves are checked by `jwt-compact`. All that RFC 8725 asks for beyond
 //! them is here: the key is chosen by issuer and `kid` and bound to its algorithm,
@@ -115,6 +115,16 @@ pub struct MayAct {
     pub client: Option<Box<str>>,
     /// `iss`.
     pub issuer: Option<Box<str>>,
+}
+
+/// The claims of a token, for tools that ask what would be if it were verified. The filter does not
+/// have this.
+///
+/// # Errors
+/// The text is not a compact JWS of the form that the filter reads.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn danger_unverified_claims(token: &str) -> Result<Map<String, Value>, TokenError> {
+    Compact::parse(token).map(|jws| jws.payload)
 }
 
 /// A token whose parts are read and whose claims nobody may believe yet.

@@ -4,32 +4,14 @@
 // The helpers of tests may panic as tests may.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::{env, fs, process};
+mod support;
+
+use std::fs;
+use std::path::Path;
 
 use mcp_deputy::config::Config;
 use serde_json::{Value, json};
-
-fn deputy(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_deputy"))
-        .args(arguments)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-fn text(path: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
-}
+use support::{deputy, scratch, stderr, stdout, text};
 
 fn yaml(path: &str) -> Value {
     serde_yaml_ng::from_str(&text(path)).unwrap()
@@ -42,14 +24,6 @@ fn pushed() -> Value {
 
 fn errors(pushed: Value) -> String {
     Config::from_value(pushed).unwrap_err().to_string()
-}
-
-/// A directory of its own for one test.
-fn scratch(name: &str) -> PathBuf {
-    let directory = env::temp_dir().join(format!("deputy-{name}-{}", process::id()));
-    let _ = fs::remove_dir_all(&directory);
-    fs::create_dir_all(&directory).unwrap();
-    directory
 }
 
 #[test]
@@ -71,7 +45,7 @@ fn the_shipped_rendering_is_fresh() {
 
 #[test]
 fn the_shipped_schemas_are_fresh() {
-    for name in ["config", "source", "policy"] {
+    for name in ["config", "source", "policy", "cases"] {
         let fresh =
             stdout(&deputy(&["schema", name])) == text(&format!("schema/{name}.schema.json"));
         assert!(fresh, "run deputy schema {name} > schema/{name}.schema.json");
@@ -260,6 +234,26 @@ fn rendering_replaces_what_is_stale_and_nothing_else() {
     let pushed: Value = serde_json::from_str(value.as_str().unwrap()).unwrap();
     assert_eq!(pushed["protected_resource"]["resource_name"], "Ledger: \"A\" \u{2028}");
     Config::from_value(pushed).unwrap();
+}
+
+#[test]
+fn a_program_gets_what_was_rendered_as_json() {
+    let directory = scratch("render-json");
+    let out = directory.to_str().unwrap();
+    let files = json!([directory.join("envoy.yaml"), directory.join("filter.yaml")]);
+    let render = |more: &[&str]| {
+        let output = deputy(&[&["render", "--format", "json", "--out", out], more].concat());
+        let printed: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        (printed, output.status.code())
+    };
+    let stale = json!({"stale": files, "errors": [], "warnings": []});
+    assert_eq!(render(&["--check"]), (stale, Some(3)));
+    let written = |files: &Value| json!({"written": files, "errors": [], "warnings": []});
+    assert_eq!(render(&[]), (written(&files), Some(0)));
+    assert_eq!(render(&[]), (written(&json!([])), Some(0)));
+    let (wrong, code) = render(&["--set", "protected_resource.resource=mcp"]);
+    assert_eq!(wrong["errors"][0]["path"], "protected_resource.resource");
+    assert_eq!(code, Some(2));
 }
 
 #[test]

@@ -8,8 +8,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+mod support;
+
 use mcp_deputy::config::{Config, ConfigErrors};
 use serde_json::{Value, json};
+use support::{deputy, stderr, stdout};
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -28,7 +31,7 @@ fn recipes() -> Vec<String> {
 }
 
 fn text(name: &str) -> String {
-    fs::read_to_string(path("policies/cookbook").join(name)).unwrap()
+    support::text(&format!("policies/cookbook/{name}"))
 }
 
 /// Compiles a policy for callers who can obtain the scopes that the recipe names.
@@ -96,4 +99,31 @@ fn the_page_shows_each_recipe_as_it_is() {
     let files: Vec<String> =
         recipes().iter().map(|recipe| text(&format!("{recipe}.yaml"))).collect();
     assert_eq!(shown, files.iter().map(String::as_str).collect());
+}
+
+#[test]
+fn the_decision_cases_of_each_recipe_pass_and_leave_no_rule_out() {
+    let mut scopes = BTreeSet::new();
+    for recipe in recipes() {
+        collect(&serde_yaml_ng::from_str(&text(&format!("{recipe}.yaml"))).unwrap(), &mut scopes);
+    }
+    let supported = format!("protected_resource.scopes_supported={}", json!(scopes));
+    for recipe in recipes() {
+        let endpoints = format!("endpoints={}", json!([{"path": "/mcp", "policy": recipe}]));
+        let output = deputy(&[
+            "test",
+            "--policy",
+            &recipe,
+            "--set",
+            "policies=policies/cookbook",
+            "--set",
+            &supported,
+            "--set",
+            &endpoints,
+        ]);
+        let told = format!("{recipe}: {}{}", stdout(&output), stderr(&output));
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        let is_left_out = |line: &str| line.contains("uncovered") && !line.contains(".baseline:");
+        assert!(!told.lines().any(is_left_out), "{told}");
+    }
 }

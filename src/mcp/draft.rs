@@ -213,6 +213,10 @@ impl Observer for Drafts<'_> {
     type Place = Place;
 
     fn member(&mut self, place: Place, name: &str) -> Result<Place, JsonError> {
+        // Servers in JavaScript drop it or inherit from it, at any depth.
+        if name == "__proto__" {
+            return Err(JsonError::PrototypeMember);
+        }
         let significant = match place {
             Place::Body | Place::Message => MESSAGE,
             Place::Params => PARAMS,
@@ -231,7 +235,7 @@ impl Observer for Drafts<'_> {
         if significant.iter().any(|(exact, _)| passes_for(name, exact)) {
             return Err(JsonError::NameVariant);
         }
-        if matches!(name, "__proto__" | "constructor") {
+        if name == "constructor" {
             return Err(JsonError::PrototypeMember);
         }
         Ok(if place == Place::Result { Place::ResultOther } else { Place::Elsewhere })

@@ -57,6 +57,12 @@ pub struct Operation {
 }
 
 impl Operation {
+    /// An operation that has to do with no task, and whose arguments nobody has read.
+    #[must_use]
+    pub fn new(id: Option<Id>, method: Method, object: Option<Object>) -> Self {
+        Self { id, method, object, arguments: Map::new(), related_task: None, takes_task: false }
+    }
+
     /// Every task that the message names, its object first.
     pub fn tasks_mut(&mut self) -> impl Iterator<Item = &mut Task> {
         let named = match &mut self.object {
@@ -156,8 +162,8 @@ pub fn read_id(body: &[u8], limits: &Limits) -> Option<Id> {
     message.id.present()
 }
 
-/// Reads the arguments of the messages in `body`, of which `parse` made `parsed`, where `wanted`
-/// says so.
+/// Reads the arguments of the messages in `body`, of which `parse` made `parsed`, where the method
+/// has any and `wanted` says so.
 ///
 /// # Errors
 /// The text is not what it was when it was parsed.
@@ -174,6 +180,10 @@ pub fn read_arguments(
     struct Params {
         arguments: Option<Map<String, Value>>,
     }
+    // Elsewhere no server reads them, so they must satisfy no rule.
+    let wanted = |operation: &Operation| {
+        matches!(operation.method, Method::ToolsCall | Method::PromptsGet) && wanted(operation)
+    };
     let is_batch = matches!(parsed, Body::Batch(_));
     let operations = match parsed {
         Body::One(operation) => std::slice::from_mut(operation),
@@ -297,7 +307,7 @@ fn judge(mut draft: Draft, revision: Revision) -> Result<Operation, BodyError> {
     let takes_task = method == Method::ToolsCall && (draft.asks_for_task || draft.knows_tasks);
     match object(method, draft) {
         Ok(object) => {
-            Ok(Operation { id, method, object, arguments: Map::new(), related_task, takes_task })
+            Ok(Operation { related_task, takes_task, ..Operation::new(id, method, object) })
         }
         Err(Fault::Member(member)) => Err(BodyError::InvalidParams { id, member }),
         Err(Fault::Name) => Err(BodyError::InvalidName { id }),

@@ -95,14 +95,11 @@ fn a_tool_call_is_read() {
     );
     assert_eq!(
         read_in(Revision::July2026, body),
-        Ok(Operation {
-            id: Some(Id::Number(1)),
-            method: Method::ToolsCall,
-            object: Some(Object::Tool("greet".into())),
-            arguments: serde_json::Map::new(),
-            related_task: None,
-            takes_task: false,
-        })
+        Ok(Operation::new(
+            Some(Id::Number(1)),
+            Method::ToolsCall,
+            Some(Object::Tool("greet".into())),
+        ))
     );
 }
 

@@ -1,6 +1,6 @@
 //! From a policy as written to look-up tables; every error at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 
 use super::condition::{Condition, Place};
@@ -15,7 +15,9 @@ use super::time::Window;
 use super::{DenialShape, Enforcement, Policy, Rules};
 use crate::config::{Duration, Problems};
 use crate::exchange::Target;
+use crate::json::folded;
 use crate::mcp::{Class, Method, is_name};
+use crate::response::Redaction;
 use crate::token::{ScopeSet, ScopeTable, is_scope_token};
 
 /// What a policy is compiled against.
@@ -31,6 +33,9 @@ pub struct Surroundings<'a> {
     pub enforcement: Enforcement,
 }
 
+/// How many members a rule may redact.
+const REDACTED_NAMES: usize = 100;
+
 /// The longest message that a denial may carry, in bytes: it goes into every refused answer.
 const MESSAGE_BYTES: usize = 1_000;
 
@@ -39,7 +44,8 @@ impl Policy {
     pub fn compile(source: &Source, around: &Surroundings, problems: &mut Problems) -> Self {
         let path = format!("policies.{}", around.name);
         check_policy(source, &path, problems);
-        let mut compiler = Compiler { source, around, claims: BTreeSet::new(), problems };
+        let (claims, targets) = (BTreeSet::new(), HashSet::new());
+        let mut compiler = Compiler { source, around, claims, targets, redaction: None, problems };
         let baseline = compiler.baseline(&source.baseline, &path);
         let declared = [&source.declares.tools, &source.declares.prompts];
         let [tools, prompts] =
@@ -56,7 +62,8 @@ impl Policy {
         let methods = compiler.methods(&source.methods);
         let server_requests = source.server_requests.clone();
         let claims = compiler.claims;
-        Self { baseline, tools, prompts, resources, methods, server_requests, claims }
+        let redaction = compiler.redaction;
+        Self { baseline, tools, prompts, resources, methods, server_requests, claims, redaction }
     }
 }
 
@@ -66,6 +73,10 @@ struct Compiler<'a> {
     around: &'a Surroundings<'a>,
     /// The names of the claims that the rules read.
     claims: BTreeSet<Box<str>>,
+    /// What any rule redacts.
+    redaction: Option<Rc<Redaction>>,
+    /// What rules delegate alike is kept once, where it stays in the processor's cache.
+    targets: HashSet<Rc<Target>>,
     problems: &'a mut Problems,
 }
 
@@ -86,6 +97,7 @@ impl Compiler<'_> {
                     Some(self.target(delegation, &format!("{path}.baseline.delegation")))
                 }
             },
+            redaction: None,
         }
     }
 
@@ -194,11 +206,14 @@ impl Compiler<'_> {
     fn rule(
         &mut self,
         source: &RuleSource,
-        object: &str,
+        pattern: &str,
         path: &str,
         name: String,
         kind: &str,
     ) -> Rule {
+        // Who is denied did not ask for a pattern.
+        let this = format!("this {}", kind.trim_end_matches('s'));
+        let object = if pattern.ends_with('*') { &this } else { pattern };
         let around = self.around;
         let own = known_scopes(
             &source.require.scopes,
@@ -221,7 +236,42 @@ impl Compiler<'_> {
             shape: source.denial,
             enforcement: enforcement.unwrap_or(around.enforcement),
             target: Some(self.target(&source.delegation, &format!("{path}.delegation"))),
+            redaction: self.redaction(source.redact.as_deref(), path, kind),
         }
+    }
+
+    fn redaction(
+        &mut self,
+        source: Option<&[String]>,
+        path: &str,
+        kind: &str,
+    ) -> Option<Rc<Redaction>> {
+        let names = source?;
+        let path = format!("{path}.redact");
+        if kind == "methods" {
+            let help = "redact in the rules of tools, prompts and resources";
+            self.problems.add_with_help(&path, "a method has nothing to redact", help);
+        } else if names.is_empty() {
+            let help = "name at least one member, or leave it out";
+            self.problems.add_with_help(&path, "redacts nothing", help);
+        } else if names.len() > REDACTED_NAMES {
+            let message = format!("a rule redacts at most {REDACTED_NAMES} members");
+            self.problems.add(&path, message);
+        }
+        let mut seen = BTreeSet::new();
+        for (index, name) in names.iter().enumerate() {
+            let path = format!("{path}[{index}]");
+            if name.is_empty() || name.starts_with('/') || name.chars().any(char::is_control) {
+                let help = "write the member's name alone: it is redacted at any depth";
+                let message = format!("`{name}` is not a member's name");
+                self.problems.add_with_help(path, message, help);
+            } else if !seen.insert(folded(name.as_str().into())) {
+                self.problems.add(path, format!("`{name}` is listed twice, case aside"));
+            }
+        }
+        let redaction = Rc::new(Redaction::of(names.iter().map(String::as_str)));
+        self.redaction = Redaction::of_both(self.redaction.take(), Some(Rc::clone(&redaction)));
+        Some(redaction)
     }
 
     /// What must hold besides the scopes, the cheapest first.
@@ -356,12 +406,18 @@ impl Compiler<'_> {
             let help = "write `audience` here, or for all at the head of the policy";
             self.problems.add_with_help(path, "no audience is known for this delegation", help);
         }
-        Rc::new(Target {
+        let target = Target {
             scope: source.scope.as_str().into(),
             audience: audience.map(String::as_str).unwrap_or_default().into(),
             max_lifetime: source.lifetime.unwrap_or(self.source.lifetime).as_seconds(),
             cache: source.cache,
-        })
+        };
+        if let Some(known) = self.targets.get(&target) {
+            return Rc::clone(known);
+        }
+        let target = Rc::new(target);
+        self.targets.insert(Rc::clone(&target));
+        target
     }
 }
 

@@ -1,6 +1,8 @@
 //! What a claim or an argument must be.
 
 mod compile;
+#[cfg(not(target_arch = "wasm32"))]
+mod relation;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,6 +45,12 @@ impl Place {
     #[must_use]
     pub fn of<'a>(&self, members: &'a Map<String, Value>) -> Option<&'a Value> {
         members.get(&*self.name)?.pointer(&self.pointer)
+    }
+
+    /// The claim there. One that is `null` says nothing, as if it were absent.
+    #[must_use]
+    pub fn of_claims<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {
+        self.of(claims).filter(|claim| !claim.is_null())
     }
 }
 
@@ -182,8 +190,8 @@ impl Condition {
                 return Some(format!("the rest excludes `{}`", values.join("`, `")));
             }
             match test {
-                Test::AtLeast(bound) => bounds.0 = bound.as_f64().unwrap_or(f64::NAN),
-                Test::AtMost(bound) => bounds.1 = bound.as_f64().unwrap_or(f64::NAN),
+                Test::AtLeast(bound) => bounds.0 = bound.as_f64().unwrap_or(bounds.0).max(bounds.0),
+                Test::AtMost(bound) => bounds.1 = bound.as_f64().unwrap_or(bounds.1).min(bounds.1),
                 Test::Length { least, most } if least > most => {
                     return Some(format!("`{least}` is more than `{most}`"));
                 }
@@ -232,10 +240,11 @@ impl Test {
                 members.iter().all(|(name, condition)| condition.holds(object.get(&**name), claims))
             }),
             Self::EqualsClaim(place) => {
-                place.of(claims).is_some_and(|claim| is_scalar(claim) && is_same(claim, value))
+                let claim = place.of_claims(claims);
+                claim.is_some_and(|claim| is_scalar(claim) && is_same(claim, value))
             }
             Self::InClaim(place) => place
-                .of(claims)
+                .of_claims(claims)
                 .and_then(Value::as_array)
                 .is_some_and(|list| list.iter().any(|one| is_scalar(one) && is_same(one, value))),
         }
@@ -243,9 +252,9 @@ impl Test {
 
     fn could_hold(&self, claims: &Map<String, Value>) -> bool {
         match self {
-            Self::EqualsClaim(place) => place.of(claims).is_some_and(is_scalar),
+            Self::EqualsClaim(place) => place.of_claims(claims).is_some_and(is_scalar),
             Self::InClaim(place) => {
-                let list = place.of(claims).and_then(Value::as_array);
+                let list = place.of_claims(claims).and_then(Value::as_array);
                 list.is_some_and(|list| list.iter().any(is_scalar))
             }
             Self::Members(members) => members.values().all(|member| member.could_hold(claims)),

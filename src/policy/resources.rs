@@ -27,6 +27,11 @@ impl Resources {
         Ok(())
     }
 
+    /// The rules by pattern.
+    pub(super) fn patterns(&self) -> &Patterns<Rules> {
+        &self.0
+    }
+
     /// The rules for a resource (`resources/read`, `resources/subscribe`).
     pub(super) fn rules(&self, uri: &str) -> Option<&Rules> {
         self.0.exact(uri).or_else(|| self.longest_prefix(uri, uri))

@@ -13,6 +13,8 @@ use super::time::Window;
 use super::{Denial, Permit, Remedy};
 use crate::clock::Now;
 use crate::exchange::Target;
+use crate::mcp::{Object, Operation};
+use crate::response::Redaction;
 use crate::token::{Caller, ScopeSet};
 
 /// One way in which an object may be used.
@@ -34,6 +36,8 @@ pub struct Rule {
     pub enforcement: Enforcement,
     /// What the caller's token is exchanged for; none if the policy says, by name, no token.
     pub target: Option<Rc<Target>>,
+    /// What the MCP server's answer loses on its way to the caller.
+    pub redaction: Option<Rc<Redaction>>,
 }
 
 /// One thing that must hold.
@@ -101,6 +105,19 @@ pub struct Asked<'a> {
     pub now: Now,
 }
 
+impl<'a> Asked<'a> {
+    /// Who asks for an operation, and when.
+    #[must_use]
+    pub fn new(caller: &'a Caller, operation: &'a Operation, now: Now) -> Self {
+        let arguments = match operation.object {
+            // They were judged when the task was made.
+            Some(Object::Task(_) | Object::Subscription { .. }) => None,
+            _ => Some(&operation.arguments),
+        };
+        Self { caller, arguments, now }
+    }
+}
+
 /// What a rule lacks to allow.
 #[derive(Debug, PartialEq)]
 #[must_use]
@@ -132,7 +149,7 @@ impl Test {
                 caller.claims.client.as_ref().is_some_and(|client| clients.contains(client))
             }
             Self::Authentication(authentication) => authentication.holds(caller, now),
-            Self::Claim(place, condition) => condition.holds(place.of(claims), claims),
+            Self::Claim(place, condition) => condition.holds(place.of_claims(claims), claims),
             Self::Time(window) => window.contains(now),
             Self::Argument(place, condition) => {
                 arguments.is_none_or(|arguments| condition.holds(place.of(arguments), claims))
@@ -178,7 +195,20 @@ impl Test {
             | (Self::Argument(place, ours), Self::Argument(other, theirs)) => {
                 place == other && ours.is_implied_by(theirs)
             }
+            (Self::Time(ours), Self::Time(theirs)) => ours.includes(theirs),
             _ => self == other,
+        }
+    }
+
+    /// Whether it holds wherever the caller has these scopes and one of `tests` implies it.
+    pub(super) fn follows_from<'a>(
+        &self,
+        scopes: &ScopeSet,
+        mut tests: impl Iterator<Item = &'a Self>,
+    ) -> bool {
+        match self {
+            Self::AnyScope { any, .. } if scopes.intersects(any) => true,
+            test => tests.any(|other| test.is_implied_by(other)),
         }
     }
 }
@@ -219,7 +249,12 @@ impl Rule {
 
     /// The permit to act by this rule.
     pub(super) fn permit(&self) -> Permit {
-        Permit { rule: Rc::clone(&self.name), target: self.target.clone(), would_deny: None }
+        Permit {
+            rule: Rc::clone(&self.name),
+            target: self.target.clone(),
+            redaction: self.redaction.clone(),
+            would_deny: None,
+        }
     }
 
     /// The denial, for a caller for whom it does not hold.
@@ -266,12 +301,18 @@ impl Rule {
     /// Whether it holds wherever `other` does, so that after it `other` is never reached.
     #[must_use]
     pub fn is_implied_by(&self, other: &Self) -> bool {
-        let implied = |test: &Test| match test {
-            Test::AnyScope { any, .. } if other.scopes.intersects(any) => true,
-            test => other.requirements.iter().any(|other| test.is_implied_by(&other.test)),
+        let follows = |test: &Test| {
+            let others = other.requirements.iter().map(|other| &other.test);
+            test.follows_from(&other.scopes, others)
         };
         other.scopes.contains_all(&self.scopes)
-            && self.requirements.iter().all(|requirement| implied(&requirement.test))
+            && self.requirements.iter().all(|requirement| follows(&requirement.test))
+    }
+
+    /// Whether it holds at some times and not at others.
+    #[must_use]
+    pub fn reads_time(&self) -> bool {
+        self.requirements.iter().any(|requirement| matches!(requirement.test, Test::Time(_)))
     }
 
     /// Whether it reads a call's arguments.
@@ -321,6 +362,7 @@ impl Rule {
             shape: DenialShape::StepUp,
             enforcement: Enforcement::Enforce,
             target: None,
+            redaction: None,
         }
     }
 }

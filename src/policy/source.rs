@@ -148,6 +148,8 @@ pub struct Rule {
     pub enforcement: Option<Enforcement>,
     /// The token under which the call goes upstream.
     pub delegation: Delegation,
+    /// The members, by name, that lose their values wherever they stand in the MCP server's answer.
+    pub redact: Option<Vec<String>>,
 }
 
 /// In which form a caller is denied who lacks what could be had: a scope, or a stronger or fresher

@@ -1,5 +1,7 @@
 //! When calls are allowed.
 
+use std::fmt;
+
 use chrono::DateTime;
 
 use super::source::Time as Source;
@@ -97,6 +99,49 @@ impl Window {
             && (self.minutes.0..self.minutes.1).contains(&minute)
             && self.days & (1 << weekday) != 0
     }
+
+    /// Whether every moment of `other` lies in it, as far as can be told without a calendar.
+    #[must_use]
+    pub fn includes(&self, other: &Self) -> bool {
+        let is_always = self.days == ALL_DAYS && self.minutes == (0, MINUTES);
+        let same_day = self.offset == other.offset
+            && self.days & other.days == other.days
+            && self.minutes.0 <= other.minutes.0
+            && self.minutes.1 >= other.minutes.1;
+        (is_always || same_day)
+            && self.moments.0 <= other.moments.0
+            && self.moments.1 >= other.moments.1
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: [&str; 7] =
+            ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+        let mut parts = Vec::new();
+        if self.days != ALL_DAYS {
+            let days = NAMES.iter().enumerate().filter(|(day, _)| self.days & (1 << day) != 0);
+            let days: Vec<&str> = days.map(|(_, name)| *name).collect();
+            parts.push(format!("on {}", days.join(", ")));
+        }
+        let clock = |minute: u32| format!("{:02}:{:02}", minute / 60, minute % 60);
+        if self.minutes != (0, MINUTES) {
+            let (from, until) = self.minutes;
+            parts.push(format!("from {} until {}", clock(from), clock(until)));
+        }
+        if !parts.is_empty() {
+            let minutes = u32::try_from(self.offset.unsigned_abs() / 60).unwrap_or(0);
+            let sign = if self.offset < 0 { '-' } else { '+' };
+            parts.push(format!("(UTC{sign}{})", clock(minutes)));
+        }
+        for (word, moment) in [("since", self.moments.0), ("before", self.moments.1)] {
+            if ![i64::MIN, i64::MAX].contains(&moment) {
+                let text = DateTime::from_timestamp(moment, 0).map(|moment| moment.to_rfc3339());
+                parts.push(format!("{word} {}", text.unwrap_or_default()));
+            }
+        }
+        out.write_str(&parts.join(" "))
+    }
 }
 
 /// In seconds.
@@ -172,6 +217,46 @@ mod tests {
         assert!(window.contains(at("2026-12-01T00:00:00Z")));
         assert!(!window.contains(at("2026-11-30T23:59:59Z")));
         assert!(!window.contains(at("2027-01-01T00:00:00Z")));
+    }
+
+    #[test]
+    fn one_window_includes_another() {
+        let office = r#"{"days": ["monday", "friday"], "from": "08:00", "until": "18:00"}"#;
+        for (outer, inner, expected) in [
+            (office, r#"{"days": ["friday"], "from": "08:00", "until": "12:00"}"#, true),
+            (office, r#"{"days": ["friday"], "from": "07:59", "until": "12:00"}"#, false),
+            (office, r#"{"days": ["friday", "sunday"], "from": "09:00", "until": "10:00"}"#, false),
+            (
+                office,
+                r#"{"days": ["friday"], "from": "09:00", "until": "10:00", "utc_offset": "+01:00"}"#,
+                false,
+            ),
+            (r#"{"not_after": "2030-01-01T00:00:00Z"}"#, office, false),
+            (
+                r#"{"not_after": "2030-01-01T00:00:00Z"}"#,
+                r#"{"days": ["friday"], "not_after": "2029-01-01T00:00:00Z", "utc_offset": "+01:00"}"#,
+                true,
+            ),
+        ] {
+            let [outer, inner] = [outer, inner].map(|text| window(text).unwrap());
+            assert_eq!(outer.includes(&inner), expected, "{outer}: {inner}");
+        }
+    }
+
+    #[test]
+    fn a_window_reads_as_it_was_written() {
+        for (text, expected) in [
+            (
+                r#"{"days": ["monday", "friday"], "from": "08:00", "until": "18:30", "utc_offset": "-01:30"}"#,
+                "on Monday, Friday from 08:00 until 18:30 (UTC-01:30)",
+            ),
+            (
+                r#"{"not_before": "2026-12-01T00:00:00Z", "not_after": "2027-01-01T01:00:00+01:00"}"#,
+                "since 2026-12-01T00:00:00+00:00 before 2027-01-01T00:00:00+00:00",
+            ),
+        ] {
+            assert_eq!(window(text).unwrap().to_string(), expected);
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! An event stream, each event of which is filtered like a response of its own.
+//! An event stream, each event of which is redacted and filtered like a response of its own.
 //!
 //! Framing: WHATWG HTML section 9.2.6, "Interpreting an event stream". Bytes of an event that need
 //! no change pass as they are; of one that must be changed, the `data` lines are written anew. An
@@ -9,7 +9,8 @@ use std::borrow::Cow;
 use memchr::{memchr2, memchr2_iter, memchr3};
 
 use super::ResponseError;
-use super::lists::{ListFilter, View};
+use super::lists::View;
+use super::redaction::filter;
 use crate::mcp::List;
 use crate::task::TaskError;
 
@@ -139,17 +140,18 @@ fn dispatch(
     view: View,
     out: &mut Vec<u8>,
 ) -> Result<(), ResponseError> {
-    if !is_of_interest(event) {
+    if view.redact.is_none() && !is_of_interest(event) {
         out.extend_from_slice(event);
         return Ok(());
     }
     let text = text(event);
-    match filter(&text, longest, view) {
-        Ok(filtered) if filtered == *text => {
+    let mut filtered = Vec::with_capacity(text.len());
+    match filter(&text, longest, view, &mut filtered) {
+        Ok(()) if filtered == *text => {
             out.extend_from_slice(event);
             return Ok(());
         }
-        Ok(filtered) => {
+        Ok(()) => {
             for line in filtered.split(|byte| *byte == b'\n') {
                 out.extend_from_slice(b"data: ");
                 out.extend_from_slice(line);
@@ -166,14 +168,6 @@ fn dispatch(
         out.push(b'\n');
     }
     Ok(())
-}
-
-fn filter(text: &[u8], longest: usize, view: View) -> Result<Vec<u8>, ResponseError> {
-    let mut filtered = Vec::with_capacity(text.len());
-    let mut filter = ListFilter::new(longest);
-    filter.chunk(text, view, &mut filtered)?;
-    filter.finish()?;
-    Ok(filtered)
 }
 
 /// The text that an event carries: the values of its `data` lines.

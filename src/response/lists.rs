@@ -23,7 +23,12 @@ pub struct View<'a> {
     pub shows: &'a dyn Fn(List, &str) -> bool,
     /// Gives the caller's id for the MCP server's of a task.
     pub seal: &'a dyn Fn(&str) -> Result<String, TaskError>,
+    /// Redacts a message, if messages are to be redacted.
+    pub redact: Option<&'a RedactMessage<'a>>,
 }
+
+/// Gives what is left of a message.
+pub type RedactMessage<'a> = dyn Fn(&[u8]) -> Result<String, JsonError> + 'a;
 
 /// Bounds on one token. Its bytes are bounded too, so these are wide: schemas are large.
 pub(super) const LIMITS: Limits = Limits { depth: 64, members: 100_000, values: 1_000_000 };
@@ -343,7 +348,7 @@ fn is_public(token: &[u8]) -> Result<bool, JsonError> {
 
 /// Finds the end of a value. It need not be right about what is no JSON: every token is read again.
 #[derive(Debug, Default)]
-struct Scan {
+pub(super) struct Scan {
     depth: usize,
     in_string: bool,
     escaped: bool,
@@ -351,7 +356,7 @@ struct Scan {
 
 impl Scan {
     /// How many of `bytes` belong to the value, and whether it ends there.
-    fn take(&mut self, bytes: &[u8]) -> (usize, bool) {
+    pub(super) fn take(&mut self, bytes: &[u8]) -> (usize, bool) {
         let mut index = 0;
         while let Some((byte, rest)) = bytes.get(index..).and_then(<[u8]>::split_first) {
             let next = index.saturating_add(1);

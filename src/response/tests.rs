@@ -15,6 +15,7 @@ const VIEW: View = View {
         _ if id.starts_with('m') => Err(TaskError::Malformed),
         _ => Err(TaskError::Unasked),
     },
+    redact: None,
 };
 
 fn message() -> BodyFilter {
@@ -358,10 +359,12 @@ fn headers(of: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
 }
 
 fn kind(of: &[(&str, &str)], asks_for_list: bool) -> &'static str {
-    match body_filter(Headers(&headers(of)), asks_for_list) {
+    let due = if asks_for_list { Due::Filtered } else { Due::AsItIs };
+    match body_filter(Headers(&headers(of)), due) {
         Ok(None) => "pass",
         Ok(Some(BodyFilter::Empty)) => "empty",
-        Ok(Some(BodyFilter::Message(_))) => "message",
+        Ok(Some(BodyFilter::Withheld)) => "withheld",
+        Ok(Some(BodyFilter::Message(_) | BodyFilter::Whole(_))) => "message",
         Ok(Some(BodyFilter::Events(_))) => "events",
         Err(error) => error.detail(),
     }

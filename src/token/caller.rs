@@ -5,6 +5,11 @@ use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::time::Duration;
 
+#[cfg(not(target_arch = "wasm32"))]
+use serde_json::{Map, Value};
+
+#[cfg(not(target_arch = "wasm32"))]
+use super::claims::RawClaims;
 use super::{Claims, Expectations, Issuer, ScopeSet, ScopeTable, TokenError, Unverified};
 use crate::cache::Cache;
 use crate::clock::Now;
@@ -65,6 +70,39 @@ pub struct Caller {
 }
 
 impl Caller {
+    fn new(
+        claims: Claims,
+        token: BearerToken,
+        expected: &Expectations,
+        scopes: &ScopeTable,
+    ) -> Self {
+        let client = claims.client.as_deref().unwrap_or_default();
+        Self {
+            scopes: scopes.set(claims.scopes.iter().map(|scope| &**scope)),
+            owner: format!("{}\n{}\n{client}", claims.issuer, claims.subject).into(),
+            token,
+            leeway: expected.leeway,
+            claims,
+        }
+    }
+
+    /// A caller that nobody verified, of the claims that a token of this issuer might have: for
+    /// tools that ask what would be. The filter does not have this.
+    ///
+    /// # Errors
+    /// No token with these claims is accepted.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn danger_unverified(
+        claims: Map<String, Value>,
+        expected: &Expectations,
+        scopes: &ScopeTable,
+    ) -> Result<Self, TokenError> {
+        let kept_claims = claims.keys().map(|name| name.as_str().into()).collect();
+        let expected = Expectations { kept_claims, ..expected.clone() };
+        let claims = RawClaims::read(claims)?.complete(&expected)?;
+        Ok(Self::new(claims, BearerToken::new(""), &expected, scopes))
+    }
+
     /// How long the token is still good for.
     #[must_use]
     pub fn remaining(&self, now: Now) -> Duration {
@@ -137,14 +175,7 @@ impl Callers {
             .ok_or(TokenError::WrongIssuer)?;
         let expected = &trusted.expectations;
         let claims = unverified.verify(&trusted.issuer, expected, now.unix_seconds())?;
-        let client = claims.client.as_deref().unwrap_or_default();
-        let caller = Rc::new(Caller {
-            scopes: scopes.set(claims.scopes.iter().map(|scope| &**scope)),
-            owner: format!("{}\n{}\n{client}", claims.issuer, claims.subject).into(),
-            token: token.clone(),
-            leeway: expected.leeway,
-            claims,
-        });
+        let caller = Rc::new(Caller::new(claims, token.clone(), expected, scopes));
         self.0.insert(token, Rc::clone(&caller), &caller.owner);
         Ok(caller)
     }

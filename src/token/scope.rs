@@ -57,44 +57,66 @@ impl ScopeTable {
 }
 
 /// A set of scopes of one [`ScopeTable`]. Sets of different tables must not be mixed.
+///
+/// Few configurations know more scopes than fit into the first word, so that a test of theirs looks
+/// nowhere else.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ScopeSet {
+    first: u64,
     /// The last word is never zero, so that equal sets have equal words.
-    words: Vec<u64>,
+    more: Box<[u64]>,
 }
 
 impl ScopeSet {
     /// Whether every scope of `other` is in this set. The empty set is in every set.
     #[must_use]
     pub fn contains_all(&self, other: &Self) -> bool {
-        other.words.iter().enumerate().all(|(at, theirs)| self.word(at) & theirs == *theirs)
+        other.words().enumerate().all(|(at, theirs)| self.word(at) & theirs == theirs)
     }
 
     /// Whether some scope is in both sets.
     #[must_use]
     pub fn intersects(&self, other: &Self) -> bool {
-        other.words.iter().enumerate().any(|(at, theirs)| self.word(at) & theirs != 0)
+        other.words().enumerate().any(|(at, theirs)| self.word(at) & theirs != 0)
     }
 
     /// The scopes that are in this set, in `other`, or in both.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        let length = self.words.len().max(other.words.len());
-        Self { words: (0..length).map(|at| self.word(at) | other.word(at)).collect() }
+        let length = self.more.len().max(other.more.len());
+        let more = (1..=length).map(|at| self.word(at) | other.word(at)).collect();
+        Self { first: self.first | other.first, more }
+    }
+
+    /// The scopes of this set that are not in `other`.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        let words = (1..).zip(self.more.iter());
+        let mut more: Vec<u64> = words.map(|(at, ours)| ours & !other.word(at)).collect();
+        while more.last() == Some(&0) {
+            more.pop();
+        }
+        Self { first: self.first & !other.first, more: more.into() }
     }
 
     /// Whether no scope is in this set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.words.is_empty()
+        self.first == 0 && self.more.is_empty()
     }
 
     fn insert(&mut self, bit: usize) {
         let (at, mask) = position(bit);
-        if self.words.len() <= at {
-            self.words.resize(at.saturating_add(1), 0);
+        let Some(at) = at.checked_sub(1) else {
+            self.first |= mask;
+            return;
+        };
+        if self.more.len() <= at {
+            let mut more = std::mem::take(&mut self.more).into_vec();
+            more.resize(at.saturating_add(1), 0);
+            self.more = more.into();
         }
-        if let Some(word) = self.words.get_mut(at) {
+        if let Some(word) = self.more.get_mut(at) {
             *word |= mask;
         }
     }
@@ -104,8 +126,15 @@ impl ScopeSet {
         self.word(at) & mask != 0
     }
 
+    fn words(&self) -> impl Iterator<Item = u64> {
+        std::iter::once(self.first).chain(self.more.iter().copied())
+    }
+
     fn word(&self, at: usize) -> u64 {
-        self.words.get(at).copied().unwrap_or(0)
+        match at.checked_sub(1) {
+            None => self.first,
+            Some(at) => self.more.get(at).copied().unwrap_or(0),
+        }
     }
 }
 
@@ -151,6 +180,11 @@ mod tests {
             assert!(!single.contains_all(&all));
             assert_eq!(table.names(single), [names[number].as_str()]);
         }
+        assert_eq!(
+            all.difference(&singles[199]),
+            table.set(names[..199].iter().map(|name| &**name))
+        );
+        assert_eq!(singles[199].difference(&all), ScopeSet::default());
         assert!(!singles[0].contains_all(&singles[199]));
         assert!(!singles[199].contains_all(&singles[0]));
     }

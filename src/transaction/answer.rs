@@ -1,12 +1,14 @@
 //! The MCP server's answer, and what of it passes.
 
+use std::cell::Cell;
+
 use super::{Filtering, State, Step, Transaction};
 use crate::answer::{About, Refusal};
 use crate::clock::Now;
 use crate::config::Config;
 use crate::mcp::List;
 use crate::request::Headers;
-use crate::response::{self, Head, Reader, View};
+use crate::response::{self, Head, Reader, RedactMessage, Redacted, View};
 use crate::task::Owner;
 
 impl Transaction {
@@ -58,7 +60,22 @@ impl Transaction {
         };
         let owner = Owner::new(&config.sessions, &reader.caller, &endpoint.path);
         let seal = |id: &str| reader.tasks.seal(owner, id);
-        match filter.chunk(chunk, end_of_stream, View { shows: &shows, seal: &seal }) {
+        let count = Cell::new(0_u64);
+        let redact = reader.redaction.as_ref().map(|redaction| {
+            |message: &[u8]| {
+                let Redacted { text, count: more } = redaction.apply(message)?;
+                count.set(count.get().saturating_add(more));
+                Ok(text)
+            }
+        });
+        let view = View {
+            shows: &shows,
+            seal: &seal,
+            redact: redact.as_ref().map(|redact| redact as &RedactMessage),
+        };
+        let outcome = filter.chunk(chunk, end_of_stream, view);
+        self.record.redacted(count.get());
+        match outcome {
             Ok(passed) => {
                 *is_held = false;
                 self.state = State::Filtering(filtering);

@@ -26,7 +26,9 @@ impl Transaction {
     ) -> Step {
         let opens_stream = question.verb == Verb::OpenStream;
         let Question { caller, endpoint, edits, origin, is_filtered, tasks, .. } = question;
-        let reader = Reader { caller, endpoint, is_filtered, tasks, opens_stream, origin };
+        let redaction = permit.redaction().map(Rc::clone);
+        let reader =
+            Reader { caller, endpoint, is_filtered, redaction, tasks, opens_stream, origin };
         let Some(target) = permit.target().map(Rc::clone) else {
             return self.forward(permit, &Credential::WithoutToken, edits, reader);
         };

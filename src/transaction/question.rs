@@ -131,8 +131,14 @@ impl Transaction {
         now: Now,
     ) -> Result<Permit, Refusal> {
         let (policy, caller) = (&endpoint.policy, &question.caller);
-        if question.verb != Verb::Message {
-            return policy.decide_baseline(caller, now).map_err(Refusal::Denied);
+        match question.verb {
+            Verb::Message => {}
+            Verb::OpenStream => {
+                return policy.decide_stream(caller, now).map_err(Refusal::Denied);
+            }
+            Verb::EndSession => {
+                return policy.decide_baseline(caller, now).map_err(Refusal::Denied);
+            }
         }
         let limits = Limits::default();
         let mirrored = question.mirrored.as_ref().map_err(|error| {
@@ -187,12 +193,7 @@ impl Transaction {
             }
             Err(error) => {
                 *id = error.id().cloned();
-                Err(match error {
-                    BodyError::InvalidName { .. } => Refusal::Denied(Denial::nothing(
-                        "Access denied: no rule allows an object of this name.".to_owned(),
-                    )),
-                    error => Refusal::Body(error),
-                })
+                Err(Refusal::of_body(error))
             }
         }
     }

@@ -16,11 +16,14 @@
 mod answers;
 mod eras;
 mod exchange;
+mod explained;
 mod intake;
 mod lists;
 mod objects;
 mod policies;
+mod redaction;
 mod sessions;
+mod shadow;
 mod stage;
 mod states;
 mod tasks;

@@ -88,6 +88,81 @@ fn r13_a_rule_holds_on_every_way_to_its_object() {
     }
 }
 
+/// A stage with these prompts, and the claims of a caller.
+fn with_prompts(prompts: Value, claims: Value) -> (Stage, String) {
+    let mut configuration = configuration();
+    configuration["policies"]["ledger"]["prompts"] = prompts;
+    (Stage::with(configuration), token(claims))
+}
+
+/// The server reads no `arguments` there, so they can satisfy no rule.
+#[test]
+fn arguments_that_a_completion_pretends_to_have_do_not_count() {
+    let rule = |arguments: Value| {
+        json!({"summary": {
+            "require": {"arguments": arguments},
+            "delegation": {"scope": "ledger:Prompts"},
+        }})
+    };
+    let params = json!({
+        "ref": {"type": "ref/prompt", "name": "summary"},
+        "argument": {"name": "style", "value": ""},
+        "arguments": {"style": "short"},
+    });
+    for (condition, expected) in [
+        (json!({"style": {"equals": "short"}}), "200"),
+        (json!({"style": {"presence": "absent"}}), "ledger:Prompts"),
+    ] {
+        let (mut stage, token) = with_prompts(rule(condition.clone()), json!({}));
+        let (_, step) = stage.ask_stateless(&token, "completion/complete", params.clone(), &[]);
+        assert_eq!(outcome(step), expected, "{condition}");
+    }
+}
+
+/// To the last bit, as the server reads it.
+#[test]
+fn numbers_are_read_exactly() {
+    for (condition, number, expected) in [
+        (json!({"equals": 9_007_199_254_740_991_u64}), "9007199254740991.0", "ledger:Prompts"),
+        (json!({"equals": 9_007_199_254_740_990_u64}), "9007199254740991.0", "200"),
+        (json!({"max": 9_007_199_254_740_991_u64}), "9007199254740992.0", "200"),
+        (json!({"equals": 1}), "1.0e0", "ledger:Prompts"),
+    ] {
+        let prompts = json!({"summary": {
+            "require": {"arguments": {"size": condition}},
+            "delegation": {"scope": "ledger:Prompts"},
+        }});
+        let (mut stage, token) = with_prompts(prompts, json!({}));
+        let body = format!(
+            r#"{{"jsonrpc": "2.0", "id": 7, "method": "prompts/get",
+                "params": {{"name": "summary", "arguments": {{"size": {number}}}}}}}"#
+        );
+        let (_, step) = stage.send(&token, &body);
+        assert_eq!(outcome(step), expected, "{condition} {number}");
+    }
+}
+
+/// What an authorization server leaves open must not be met by who leaves it open too.
+#[test]
+fn a_claim_that_is_null_is_absent_also_behind_a_pointer() {
+    let claims = json!({"tier": null, "org": {"unit": null, "ids": [null]}});
+    for (require, expected) in [
+        (json!({"claims": {"/org/unit": {"presence": "absent"}}}), "ledger:Prompts"),
+        (json!({"claims": {"/org/unit": {"presence": "required"}}}), "200"),
+        (json!({"claims": {"/org/ids/0": {"presence": "required"}}}), "200"),
+        (json!({"arguments": {"unit": {"equals_claim": "tier"}}}), "200"),
+        (json!({"arguments": {"unit": {"equals_claim": "/org/unit"}}}), "200"),
+    ] {
+        let prompts = json!({"summary": {
+            "require": require, "delegation": {"scope": "ledger:Prompts"},
+        }});
+        let (mut stage, token) = with_prompts(prompts, claims.clone());
+        let params = json!({"name": "summary", "arguments": {"unit": null}});
+        let (_, step) = stage.ask_stateless(&token, "prompts/get", params, &[]);
+        assert_eq!(outcome(step), expected, "{require}");
+    }
+}
+
 #[test]
 fn a_rule_says_in_which_form_it_denies() {
     let call = |name: &str| ask("mcp:connect", "tools/call", json!({"name": name})).reply();

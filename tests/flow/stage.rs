@@ -1,5 +1,6 @@
 //! The fixture: a configuration, an authorization server's keys, and a hand that plays the host.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -84,12 +85,14 @@ pub fn configuration() -> Value {
 
 /// A token with these claims, rightly signed.
 pub fn sign(claims: &Value) -> String {
-    let jwk: JsonWebKey<'_> = serde_json::from_str(KEY).unwrap();
-    let key = <Ed25519 as Algorithm>::SigningKey::try_from(&jwk).unwrap();
+    static SIGNING_KEY: LazyLock<<Ed25519 as Algorithm>::SigningKey> = LazyLock::new(|| {
+        let jwk: JsonWebKey<'_> = serde_json::from_str(KEY).unwrap();
+        (&jwk).try_into().unwrap()
+    });
     let header = json!({"alg": "EdDSA", "typ": "at+jwt"}).to_string();
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let input = format!("{}.{}", encode(header.as_bytes()), encode(claims.to_string().as_bytes()));
-    let signature = Ed25519.sign(&key, input.as_bytes());
+    let signature = Ed25519.sign(&SIGNING_KEY, input.as_bytes());
     format!("{input}.{}", encode(&signature.as_bytes()))
 }
 

@@ -99,7 +99,7 @@ const CHANGES = Object.entries({
   version({ message }, { pick }) { message.jsonrpc = pick(['1.0', 2, '2.00', undefined, null, ['2.0']]); },
   params({ message }, { pick }) { message.params = pick([['secret_tool', {}], 'secret_tool', null, undefined, { 0: 'secret_tool' }, { params: { name: 'secret_tool' } }]); },
   args({ message }, { pick }) {
-    if (message.params) message.params.arguments = pick(['{"name":"secret_tool"}', [], null, 1, true, { arguments: {} }, JSON.parse('{"__proto__":{"a":1}}'), { constructor: { prototype: {} } }]);
+    if (message.params) message.params.arguments = pick(['{"name":"secret_tool"}', [], null, 1, true, { arguments: {} }, ...['{"__proto__":{"a":1}}', '{"a":{"__proto__":null}}', '{"prototype":{}}'].map((text) => JSON.parse(text)), { constructor: { prototype: {} } }]);
   },
   extra({ message }, { pick }) {
     Object.assign(message.params ?? {}, pick([{ task: { ttl: 1 } }, { requestState: 'x' }, { inputResponses: { a: {} } }, { tool: 'secret_tool' }, { _meta: { progressToken: 1 } }, { ref: { name: 'secret_tool' } }]));

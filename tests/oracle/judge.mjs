@@ -46,15 +46,8 @@ function differences(execution, message, asked) {
   return problems;
 }
 
-/**
- * Absent arguments are none. Through JSON, since the server's log is: what is not finite is null there, and -0 is 0.
- * An argument `__proto__` is left out: the SDKs in TypeScript drop it (zod does), so the tool sees less than was sent.
- */
-function comparable(args) {
-  const copy = JSON.parse(JSON.stringify(args ?? {}));
-  delete copy.__proto__;
-  return copy;
-}
+/** Absent arguments are none. Through JSON, since the server's log is: what is not finite is null there, and -0 is 0. */
+const comparable = (args) => JSON.parse(JSON.stringify(args ?? {}));
 
 function parse(body) {
   try {

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use anstream::{eprintln, println};
-use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
+use clap::Args;
+use serde_json::json;
 
-use crate::report::{Diagnostic, EXIT_CODES, Failure};
+use crate::report::{Diagnostic, EXIT_CODES, Failure, Format, count};
 use crate::set::Set;
 use crate::source::Source;
 
@@ -23,14 +23,6 @@ pub struct Check {
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    /// For people, on standard error
-    Text,
-    /// For programs, one JSON object on standard output
-    Json,
 }
 
 impl Check {
@@ -63,15 +55,10 @@ impl Check {
                 eprintln!("{}: {summary}{odd}", self.config.display());
             }
             Format::Json => {
-                let all =
-                    |list: &[Diagnostic]| list.iter().map(Diagnostic::json).collect::<Value>();
-                println!("{:#}", json!({"errors": all(&errors), "warnings": all(&warnings)}));
+                let [errors, warnings] = [&errors, &warnings].map(|list| Diagnostic::all(list));
+                println!("{:#}", json!({"errors": errors, "warnings": warnings}));
             }
         }
         if errors.is_empty() { Ok(()) } else { Err(Failure::Told) }
     }
-}
-
-fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

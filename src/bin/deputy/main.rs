@@ -1,23 +1,36 @@
-//! `deputy`: checks the configuration of the filter and renders it for Envoy.
+//! `deputy`: checks the configuration of the filter and brings it to Envoy.
 
+mod admin;
+mod call;
+mod caller;
+mod cases;
 mod check;
+mod completions;
+mod diff;
 mod envoy;
+mod explain;
+mod file;
+mod judge;
+mod moment;
+mod push;
 mod render;
 mod report;
 mod schema;
 mod set;
+mod shadow;
 mod source;
+mod test;
 mod yaml;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use report::{EXIT_CODES, Failure};
 
 /// The command line.
 #[derive(Parser)]
-#[command(version, about = "Checks the configuration of Deputy and renders it for Envoy")]
+#[command(version, about = "Checks the configuration of Deputy and brings it to Envoy")]
 #[command(after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
@@ -27,8 +40,14 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Check),
+    Diff(diff::Diff),
+    Explain(Box<explain::Explain>),
     Render(render::Render),
+    Push(push::Push),
+    Shadow(shadow::Shadow),
     Schema(schema::Schema),
+    Completions(completions::Completions),
+    Test(test::Test),
 }
 
 fn main() -> ExitCode {
@@ -42,8 +61,14 @@ fn main() -> ExitCode {
     };
     let result = match arguments.command {
         Command::Check(command) => command.run(),
+        Command::Diff(command) => command.run(),
+        Command::Explain(command) => command.run(),
         Command::Render(command) => command.run(),
+        Command::Push(command) => command.run(),
+        Command::Shadow(command) => command.run(),
         Command::Schema(command) => command.run(),
+        Command::Completions(command) => command.run(Arguments::command()),
+        Command::Test(command) => command.run(),
     };
     result.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
 }

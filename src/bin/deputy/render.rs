@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anstream::{eprintln, println};
 use clap::Args;
+use serde_json::json;
 
 use crate::envoy::{bootstrap, filter};
-use crate::report::{Diagnostic, EXIT_CODES, Failure};
+use crate::file;
+use crate::report::{Diagnostic, EXIT_CODES, Failure, Format};
 use crate::set::Set;
 use crate::source::Source;
 
@@ -30,6 +32,9 @@ pub struct Render {
     /// Write no files; print the filter's configuration as JSON, for Istio and others
     #[arg(long)]
     json: bool,
+    /// How to print what was done
+    #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "json")]
+    format: Format,
 }
 
 impl Render {
@@ -38,8 +43,12 @@ impl Render {
     /// # Errors
     /// The configuration has errors, a file cannot be read or written, or is stale.
     pub fn run(self) -> Result<(), Failure> {
-        let source = Source::read(&self.config, self.overrides)?;
-        source.warnings.iter().for_each(Diagnostic::print_warning);
+        let format = self.format;
+        let source =
+            Source::read(&self.config, self.overrides).map_err(|failure| format.tell(failure))?;
+        if format == Format::Text {
+            source.warnings.iter().for_each(Diagnostic::print_warning);
+        }
         if self.json {
             println!("{:#}", source.pushed);
             return Ok(());
@@ -51,7 +60,7 @@ impl Render {
         // The filter last: Envoy watches it, and takes it up as soon as it is there.
         let files = [
             ("envoy.yaml", bootstrap::render(envoy, &source.typed)),
-            ("filter.yaml", filter::render(envoy, &source.pushed, &source.typed)),
+            ("filter.yaml", filter::render(envoy, &source.pushed, &source.typed).text),
         ]
         .map(|(name, text)| (self.out.join(name), text));
         // What is as it should be is left alone, so that Envoy does not look at it again.
@@ -59,7 +68,12 @@ impl Render {
             fs::read_to_string(path).map_or(true, |found| found != *text)
         };
         let stale: Vec<(PathBuf, String)> = files.into_iter().filter(is_stale).collect();
+        let warnings = Diagnostic::all(&source.warnings);
+        let names: Vec<&Path> = stale.iter().map(|(path, _)| path.as_path()).collect();
         if self.check {
+            if format == Format::Json {
+                println!("{:#}", json!({"stale": names, "errors": [], "warnings": warnings}));
+            }
             return if stale.is_empty() {
                 Ok(())
             } else {
@@ -67,19 +81,15 @@ impl Render {
             };
         }
         fs::create_dir_all(&self.out).map_err(|error| Failure::file(&self.out, &error))?;
-        for (path, text) in stale {
-            replace(&path, &text).map_err(|error| Failure::file(&path, &error))?;
-            eprintln!("{}: written", path.display());
+        for (path, text) in &stale {
+            file::replace(path, text.as_bytes()).map_err(|error| Failure::file(path, &error))?;
+            if format == Format::Text {
+                eprintln!("{}: written", path.display());
+            }
+        }
+        if format == Format::Json {
+            println!("{:#}", json!({"written": names, "errors": [], "warnings": warnings}));
         }
         Ok(())
     }
-}
-
-/// Puts a whole file in the place of another: nobody ever reads half of it.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    fs::write(&temporary, text)?;
-    fs::rename(&temporary, path).inspect_err(|_| {
-        let _ = fs::remove_file(&temporary);
-    })
 }

@@ -1,12 +1,13 @@
 //! What went wrong, for people and for programs.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anstream::eprintln;
+use anstream::{eprintln, println};
 use anstyle::{AnsiColor, Style};
-use mcp_deputy::config::ConfigError;
+use clap::ValueEnum;
+use mcp_deputy::config::{ConfigError, ConfigErrors, Problems};
 use serde_json::{Value, json};
 
 /// What every command says of its end.
@@ -14,8 +15,53 @@ pub const EXIT_CODES: &str = "\
 Exit codes:
   0  done, and nothing is wrong
   1  wrong usage, or a file that cannot be read or written
-  2  the configuration has errors
-  3  `render --check`: a rendered file is not what the configuration says";
+  2  the configuration, or a file of decision cases, has errors
+  3  `render --check`: a rendered file is not what the configuration says
+  4  `explain`: the call is not allowed
+  5  `test`: a case fails, or a rule is not covered
+  8  `push --admin`: Envoy refused the configuration, or did not take it in time
+  9  `shadow report --fail-on-any`: rules in shadow would have denied something
+  10 `diff`: something opens, or may, or is revealed
+  11 `diff`: something changes, and nothing opens";
+
+/// How a command prints its result.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For programs, one JSON object on standard output
+    Json,
+}
+
+impl Format {
+    /// Tells programs of errors in the configuration; other failures are left for the end.
+    pub fn tell(self, failure: Failure) -> Failure {
+        match (self, failure) {
+            (Self::Json, Failure::Configuration(errors)) => {
+                println!("{:#}", json!({"errors": Diagnostic::all(&errors), "warnings": []}));
+                Failure::Told
+            }
+            (_, failure) => failure,
+        }
+    }
+}
+
+/// What goes well.
+pub const GOOD: Style = AnsiColor::Green.on_default().bold();
+
+/// What does not.
+pub const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// What is odd.
+pub const ODD: Style = AnsiColor::Yellow.on_default().bold();
+
+/// What helps to find one's way.
+pub const HELP: Style = AnsiColor::Cyan.on_default();
+
+/// A number of things.
+pub fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
 
 /// Why a command did not do what it was asked.
 pub enum Failure {
@@ -25,8 +71,32 @@ pub enum Failure {
     Configuration(Vec<Diagnostic>),
     /// The same, where they have been told already.
     Told,
+    /// The call that was asked about is not allowed.
+    NotAllowed,
+    /// A decision case fails, or a rule has none.
+    Cases,
     /// These files are not what the configuration says.
     Stale(Vec<PathBuf>),
+    /// Envoy does not serve what was pushed.
+    NotTaken(String),
+    /// Rules in shadow would have denied something.
+    WouldDeny,
+    /// Two configurations do not mean the same, which has been told already.
+    Differs {
+        /// Whether the second allows what the first does not.
+        opens: bool,
+    },
+}
+
+/// Prints a result whole. Who reads it may stop before its end.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Usage(format!("standard output: {}", reason(&error))))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Failure {
@@ -35,9 +105,14 @@ impl Failure {
         Self::Usage(format!("`{}`: {}", path.display(), reason(error)))
     }
 
+    /// Wrong usage, in the words of the configuration's errors.
+    pub fn usage(problems: Problems) -> Self {
+        Self::Usage(ConfigErrors(problems.into_errors()).to_string())
+    }
+
     /// Tells what is wrong.
     pub fn report(self) -> ExitCode {
-        let error = AnsiColor::Red.on_default().bold();
+        let error = BAD;
         match self {
             Self::Usage(message) => {
                 eprintln!("{error}error{error:#}: {message}");
@@ -48,6 +123,9 @@ impl Failure {
                 ExitCode::from(2)
             }
             Self::Told => ExitCode::from(2),
+            Self::NotAllowed => ExitCode::from(4),
+            Self::Cases => ExitCode::from(5),
+            Self::Differs { opens } => ExitCode::from(if opens { 10 } else { 11 }),
             Self::Stale(files) => {
                 for file in files {
                     eprintln!("{error}error{error:#}: `{}` is stale", file.display());
@@ -55,6 +133,11 @@ impl Failure {
                 eprintln!("  {HELP}help{HELP:#}: run `deputy render`");
                 ExitCode::from(3)
             }
+            Self::NotTaken(message) => {
+                eprintln!("{error}error{error:#}: {message}");
+                ExitCode::from(8)
+            }
+            Self::WouldDeny => ExitCode::from(9),
         }
     }
 }
@@ -68,8 +151,6 @@ pub fn reason(error: &io::Error) -> String {
     }
 }
 
-const HELP: Style = AnsiColor::Cyan.on_default();
-
 /// A problem and the file where it is mended.
 pub struct Diagnostic {
     /// The file.
@@ -81,12 +162,12 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// Prints it as an error.
     pub fn print_error(&self) {
-        self.print("error", AnsiColor::Red.on_default().bold());
+        self.print("error", BAD);
     }
 
     /// Prints it as a warning.
     pub fn print_warning(&self) {
-        self.print("warning", AnsiColor::Yellow.on_default().bold());
+        self.print("warning", ODD);
     }
 
     fn print(&self, severity: &str, style: Style) {
@@ -103,5 +184,10 @@ impl Diagnostic {
     pub fn json(&self) -> Value {
         let ConfigError { path, message, help } = &self.problem;
         json!({"file": self.file, "path": path, "message": message, "help": help})
+    }
+
+    /// Several for programs.
+    pub fn all(several: &[Self]) -> Value {
+        several.iter().map(Self::json).collect()
     }
 }

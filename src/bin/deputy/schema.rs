@@ -7,6 +7,7 @@ use mcp_deputy::policy::source::Policy;
 use schemars::{Schema as JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
+use crate::cases::Cases;
 use crate::envoy::Envoy;
 use crate::report::{EXIT_CODES, Failure};
 
@@ -27,6 +28,8 @@ enum Document {
     Source,
     /// A policy file
     Policy,
+    /// A file of decision cases
+    Cases,
 }
 
 impl Schema {
@@ -40,6 +43,7 @@ impl Schema {
             Document::Config => schema_for!(Pushed),
             Document::Source => source(),
             Document::Policy => schema_for!(Policy),
+            Document::Cases => schema_for!(Cases),
         };
         println!("{:#}", schema.to_value());
         Ok(())

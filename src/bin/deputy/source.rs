@@ -32,6 +32,8 @@ pub struct Source {
     pub envoy: Option<Envoy>,
     /// What is odd.
     pub warnings: Vec<Diagnostic>,
+    /// Where the policies are, if they have files of their own.
+    pub policies: Option<PathBuf>,
 }
 
 impl Source {
@@ -59,7 +61,7 @@ impl Source {
             return Err(files.failure(problems));
         };
         let envoy = read_envoy(&mut document, &mut problems);
-        files.read_policies(&mut document, &mut problems);
+        let policies = files.read_policies(&mut document, &mut problems);
         files.read_keys(&mut document, &mut problems);
         files.read_metadata(&mut document, &mut problems);
         let pushed = Value::Object(document);
@@ -78,7 +80,12 @@ impl Source {
         let mut warnings = config.warnings.clone();
         warnings.extend(envoy.iter().flat_map(Envoy::warnings));
         let warnings = files.locate(warnings);
-        Ok(Self { pushed, typed, config, envoy, warnings })
+        Ok(Self { pushed, typed, config, envoy, warnings, policies })
+    }
+
+    /// The file with a policy's decision cases.
+    pub fn cases(&self, policy: &str) -> Option<PathBuf> {
+        Some(self.policies.as_ref()?.join(format!("{policy}.test.yaml")))
     }
 }
 
@@ -138,9 +145,13 @@ impl Files {
         file.map_or_else(|| self.source.clone(), |(_, file)| file.clone())
     }
 
-    /// Puts the files of a directory in the place of its name.
-    fn read_policies(&mut self, document: &mut Map<String, Value>, problems: &mut Problems) {
-        let Some(Value::String(name)) = document.get("policies") else { return };
+    /// Puts the files of a directory in the place of its name, and returns the directory.
+    fn read_policies(
+        &mut self,
+        document: &mut Map<String, Value>,
+        problems: &mut Problems,
+    ) -> Option<PathBuf> {
+        let Some(Value::String(name)) = document.get("policies") else { return None };
         let directory = self.beside(name);
         let mut policies = Map::new();
         match policy_files(&directory) {
@@ -162,6 +173,7 @@ impl Files {
             }
         }
         document.insert("policies".to_owned(), Value::Object(policies));
+        Some(directory)
     }
 
     /// Puts each key set in the place of the name of its file.
@@ -230,7 +242,11 @@ fn policy_files(directory: &Path) -> std::io::Result<BTreeMap<String, PathBuf>> 
     Ok(files)
 }
 
-fn read_yaml(file: &Path) -> Result<Value, String> {
+/// Reads a YAML file.
+///
+/// # Errors
+/// Why that is not possible, with the place.
+pub fn read_yaml(file: &Path) -> Result<Value, String> {
     let text =
         fs::read_to_string(file).map_err(|error| format!("cannot read it: {}", reason(&error)))?;
     yaml::value(&text).map_err(|message| format!("{}:{message}", file.display()))

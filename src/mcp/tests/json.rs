@@ -240,7 +240,7 @@ fn j23_extensions_of_json_are_refused() {
 }
 
 #[test]
-fn j24_prototype_members_stay_out_of_protocol_objects() {
+fn j24_prototype_members_are_refused() {
     for name in ["__proto__", "constructor", "\\u005f_proto__"] {
         for body in [
             request(&format!(r#""method":"ping","{name}":{{}}"#)),
@@ -251,8 +251,19 @@ fn j24_prototype_members_stay_out_of_protocol_objects() {
         ] {
             not_json("J24", body, JsonError::PrototypeMember);
         }
-        let params = format!(r#"{{"name":"a","arguments":{{"{name}":{{"x":1}}}}}}"#);
-        assert_eq!(tool("J24", call(&params)), "a");
+    }
+    // Servers in TypeScript drop `__proto__` wherever a schema has free members (zod), and nothing
+    // else.
+    for (name, is_refused) in [("__proto__", true), ("constructor", false), ("prototype", false)] {
+        for arguments in [r#"{"NAME":{"x":1}}"#, r#"{"a":[{"b":{"NAME":null}}]}"#] {
+            let arguments = arguments.replace("NAME", name);
+            let body = call(&format!(r#"{{"name":"a","arguments":{arguments}}}"#));
+            if is_refused {
+                not_json("J24", body, JsonError::PrototypeMember);
+            } else {
+                assert_eq!(tool("J24", body), "a");
+            }
+        }
     }
 }
 

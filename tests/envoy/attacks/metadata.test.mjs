@@ -161,4 +161,12 @@ describe('metadata', () => {
       assert.equal(JSON.parse((await frames('POST', path, JSON_HEADERS, LIST)).text).error.code, document ? 405 : 401);
     });
   });
+
+  test('M03: no path but these and the endpoint leads anywhere', async () => {
+    const authorized = [...JSON_HEADERS, ['authorization', `Bearer ${target.mint.token()}`], ['content-length', LIST.length]];
+    await each(['/', '/health', '/ready', '/admin', '/config_dump', '/sse', '/messages', '/.well-known/openid-configuration'], async (path) => {
+      assert.equal((await raw(target.port, { method: 'GET', path })).status, 404);
+      assert.equal((await raw(target.port, { path, headers: authorized, body: LIST })).status, 404);
+    });
+  });
 });

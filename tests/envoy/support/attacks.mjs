@@ -3,20 +3,32 @@ import assert from 'node:assert/strict';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { root } from '../../../demo/keys.mjs';
+import { test } from 'node:test';
+import { GATEWAY, root } from '../../../demo/keys.mjs';
+import { SARAH } from '../../../demo/people.mjs';
 import { until } from '../../../demo/process.mjs';
 import { startStack } from '../../../demo/stack.mjs';
 import { startEchoServer } from './echo-server.mjs';
-import { raw } from './raw-http.mjs';
-import { Mint } from './tokens.mjs';
+import { request2 } from './http2.mjs';
+import { chunked, raw } from './raw-http.mjs';
+import { decode, Mint } from './tokens.mjs';
 
 export { until };
 
+/** A test for each row of an attack table, named by it. */
+export const rowsOf = (table) => (id, check) => {
+  assert.ok(table[id], `${id} is not in the table`);
+  test(`${id}: ${table[id]}`, check);
+};
+
+const SESSIONS = { set: { sessions: '{keys_from_environment: [DEPUTY_SESSION_KEY]}' }, env: { DEPUTY_SESSION_KEY: 'k'.repeat(44) } };
+
 /**
  * A stack in a directory of its own. With `echo`, an echo server stands in the ledger's place; `upstream` is another one,
- * stopped with the stack. `policy` changes the text of the ledger's policy; `ports` and `gateway` are startStack's.
+ * stopped with the stack. `sessions` binds sessions; `policy` changes the text of the ledger's policy; `ports` and
+ * `gateway` are startStack's.
  */
-export async function startTarget({ echo = false, upstream, policy, ports, gateway } = {}) {
+export async function startTarget({ echo = false, upstream, sessions = false, policy, ports, gateway = {} } = {}) {
   const state = mkdtempSync(join(tmpdir(), 'deputy-attacks-'));
   const server = upstream ?? (echo ? await startEchoServer() : undefined);
   const clean = async (stack) => {
@@ -25,8 +37,9 @@ export async function startTarget({ echo = false, upstream, policy, ports, gatew
     rmSync(state, { recursive: true });
   };
   try {
-    const set = { ...(policy && { policies: writePolicies(state, policy) }), ...gateway?.set };
-    const stack = await startStack({ state, ports, gateway: { ...gateway, set }, upstream: server?.address });
+    const set = { ...sessions && SESSIONS.set, ...policy && { policies: writePolicies(state, policy) }, ...gateway.set };
+    const env = { ...sessions && SESSIONS.env, ...gateway.env };
+    const stack = await startStack({ state, ports, gateway: { ...gateway, set, env }, upstream: server?.address });
     return new Target(stack, server, () => clean(stack));
   } catch (error) {
     await clean();
@@ -42,7 +55,8 @@ function writePolicies(state, change) {
   return policies;
 }
 
-class Target {
+/** A stack under attack; `echo` is its upstream, if that is an echo server. */
+export class Target {
   constructor(stack, echo, stop) {
     Object.assign(this, { stack, echo, stop, mint: new Mint(stack), port: stack.ports.gateway });
     this.pid = stack.pids.gateway;
@@ -54,6 +68,58 @@ class Target {
     return raw(this.port, {
       headers: [...JSON_HEADERS, ['authorization', `Bearer ${token}`], ...headers, ['content-length', bytes.length]], body: bytes, ...rest,
     });
+  }
+
+  /** The headers of a good request, and `more`, which replaces those of the same name. */
+  headers(more = [], token = this.mint.token()) {
+    const names = new Set(more.map(([name]) => name));
+    return [...JSON_HEADERS, ['authorization', `Bearer ${token}`]].filter(([name]) => !names.has(name)).concat(more);
+  }
+
+  /**
+   * Sends the same request over each HTTP version, and in chunks; `check` is given each answer. A string in place of
+   * `request` is its body, text in UTF-8.
+   */
+  async eachWay(request, check) {
+    const { method = 'POST', path = '/mcp', headers = this.headers(), body } = Object(request) === request && !Buffer.isBuffer(request) ? request : { body: request };
+    const bytes = body === undefined ? undefined : Buffer.from(body);
+    const http1 = (framing, parts) => raw(this.port, { method, path, headers: [...headers, ...framing], body: parts });
+    const http2 = () => request2(this.port, { headers: [[':method', method], [':path', path], ...headers], pieces: bytes ? [bytes] : [], emptyEnd: bytes?.length === 0 });
+    const ways = bytes ? [
+      ['HTTP/1.1', () => http1([['content-length', bytes.length]], bytes)],
+      ['HTTP/1.1 in chunks', () => http1([['transfer-encoding', 'chunked']], chunked(inThree(bytes)))],
+      ['HTTP/2', http2],
+    ] : [['HTTP/1.1', () => http1([], [])], ['HTTP/2', http2]];
+    await each(ways, async ([, send]) => check(await send()));
+  }
+
+  /** In every way the answer is this one, without a body if there is no code, and nothing goes up. */
+  refuses(status, code, request) {
+    return this.eachWay(request, (answer) => {
+      const error = answer?.text ? JSON.parse(answer.text).error : undefined;
+      assert.deepEqual([answer?.status, error?.code, this.echo.take().length], [status, code, 0], answer?.text);
+    });
+  }
+
+  /** In every way it goes up as the bytes that were sent, under a delegation token of Sarah's for `scope`; `check` sees it there. */
+  passes(scope, request, check = () => {}) {
+    const body = Buffer.from(request.body ?? (typeof request === 'string' || Buffer.isBuffer(request) ? request : ''));
+    return this.eachWay(request, (answer) => {
+      const arrived = this.echo.take();
+      assert.deepEqual([answer?.status, arrived.length], [200, 1], answer?.text);
+      assert.ok(arrived[0].body.equals(body), 'the bytes that were sent');
+      assertDelegated(arrived[0], SARAH.user, scope);
+      check(arrived[0]);
+    });
+  }
+
+  /** Opens a session and gives its id, as the client gets it. */
+  async openSession(token) {
+    const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } };
+    const answer = await this.post({ jsonrpc: '2.0', id: 1, method: 'initialize', params }, { token });
+    this.echo?.take();
+    assert.ok(answer.headers.get('mcp-session-id'));
+    return answer.headers.get('mcp-session-id');
   }
 
   /** The first audit record that `find` is true for, once it is written. */
@@ -75,19 +141,50 @@ class Target {
   }
 }
 
+/** What went up carries one token: `subject`'s, for `scope`, and no token of the gateway's own audience. */
+export function assertDelegated({ headers }, subject, scope) {
+  const tokens = headers.filter(([name]) => name === 'authorization').map(([, value]) => decode(value));
+  assert.deepEqual(tokens.map(({ sub, scope: granted, aud, act }) => [sub, granted, aud, act?.sub]),
+    [[subject, scope, 'https://enterprise-ledger.orchestrator.lab/', GATEWAY]]);
+  assert.equal(JSON.stringify(headers).match(/eyJ[\w-]+\.[\w-]+\.[\w-]+/g).length, 1, 'one token in all headers');
+}
+
+// Chunks that end within tokens and characters.
+const inThree = (bytes) => [bytes.subarray(0, 1), bytes.subarray(1, bytes.length >> 1), bytes.subarray(bytes.length >> 1)].filter(({ length }) => length);
+
 export const JSON_HEADERS = [['content-type', 'application/json'], ['accept', 'application/json, text/event-stream']];
 
 export const call = (name, args = {}, id = 1) => ({ jsonrpc: '2.0', id, method: 'tools/call', params: { name, arguments: args } });
 
+const PREFIX = 'io.modelcontextprotocol';
+
+/** A request of 2026-07-28 with what that revision wants: `{ headers, body }`, the headers beyond those of any request. */
+export function current(method, params = {}, { meta = {}, name = params.name ?? params.uri ?? params.taskId, version = '2026-07-28' } = {}) {
+  const _meta = { [`${PREFIX}/protocolVersion`]: version, [`${PREFIX}/clientInfo`]: { name: 'test', version: '1' }, [`${PREFIX}/clientCapabilities`]: {}, ...meta };
+  return {
+    headers: [['mcp-protocol-version', '2026-07-28'], ['mcp-method', method], ...(name === undefined ? [] : [['mcp-name', name]])],
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params: { ...params, _meta } }),
+  };
+}
+
 /** Several cases under one test, all run, the failures together. A case that is an array begins with its name. */
 export async function each(cases, check) {
   const failures = [];
-  for (const one of cases) {
-    try {
-      await check(one);
-    } catch (error) {
-      failures.push(`${JSON.stringify(Array.isArray(one) ? one[0] : one)}: ${error.message}`);
-    }
-  }
+  for (const one of cases) await attempt(one, check, failures);
   assert.deepEqual(failures, []);
+}
+
+/** The same, all at once: for those that wait for a connection to be closed. */
+export async function eachAtOnce(cases, check) {
+  const failures = [];
+  await Promise.all(cases.map((one) => attempt(one, check, failures)));
+  assert.deepEqual(failures, []);
+}
+
+async function attempt(one, check, failures) {
+  try {
+    await check(one);
+  } catch (error) {
+    failures.push(`${JSON.stringify(Array.isArray(one) ? one[0] : one)}: ${error.message}`);
+  }
 }

@@ -3,14 +3,14 @@ import http2 from 'node:http2';
 
 /**
  * Sends one request on a connection of its own: each of `pieces` as a DATA frame, then the end of the stream: on the
- * last frame, on an empty one (`emptyEnd`), or on `trailers`. Resolves to the answer; `{ reset }` if there is none.
+ * last frame, on an empty one (`emptyEnd`), or on `trailers`. `headers` is an object, or pairs, which may repeat a name.
+ * Resolves to the answer; `{ reset }` if there is none.
  */
 export async function request2(port, { headers, pieces = [], emptyEnd = false, trailers }, { seconds = 15 } = {}) {
-  const session = http2.connect(`http://127.0.0.1:${port}`);
-  session.on('error', () => {});
+  const session = connect2(port);
   try {
     const end = pieces.length === 0 && !trailers && !emptyEnd;
-    const stream = session.request({ ':method': 'POST', ':path': '/mcp', ...headers }, { endStream: end, waitForTrailers: Boolean(trailers) });
+    const stream = session.request(fields(port, headers), { endStream: end, waitForTrailers: Boolean(trailers) });
     const answer = answerOf(stream, seconds);
     if (trailers) stream.once('wantTrailers', () => stream.sendTrailers(trailers));
     for (const [index, piece] of pieces.entries()) {
@@ -23,6 +23,17 @@ export async function request2(port, { headers, pieces = [], emptyEnd = false, t
   } finally {
     session.destroy();
   }
+}
+
+/** A connection whose failures are those of its streams. */
+export const connect2 = (port) => http2.connect(`http://127.0.0.1:${port}`, { strictSingleValueFields: false }).on('error', () => {});
+
+/** All fields of a request to the MCP endpoint, in a row as Node takes them. */
+export function fields(port, headers) {
+  const given = Array.isArray(headers) ? headers : Object.entries(headers);
+  const pseudo = { ':method': 'POST', ':path': '/mcp', ':scheme': 'http', ':authority': `127.0.0.1:${port}` };
+  for (const [name, value] of given) if (name.startsWith(':')) pseudo[name] = value;
+  return [...Object.entries(pseudo), ...given.filter(([name]) => !name.startsWith(':'))].flat().map(String);
 }
 
 function answerOf(stream, seconds) {

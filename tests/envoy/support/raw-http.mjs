@@ -5,14 +5,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /**
  * Sends `parts` (text as Latin-1, bytes, or a number: milliseconds to wait) over one connection and reads until there
  * are as many whole `answers`, or the other side closes it. Resolves to the answers in order, interim ones too; none if it
- * was closed without one.
+ * was closed without one. `headOnly`: there is no body, whatever the headers say of one.
  */
-export async function exchangeBytes(port, parts, { seconds = 15, answers = 1 } = {}) {
+export async function exchangeBytes(port, parts, { seconds = 15, answers = 1, headOnly = false } = {}) {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true });
   const chunks = [];
   socket.on('data', (chunk) => {
     chunks.push(chunk);
-    if (parseAnswers(Buffer.concat(chunks)).filter(isWhole).length >= answers) socket.destroy();
+    if (parseAnswers(Buffer.concat(chunks)).filter((answer) => isWhole(answer, headOnly)).length >= answers) socket.destroy();
   });
   socket.on('error', () => {}); // a reset is an answer too
   const closed = new Promise((resolve) => socket.once('close', resolve));
@@ -34,7 +34,7 @@ export async function raw(port, { method = 'POST', path = '/mcp', headers = [], 
   const lines = [...headers, ...(close ? [['connection', 'close']] : [])];
   const host = lines.some(([name]) => name.toLowerCase() === 'host') ? [] : [['host', `127.0.0.1:${port}`]];
   const head = [`${method} ${path} HTTP/1.1`, ...[...host, ...lines].map(([name, value]) => `${name}: ${value}`), '', ''].join('\r\n');
-  return (await exchangeBytes(port, [head, ...[body].flat()], options)).at(-1);
+  return (await exchangeBytes(port, [head, ...[body].flat()], { headOnly: method === 'HEAD', ...options })).at(-1);
 }
 
 /** A body as one chunk for each of `pieces` (RFC 9112 section 7.1), with trailers. */
@@ -44,7 +44,8 @@ export const chunked = (pieces, trailers = []) => [
 ];
 
 // Envoy holds a connection open for a while after it refused what came on it.
-function isWhole({ headers, text }) {
+function isWhole({ status, headers, text }, headOnly) {
+  if (text !== undefined && (headOnly || status === 204)) return true;
   return text !== undefined && Buffer.byteLength(text) === Number(headers.get('content-length') ?? NaN);
 }
 

@@ -7,8 +7,16 @@ use sha2::{Digest, Sha256};
 use super::{Envoy, GENERATED};
 use crate::yaml::{escaped, indented, scalar};
 
+/// A rendered file.
+pub struct Filter {
+    /// What Envoy calls it: changes with every change.
+    pub version: String,
+    /// The whole file.
+    pub text: String,
+}
+
 /// Renders the file.
-pub fn render(envoy: &Envoy, pushed: &Value, typed: &Pushed) -> String {
+pub fn render(envoy: &Envoy, pushed: &Value, typed: &Pushed) -> Filter {
     let configuration = escaped(&format!("{pushed:#}"));
     let wasm = scalar(&envoy.wasm);
     let environment = environment(typed);
@@ -38,7 +46,8 @@ pub fn render(envoy: &Envoy, pushed: &Value, typed: &Pushed) -> String {
     let digest = Sha256::digest(resources.as_bytes());
     let version =
         digest.iter().take(8).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
-    format!("{GENERATED}version_info: \"{version}\"\n{resources}")
+    let text = format!("{GENERATED}version_info: \"{version}\"\n{resources}");
+    Filter { version, text }
 }
 
 /// The environment variables of Envoy's that the filter may read: no others reach its virtual machine.

@@ -1,0 +1,113 @@
+//! The answer as text, JSON and Markdown.
+
+use std::fmt::Write;
+
+use anstream::println;
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use super::{Line, Severity};
+
+/// How to print it.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Format {
+    /// For people, one line for each change
+    Text,
+    /// For programs, one JSON object
+    Json,
+    /// For pull requests
+    Markdown,
+}
+
+impl Format {
+    /// Prints the changes on standard output.
+    pub fn print(self, lines: &[Line]) {
+        match self {
+            Self::Text if lines.is_empty() => println!("no change in meaning"),
+            Self::Text => lines.iter().for_each(|line| println!("{}", text(line))),
+            Self::Json => println!("{:#}", json(lines)),
+            Self::Markdown => println!("{}", markdown(lines)),
+        }
+    }
+}
+
+fn text(line: &Line) -> String {
+    visible(&format!("{}: {}", line.subject, words(line)))
+}
+
+fn words(Line { severity, text, endpoints, .. }: &Line) -> String {
+    let may_open = if *severity == Severity::MayOpen { " (may open what was closed)" } else { "" };
+    let place = if endpoints.is_empty() {
+        String::new()
+    } else {
+        format!(" (at {})", endpoints.join(", "))
+    };
+    format!("{text}{may_open}{place}")
+}
+
+fn json(lines: &[Line]) -> Value {
+    let change = |line: &Line| {
+        json!({
+            "kind": line.severity.name().replace(' ', "_"),
+            "subject": line.subject,
+            "text": line.text,
+            "calls": line.calls,
+            "endpoints": line.endpoints,
+        })
+    };
+    json!({
+        "opens": lines.iter().any(|line| line.severity.opens()),
+        "changes": lines.iter().map(change).collect::<Value>(),
+    })
+}
+
+fn markdown(lines: &[Line]) -> String {
+    if lines.is_empty() {
+        return "**No change in meaning.**".to_owned();
+    }
+    let count = |severity: Severity| {
+        let number = lines.iter().filter(|line| line.severity == severity).count();
+        (number > 0).then(|| format!("{} {number}", severity.name()))
+    };
+    let counts: Vec<String> = Severity::ALL.into_iter().filter_map(count).collect();
+    let mut out = format!("**Changes in meaning: {}**\n\n", counts.join(", "));
+    out.push_str("| | where | what |\n|---|---|---|\n");
+    for line in lines {
+        let bold = if line.severity.opens() { "**" } else { "" };
+        let name = line.severity.name();
+        let [subject, words] = [&line.subject, &words(line)].map(|text| escaped(text));
+        let _ = writeln!(out, "| {bold}{name}{bold} | {subject} | {words} |");
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
+
+/// What people wrote, as Markdown that says just that, without links and mark-up.
+fn escaped(text: &str) -> String {
+    let plain = visible(text).chars().fold(String::new(), |mut out, c| {
+        match c {
+            '&' | '<' | '>' => {
+                let _ = write!(out, "&#{};", u32::from(c));
+            }
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '#' | '!' | '$' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c => out.push(c),
+        }
+        out
+    });
+    plain.replace("://", "&#58;//")
+}
+
+/// The text with what a terminal or a page would obey, or not show, written out.
+fn visible(text: &str) -> String {
+    let is_hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    let written = |c: char| {
+        if is_hidden(c) { c.escape_unicode().to_string() } else { c.to_string() }
+    };
+    text.chars().map(written).collect()
+}

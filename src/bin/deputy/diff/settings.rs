@@ -1,0 +1,93 @@
+//! What is no matter of policy: it is compared as it is written, value by value.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::{Line, Severity};
+
+/// What is compared by its meaning: policies, and the endpoints that they judge.
+const JUDGED: [&str; 3] = ["policies", "endpoints", "enforcement"];
+
+/// Where a change can let through who was kept out: whose tokens are believed, what is left alone,
+/// who may call from a browser.
+const DOORS: [&str; 4] = ["issuers", "protected_resource.resource", "ignore", "allowed_origins"];
+
+/// The changes, in no particular order.
+pub fn lines([old, new]: &[Value; 2]) -> Vec<Line> {
+    let mut lines = Vec::new();
+    compare("", Some(old), Some(new), &mut lines);
+    lines
+}
+
+fn compare(path: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut Vec<Line>) {
+    if old == new || JUDGED.contains(&path) {
+        return;
+    }
+    let (no_object, no_list) = (Value::Object(Map::new()), Value::Array(Vec::new()));
+    // What comes or goes whole is told part by part.
+    let (old, new) = match (old, new) {
+        (None, Some(Value::Object(_))) => (Some(&no_object), new),
+        (Some(Value::Object(_)), None) => (old, Some(&no_object)),
+        (None, Some(Value::Array(_))) => (Some(&no_list), new),
+        (Some(Value::Array(_)), None) => (old, Some(&no_list)),
+        both => both,
+    };
+    match (old, new) {
+        // A key set says nothing to a reader.
+        _ if path.starts_with("issuers[") && path.rsplit('.').next() == Some("jwks") => {
+            lines.push(line(path, true, "other keys are believed".to_owned()));
+        }
+        (Some(Value::Object(before)), Some(Value::Object(after))) => {
+            for name in before.keys().chain(after.keys()).collect::<BTreeSet<_>>() {
+                let dot = if path.is_empty() { "" } else { "." };
+                compare(&format!("{path}{dot}{name}"), before.get(name), after.get(name), lines);
+            }
+        }
+        (Some(Value::Array(before)), Some(Value::Array(after)))
+            if before.iter().chain(after).all(Value::is_string) =>
+        {
+            let names = |list: &[Value], other: &[Value]| {
+                let only = list.iter().filter(|value| !other.contains(value));
+                only.map(written).collect::<Vec<_>>().join(", ")
+            };
+            let [added, removed] = [names(after, before), names(before, after)];
+            let mut texts = Vec::new();
+            if !added.is_empty() {
+                texts.push(format!("{added} added"));
+            }
+            if !removed.is_empty() {
+                texts.push(format!("{removed} removed"));
+            }
+            if texts.is_empty() {
+                texts.push("in another order".to_owned());
+            }
+            lines.push(line(path, !added.is_empty(), texts.join(", ")));
+        }
+        (Some(Value::Array(before)), Some(Value::Array(after))) => {
+            for index in 0..before.len().max(after.len()) {
+                compare(&format!("{path}[{index}]"), before.get(index), after.get(index), lines);
+            }
+        }
+        (None, Some(value)) => lines.push(line(path, true, format!("{} added", written(value)))),
+        (Some(value), None) => lines.push(line(path, true, format!("{} removed", written(value)))),
+        (Some(before), Some(after)) => {
+            let text = format!("{} instead of {}", written(after), written(before));
+            lines.push(line(path, true, text));
+        }
+        (None, None) => {}
+    }
+}
+
+fn line(path: &str, can_open: bool, text: String) -> Line {
+    let is_door = DOORS.iter().any(|door| path.starts_with(door));
+    let severity = if is_door && can_open { Severity::MayOpen } else { Severity::Setting };
+    Line { severity, subject: path.to_owned(), text, endpoints: Vec::new(), calls: Value::Null }
+}
+
+fn written(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    }
+}

@@ -1,0 +1,286 @@
+//! `deputy explain`: why is a call allowed or denied, by which rule, and what would help?
+
+mod explanation;
+mod requirement;
+
+use std::fs;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anstream::{eprintln, println};
+use clap::Args;
+use mcp_deputy::config::{Duration, Problems, typed};
+use mcp_deputy::token;
+use serde_json::{Map, Value};
+
+use crate::call::{Call, What};
+use crate::caller::{self, Caller};
+use crate::cases::Cases;
+use crate::judge::Judge;
+use crate::moment::Moment;
+use crate::report::{Diagnostic, EXIT_CODES, Failure, Format, ODD};
+use crate::set::Set;
+use crate::source::{Source, read_yaml};
+use explanation::Explanation;
+
+/// Tell why a call is allowed or denied, by which rule, and what would help
+#[derive(Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Explain {
+    /// The source file
+    #[arg(long, default_value = "deputy.yaml", value_name = "FILE")]
+    config: PathBuf,
+    /// Override a value: `issuers[0].issuer=https://login.example.com`
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    overrides: Vec<Set>,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    what: Named,
+    /// The arguments of the tool or prompt
+    #[arg(long, value_name = "JSON", help_heading = "The call")]
+    arguments: Option<Object>,
+    /// When, as in `2026-12-31T23:59:59Z`; by default now
+    #[arg(long, value_name = "TIME", help_heading = "The call")]
+    at: Option<Moment>,
+    #[command(flatten)]
+    who: Who,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// Which rules; not needed if there is one endpoint.
+#[derive(Args)]
+#[group(multiple = false)]
+struct Place {
+    /// The policy that judges
+    #[arg(long, value_name = "NAME")]
+    policy: Option<String>,
+    /// The path of the endpoint
+    #[arg(long, value_name = "PATH")]
+    endpoint: Option<String>,
+}
+
+/// What is asked for.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+#[command(next_help_heading = "The call")]
+struct Named {
+    /// The tool that is called
+    #[arg(long, value_name = "NAME")]
+    tool: Option<String>,
+    /// The prompt that is got
+    #[arg(long, value_name = "NAME")]
+    prompt: Option<String>,
+    /// The resource that is read
+    #[arg(long, value_name = "URI")]
+    resource: Option<String>,
+    /// The method, if it has no object
+    #[arg(long, value_name = "NAME")]
+    method: Option<String>,
+}
+
+/// Who asks: somebody with a name, with a token, or with what the other options say.
+#[derive(Args)]
+#[command(next_help_heading = "The caller")]
+struct Who {
+    /// A caller of `policies/NAME.test.yaml`
+    #[arg(long, value_name = "NAME", conflicts_with_all = DESCRIPTION)]
+    caller: Option<String>,
+    /// A file with an access token, which is read and not verified
+    #[arg(long, value_name = "FILE", conflicts_with = "caller", conflicts_with_all = DESCRIPTION)]
+    token: Option<PathBuf>,
+    /// A scope of the token; may stand several times
+    #[arg(long, value_name = "SCOPE")]
+    scope: Vec<String>,
+    /// The client that the token was issued to
+    #[arg(long, value_name = "ID")]
+    client: Option<String>,
+    /// The user
+    #[arg(long, value_name = "ID")]
+    subject: Option<String>,
+    /// Another claim, JSON or else a string: `groups=["a","b"]`; may stand several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    claim: Vec<Claim>,
+    /// The authentication context class
+    #[arg(long, value_name = "CLASS")]
+    acr: Option<String>,
+    /// How long ago the user signed in: `5m`
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    auth_age: Option<Duration>,
+}
+
+const DESCRIPTION: [&str; 6] = ["scope", "client", "subject", "claim", "acr", "auth_age"];
+
+/// A claim on the command line.
+#[derive(Clone)]
+struct Claim(String, Value);
+
+impl FromStr for Claim {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once('=').ok_or("write it like `department=finance`")?;
+        let json = serde_json::from_str(value);
+        Ok(Self(name.to_owned(), json.unwrap_or_else(|_| Value::from(value))))
+    }
+}
+
+/// A JSON object on the command line.
+#[derive(Clone)]
+struct Object(Map<String, Value>);
+
+impl FromStr for Object {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = serde_json::from_str(text);
+        read.map(Self).map_err(|error| format!("not a JSON object: {error}"))
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    serde_json::from_value(text.into()).map_err(|error| error.to_string())
+}
+
+impl Explain {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// The call is not allowed; or the configuration has errors, or cannot be read.
+    pub fn run(self) -> Result<(), Failure> {
+        let format = self.format;
+        self.explain().map_err(|failure| format.tell(failure))
+    }
+
+    fn explain(self) -> Result<(), Failure> {
+        let Self { config, overrides, place, what, arguments, at, who, format } = self;
+        let source = Source::read(&config, overrides)?;
+        let judge = place.judge(&source)?;
+        let at = at.unwrap_or_else(Moment::current);
+        let call = what.call(arguments)?;
+        let unverified = who.token.is_some();
+        let caller = who.caller(&source, judge.name, at)?;
+        let explanation = Explanation::new(&judge, &source, &call, &caller, at);
+        match format {
+            Format::Text => {
+                if unverified {
+                    let message = "the token is read, not verified: its signature, audience and \
+                                   times are not judged";
+                    eprintln!("{ODD}warning{ODD:#}: {message}");
+                }
+                explanation.print();
+            }
+            Format::Json => {
+                println!("{:#}", explanation.json(unverified));
+            }
+        }
+        if explanation.is_allowed() { Ok(()) } else { Err(Failure::NotAllowed) }
+    }
+}
+
+impl Place {
+    fn judge<'a>(&self, source: &'a Source) -> Result<Judge<'a>, Failure> {
+        let mut problems = Problems::default();
+        if let Some(name) = &self.policy {
+            let policies = &source.typed.policies;
+            let Some((name, _)) = policies.get_key_value(name) else {
+                let known = policies.keys().map(String::as_str);
+                problems.add_unknown("", format!("unknown policy `{name}`"), name, known);
+                return Err(Failure::usage(problems));
+            };
+            // It has no errors: it was compiled with the rest.
+            let judges = Judge::all(source, name).unwrap_or_default();
+            return one(judges, "this policy judges several endpoints", source);
+        }
+        let judges = Judge::at_endpoints(source);
+        let judges: Vec<_> = judges.filter(|judge| judge.is_at(self.endpoint.as_deref())).collect();
+        if let (Some(path), []) = (&self.endpoint, judges.as_slice()) {
+            let known = source.typed.endpoints.iter().map(|endpoint| endpoint.path.as_str());
+            problems.add_unknown("", format!("unknown endpoint `{path}`"), path, known);
+            return Err(Failure::usage(problems));
+        }
+        one(judges, "there are several endpoints", source)
+    }
+}
+
+/// The only one.
+fn one<'a>(judges: Vec<Judge<'a>>, several: &str, source: &Source) -> Result<Judge<'a>, Failure> {
+    let mut judges = judges.into_iter();
+    if let (Some(judge), None) = (judges.next(), judges.next()) {
+        return Ok(judge);
+    }
+    let paths = source.typed.endpoints.iter().map(|endpoint| endpoint.path.as_str());
+    let paths: Vec<&str> = paths.collect();
+    let help = format!("name one with `--endpoint`: `{}`", paths.join("`, `"));
+    Err(Failure::Usage(format!("{several}; help: {help}")))
+}
+
+impl Named {
+    fn call(self, arguments: Option<Object>) -> Result<Call, Failure> {
+        let mut problems = Problems::default();
+        let has_arguments = self.tool.is_some() || self.prompt.is_some();
+        if arguments.is_some() && !has_arguments {
+            problems.add("--arguments", "only tools and prompts have arguments");
+        }
+        let what = match self {
+            Self { tool: Some(name), .. } => Some(What::Tool(name)),
+            Self { prompt: Some(name), .. } => Some(What::Prompt(name)),
+            Self { resource: Some(uri), .. } => Some(What::Resource(uri)),
+            Self { method, .. } => What::method(&method.unwrap_or_default(), "", &mut problems),
+        };
+        let arguments = arguments.map(|Object(members)| members).unwrap_or_default();
+        match what {
+            Some(what) if problems.is_empty() => Ok(Call { what, arguments }),
+            _ => Err(Failure::usage(problems)),
+        }
+    }
+}
+
+impl Who {
+    fn caller(self, source: &Source, policy: &str, at: Moment) -> Result<token::Caller, Failure> {
+        let config = &source.config;
+        if let Some(file) = &self.token {
+            let text = fs::read_to_string(file).map_err(|error| Failure::file(file, &error))?;
+            let caller = caller::of_token(text.trim(), config);
+            return caller.map_err(|why| Failure::Usage(format!("`{}`: {why}", file.display())));
+        }
+        let (name, caller) = match &self.caller {
+            Some(name) => (name.as_str(), described(source, policy, name)?),
+            None => ("somebody", self.description()),
+        };
+        let mut problems = Problems::default();
+        caller.check("caller", config, &mut problems);
+        if !problems.is_empty() {
+            return Err(Failure::usage(problems));
+        }
+        caller.verified(name, config, at).map_err(Failure::Usage)
+    }
+
+    fn description(self) -> Caller {
+        let Self { scope, client, subject, claim, acr, auth_age, .. } = self;
+        let claims = claim.into_iter().map(|Claim(name, value)| (name, value)).collect();
+        Caller { subject, client, scopes: scope, acr, auth_age, claims, ..Caller::default() }
+    }
+}
+
+/// A caller from the file of the policy's decision cases.
+fn described(source: &Source, policy: &str, name: &str) -> Result<Caller, Failure> {
+    let file = source.cases(policy);
+    let Some(file) = file.filter(|file| file.exists()) else {
+        return Err(Failure::Usage(format!("`{policy}` has no file with callers")));
+    };
+    let document = read_yaml(&file).map_err(Failure::Usage)?;
+    let mut cases = typed::<Cases>(document).map_err(|errors| {
+        let located = errors.0.into_iter();
+        let located = located.map(|problem| Diagnostic { file: file.clone(), problem });
+        Failure::Configuration(located.collect())
+    })?;
+    cases.callers.remove(name).ok_or_else(|| {
+        let mut problems = Problems::default();
+        let known = cases.callers.keys().map(String::as_str);
+        problems.add_unknown("", format!("unknown caller `{name}`"), name, known);
+        Failure::usage(problems)
+    })
+}

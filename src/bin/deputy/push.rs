@@ -1,0 +1,139 @@
+//! `deputy push`: the configuration to a running Envoy.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anstream::eprintln;
+use clap::Args;
+use mcp_deputy::config::Duration;
+use serde_json::Value;
+
+use crate::admin::{Admin, Outcome, Pushes};
+use crate::envoy::{bootstrap, filter};
+use crate::file;
+use crate::report::{Diagnostic, EXIT_CODES, Failure};
+use crate::set::Set;
+use crate::source::Source;
+
+/// Put the filter's configuration where a running Envoy watches for it, in one move
+///
+/// Nothing is written if the configuration has errors, or is what is there already.
+#[derive(Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Push {
+    /// The directory that Envoy watches: the one of `envoy.filter`, as it is called here
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// The source file
+    #[arg(long, default_value = "deputy.yaml", value_name = "FILE")]
+    config: PathBuf,
+    /// Override a value: `issuers[0].issuer=https://login.example.com`
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    overrides: Vec<Set>,
+    /// Write nothing; say what would be written
+    #[arg(long)]
+    dry_run: bool,
+    /// Envoy's admin interface, to ask there whether Envoy has taken it: `http://127.0.0.1:9901`.
+    /// What Envoy refuses is taken back
+    #[arg(long, value_name = "URL", conflicts_with = "dry_run")]
+    admin: Option<String>,
+    /// How long to wait for that
+    #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = duration)]
+    wait: Duration,
+}
+
+impl Push {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// The configuration has errors, a file cannot be read or written, or Envoy did not take it.
+    pub fn run(self) -> Result<(), Failure> {
+        let source = Source::read(&self.config, self.overrides)?;
+        source.warnings.iter().for_each(Diagnostic::print_warning);
+        let envoy = source.envoy.as_ref().ok_or_else(|| {
+            Failure::Usage(format!("`{}` has no section `envoy`", self.config.display()))
+        })?;
+        let filter = filter::render(envoy, &source.pushed, &source.typed);
+        let name = Path::new(&envoy.filter).file_name().unwrap_or("filter.yaml".as_ref());
+        let path = self.directory.join(name);
+        let found = read(&path)?;
+        let bootstrap = self.directory.join("envoy.yaml");
+        let rendered = bootstrap::render(envoy, &source.typed);
+        if read(&bootstrap)?.is_some_and(|found| found != rendered.as_bytes()) {
+            let stale = bootstrap.display();
+            eprintln!(
+                "{stale}: stale; what Envoy does not watch takes `deputy render` and a restart"
+            );
+        }
+
+        let wait = self.wait.as_std();
+        let admin = self.admin.map(|url| Admin::new(&url, wait));
+        // Before anything is written: a mistake in the URL changes nothing.
+        let before = admin.as_ref().map(Admin::pushes).transpose().map_err(Failure::Usage)?;
+        let is_new = found.as_deref() != Some(filter.text.as_bytes());
+        if is_new && !self.dry_run {
+            file::replace(&path, filter.text.as_bytes())
+                .map_err(|error| Failure::file(&path, &error))?;
+        }
+        let done = match (is_new, self.dry_run) {
+            (false, _) => "unchanged",
+            (true, false) => "written",
+            (true, true) => "would be written",
+        };
+        let hash = &source.config.policy_hash;
+        eprintln!("{}: {done}, policy {hash}, version {}", path.display(), filter.version);
+        let (Some(admin), Some(before)) = (admin, before) else { return Ok(()) };
+        confirm(&admin, &before, &filter.version, self.wait, || {
+            if is_new { take_back(&path, found.as_deref()) } else { Ok(()) }
+        })
+    }
+}
+
+/// Waits for what Envoy makes of it.
+fn confirm(
+    admin: &Admin,
+    before: &Pushes,
+    version: &str,
+    wait: Duration,
+    take_back: impl FnOnce() -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    match admin.outcome(before, version, wait.as_std()) {
+        Outcome::Taken => {
+            eprintln!("Envoy has taken version {version}");
+            Ok(())
+        }
+        Outcome::Refused => {
+            take_back()?;
+            Err(Failure::NotTaken(format!(
+                "Envoy refused version {version} and serves on as before; the file is what it was. \
+                 Envoy's log says why: `configuration refused`"
+            )))
+        }
+        Outcome::Unknown(state) => Err(Failure::NotTaken(format!(
+            "Envoy has not taken version {version} within {wait}: {state}"
+        ))),
+    }
+}
+
+/// What Envoy refused must not be there when it starts again.
+fn take_back(path: &Path, before: Option<&[u8]>) -> Result<(), Failure> {
+    let done = match before {
+        Some(before) => file::replace(path, before),
+        None => fs::remove_file(path),
+    };
+    done.map_err(|error| Failure::file(path, &error))
+}
+
+/// What a file holds, if there is such a file.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::file(path, &error)),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    serde_json::from_value(Value::from(text)).map_err(|error| error.to_string())
+}

@@ -1,0 +1,493 @@
+//! `deputy test` and `deputy explain`: what they print of the shipped policy and of one that uses all
+//! that rules can say, and with which exit code they end.
+
+// The helpers of tests may panic as tests may.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod support;
+
+use std::fs;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use support::{deputy, scratch, stderr, stdout, text};
+
+const PAYMENTS: [&str; 2] = ["--config", "tests/decisions/deputy.yaml"];
+
+fn payments(command: &str, arguments: &[&str]) -> (String, String, Option<i32>) {
+    let output = deputy(&[&[command], &PAYMENTS[..], arguments].concat());
+    (stdout(&output), stderr(&output), output.status.code())
+}
+
+/// The exit code of `test` on the shipped policy with these cases in place of its own, and what it
+/// prints.
+fn with_cases(name: &str, cases: &str, more: &[&str]) -> (String, Option<i32>) {
+    let file = scratch(name).join("cases.yaml");
+    fs::write(&file, cases).unwrap();
+    let file = file.to_str().unwrap();
+    let arguments = ["test", "--policy", "enterprise-ledger", "--cases", file];
+    let output = deputy(&[&arguments, more].concat());
+    (stderr(&output).replace(file, "cases.yaml"), output.status.code())
+}
+
+fn explain(arguments: &[&str]) -> (String, Option<i32>) {
+    let output = deputy(&[&["explain"], arguments].concat());
+    assert_eq!(stderr(&output), "");
+    (stdout(&output), output.status.code())
+}
+
+#[test]
+fn the_shipped_policies_decide_as_their_cases_say() {
+    let output = deputy(&["test", "--require-coverage"]);
+    assert_eq!(
+        (stderr(&output).as_str(), output.status.code()),
+        ("30 passed, 0 failed; 7 of 7 rules covered\n", Some(0))
+    );
+}
+
+#[test]
+fn every_form_of_rule_can_be_tested_at_every_endpoint_of_its_policy() {
+    let (_, stderr, code) = payments("test", &["--require-coverage"]);
+    assert_eq!((stderr.as_str(), code), ("55 passed, 0 failed; 9 of 9 rules covered\n", Some(0)));
+}
+
+#[test]
+fn a_case_that_fails_says_what_was_expected_and_what_came() {
+    let cases = ["--policy", "payments", "--cases", "tests/decisions/failing.test.yaml"];
+    let (_, stderr, code) = payments("test", &cases);
+    assert_eq!((stderr, code), (text("tests/decisions/failing.stderr"), Some(5)));
+
+    let (stdout, stderr, code) = payments("test", &[&cases[..], &["--format", "json"]].concat());
+    assert_eq!((stderr.as_str(), code), ("", Some(5)));
+    let results: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&results["passed"], &results["failed"]), (&json!(0), &json!(8)));
+    let difference = json!({
+        "what": "decision",
+        "expected": "allow",
+        "came": "deny: Access denied: no rule allows the tool secret."
+    });
+    assert_eq!(
+        results["cases"][0],
+        json!({
+            "file": "tests/decisions/failing.test.yaml",
+            "case": "cases[0]",
+            "given": "clerk, tool secret at /mcp",
+            "passed": false,
+            "differences": [difference]
+        })
+    );
+    let baseline = json!({"rule": "payments.baseline", "held": 0, "failed": 0, "covered": false});
+    assert_eq!(results["coverage"][0], baseline);
+}
+
+#[test]
+fn bad_cases_are_refused_with_every_error() {
+    for (file, printed) in [
+        (
+            "policies/enterprise-ledger_bad.test.yaml",
+            "tests/decisions/enterprise-ledger_bad.stderr",
+        ),
+        ("tests/decisions/misshapen_bad.test.yaml", "tests/decisions/misshapen_bad.stderr"),
+    ] {
+        let output = deputy(&["test", "--policy", "enterprise-ledger", "--cases", file]);
+        assert_eq!((stderr(&output), output.status.code()), (text(printed), Some(2)));
+    }
+}
+
+#[test]
+fn a_program_gets_the_errors_in_cases_as_json() {
+    let file = scratch("json-errors").join("cases.yaml");
+    fs::write(&file, "callers: {}\ncases: [{given: {caller: a, tool: b}, expect: allow}]\n")
+        .unwrap();
+    let cases = ["--policy", "enterprise-ledger", "--cases", file.to_str().unwrap()];
+    let output = deputy(&[&["test", "--format", "json"], &cases[..]].concat());
+    assert_eq!((stderr(&output).as_str(), output.status.code()), ("", Some(2)));
+    let errors: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let error = json!({
+        "file": file,
+        "path": "cases[0].given.caller",
+        "message": "unknown caller `a`",
+        "help": null
+    });
+    assert_eq!(errors, json!({"errors": [error], "warnings": []}));
+}
+
+#[test]
+fn rules_without_a_case_are_told_and_can_be_made_a_failure() {
+    let cases = "\
+callers: {john: {scopes: [\"mcp:connect\"]}, nobody: {}}
+cases:
+  - {given: {caller: [john, nobody], tool: getAccount, arguments: {id: 1}}, expect: allow}
+";
+    let expected = "\
+failed: cases[0]: nobody, tool getAccount {\"id\":1}
+  --> cases.yaml
+  decision: expected \"allow\", came \"deny: Access denied: getAccount requires the scope mcp:connect.\"
+";
+    let (printed, code) = with_cases("uncovered", cases, &[]);
+    assert!(printed.starts_with(expected), "{printed}");
+    assert_eq!(code, Some(5));
+
+    let cases = cases.replace("[john, nobody]", "john");
+    let expected = "\
+uncovered: enterprise-ledger.baseline: no case tries it
+uncovered: enterprise-ledger.tools.getAccount: no case fails it
+uncovered: enterprise-ledger.tools.getAuditLog: no case tries it
+uncovered: enterprise-ledger.tools.getCustomerPII: no case tries it
+uncovered: enterprise-ledger.tools.getTransactions: no case tries it
+uncovered: enterprise-ledger.tools.listAccounts: no case tries it
+uncovered: enterprise-ledger.tools.updateAccountStatus: no case tries it
+1 passed, 0 failed; 0 of 7 rules covered
+";
+    assert_eq!(with_cases("told", &cases, &[]), (expected.to_owned(), Some(0)));
+    let required = with_cases("required", &cases, &["--require-coverage"]);
+    assert_eq!(required, (expected.to_owned(), Some(5)));
+}
+
+#[test]
+fn cases_that_change_with_the_time_must_say_when() {
+    let expected = "\
+error: at: what becomes of the cases changes with the time
+  --> cases.yaml
+  help: write when the calls come, like `at: 2026-11-23T09:00:00Z`
+";
+    let john =
+        "callers: {john: {scopes: [\"mcp:connect\"], auth_time: \"2026-11-23T09:00:00Z\"}}\n";
+    let case = |given: &str| {
+        format!(
+            "{john}cases: [{{given: {{caller: john, tool: getAccount{given}}}, expect: allow}}]\n"
+        )
+    };
+    assert_eq!(with_cases("when", &case(""), &[]), (expected.to_owned(), Some(2)));
+    assert_eq!(with_cases("then", &case(", at: \"2026-11-23T09:00:00Z\""), &[]).1, Some(0));
+
+    let cases = text("tests/decisions/policies/payments.test.yaml").replace("\nat: ", "\n# ");
+    let cases = cases.replace("auth_time: \"2026-11-23T08:00:00Z\"", "auth_age: 1h");
+    let file = scratch("time").join("cases.yaml");
+    fs::write(&file, cases).unwrap();
+    let file = file.to_str().unwrap();
+    let (_, printed, code) = payments("test", &["--policy", "payments", "--cases", file]);
+    assert_eq!((printed.replace(file, "cases.yaml").as_str(), code), (expected, Some(2)));
+}
+
+/// Nobody may take silence for success.
+#[test]
+fn no_cases_at_all_are_no_success() {
+    for (cases, code) in [("callers: {}\n", 1), ("", 2), ("cases: {}\n", 2)] {
+        assert_eq!(with_cases("none", cases, &[]).1, Some(code), "{cases:?}");
+    }
+    let missing = ["test", "--policy", "enterprise-ledger", "--cases", "no-such-file.yaml"];
+    assert_eq!(deputy(&missing).status.code(), Some(1));
+    let unknown = deputy(&["test", "--policy", "enterprise-leger"]);
+    assert_eq!(
+        (stderr(&unknown).as_str(), unknown.status.code()),
+        (
+            "error: unknown policy `enterprise-leger`; help: did you mean `enterprise-ledger`?\n",
+            Some(1)
+        )
+    );
+}
+
+#[test]
+fn cases_that_no_policy_is_judged_by_are_a_mistake() {
+    let directory = scratch("misnamed");
+    for name in ["enterprise-ledger.yaml", "enterprise-ledger.test.yaml"] {
+        fs::write(directory.join(name), text(&format!("policies/{name}"))).unwrap();
+    }
+    let misnamed = directory.join("enterprise-leger.test.yaml");
+    fs::write(&misnamed, "callers: {}\n").unwrap();
+    let policies = format!("policies={}", directory.display());
+    let output = deputy(&["test", "--set", &policies]);
+    assert_eq!(
+        stderr(&output),
+        format!(
+            "error: there is no policy `enterprise-leger`\n  --> {}\n  help: did you mean `enterprise-ledger`?\n",
+            misnamed.display()
+        )
+    );
+    assert_eq!(output.status.code(), Some(2));
+    fs::remove_file(misnamed).unwrap();
+    assert_eq!(deputy(&["test", "--set", &policies]).status.code(), Some(0));
+}
+
+#[test]
+fn a_denial_is_explained_with_what_would_help_and_the_very_answer() {
+    let explained = explain(&["--tool", "getCustomerPII", "--caller", "john"]);
+    let expected = r#"denied: john.mcclane@orchestrator.lab, tool getCustomerPII at /mcp
+  message   Access denied: PII access requires pii:read scope.
+  reason    insufficient_scope
+  rule      enterprise-ledger.tools.getCustomerPII
+
+The rules that were tried, in order:
+  enterprise-ledger.tools.getCustomerPII: fails
+    fails  the scopes mcp:connect pii:read; has mcp:connect
+
+What would help:
+  ask for the scopes mcp:connect pii:read
+
+What the client gets:
+  HTTP 403
+  content-type: application/json
+  cache-control: no-store
+  x-content-type-options: nosniff
+  www-authenticate: Bearer error="insufficient_scope", scope="mcp:connect pii:read", resource_metadata="http://127.0.0.1:10000/.well-known/oauth-protected-resource/mcp"
+
+  {"error":{"code":403,"message":"Access denied: PII access requires pii:read scope."},"id":1,"jsonrpc":"2.0"}
+"#;
+    assert_eq!(explained, (expected.to_owned(), Some(4)));
+}
+
+#[test]
+fn what_is_allowed_is_explained_with_its_delegation() {
+    let explained = explain(&["--tool", "getCustomerPII", "--caller", "sarah"]);
+    let expected = "\
+allowed: sarah.connor@orchestrator.lab, tool getCustomerPII at /mcp
+  rule      enterprise-ledger.tools.getCustomerPII
+
+The rules that were tried, in order:
+  enterprise-ledger.tools.getCustomerPII: holds
+    holds  the scopes mcp:connect pii:read; has audit:read mcp:connect pii:read
+
+What goes upstream:
+  scope     ledger:ReadPII
+  audience  https://enterprise-ledger.orchestrator.lab/
+  lifetime  5 seconds at most, may serve for later calls
+";
+    assert_eq!(explained, (expected.to_owned(), Some(0)));
+}
+
+#[test]
+fn a_program_gets_the_same_explanation_as_json() {
+    let at = ["--at", "2026-11-20T10:00:00Z", "--format", "json"];
+    let who = ["--subject", "ann", "--client", "cli", "--scope", "mcp:connect"];
+    let (printed, code) = explain(
+        &[&["--tool", "getAuditLog", "--arguments", "{\"day\":1}"], &who[..], &at].concat(),
+    );
+    let message = "Insufficient privileges: audit log access requires audit:read scope.";
+    let challenge = "Bearer error=\"insufficient_scope\", scope=\"audit:read mcp:connect\", resource_metadata=\"http://127.0.0.1:10000/.well-known/oauth-protected-resource/mcp\"";
+    assert_eq!(code, Some(4));
+    assert_eq!(
+        serde_json::from_str::<Value>(&printed).unwrap(),
+        json!({
+            "decision": "deny",
+            "policy": "enterprise-ledger",
+            "endpoint": "/mcp",
+            "call": {"tool": "getAuditLog", "arguments": {"day": 1}},
+            "at": "2026-11-20T10:00:00Z",
+            "caller": {
+                "issuer": "http://127.0.0.1:9400",
+                "subject": "ann",
+                "client": "cli",
+                "scopes": ["mcp:connect"],
+                "unverified": false
+            },
+            "rule": "enterprise-ledger.tools.getAuditLog",
+            "reason": "insufficient_scope",
+            "message": message,
+            "status": 403,
+            "step_up": ["audit:read", "mcp:connect"],
+            "tried": [{
+                "rule": "enterprise-ledger.tools.getAuditLog",
+                "holds": false,
+                "enforcement": "enforce",
+                "requirements": [{
+                    "wants": "the scopes audit:read mcp:connect",
+                    "has": "mcp:connect",
+                    "holds": false
+                }]
+            }],
+            "helps": ["ask for the scopes audit:read mcp:connect"],
+            "answer": {
+                "status": 403,
+                "headers": {
+                    "content-type": "application/json",
+                    "cache-control": "no-store",
+                    "x-content-type-options": "nosniff",
+                    "www-authenticate": challenge
+                },
+                "body": {"jsonrpc": "2.0", "id": 1, "error": {"code": 403, "message": message}}
+            }
+        })
+    );
+}
+
+#[test]
+fn every_requirement_is_named_with_what_there_is_of_it() {
+    let call = ["--tool", "pay", "--arguments", r#"{"amount": 2000, "account": "A-1"}"#];
+    let who = ["--scope=pay", "--claim=department=finance", "--claim=account=\"A-1\""];
+    let when = ["--endpoint=/mcp", "--acr=gold", "--auth-age=6m", "--at=2026-11-22T09:00:00Z"];
+    let (printed, stderr, code) = payments("explain", &[&call, &who[..], &when].concat());
+    assert_eq!((stderr.as_str(), code), ("", Some(4)));
+    let rules = "
+The rules that were tried, in order:
+  payments.tools.pay[0]: fails
+    holds  the scopes pay; has pay
+    holds  the claim `department` must be \"finance\"; has \"finance\"
+    holds  the argument `account` must be the caller's claim `account`; has \"A-1\"
+    fails  the argument `amount` must be at most 1000; has 2000
+    holds  no arguments but account, amount; has account, amount
+  payments.tools.pay[1]: fails
+    holds  one of the scopes pay pay:all; has pay
+    fails  a sign-in of the class gold within the last 300 seconds; has the class gold, 360 seconds ago
+    fails  a time on Monday, Tuesday from 08:00 until 18:00 (UTC+01:00); has 2026-11-22T09:00:00Z
+
+What would help:
+  that this holds: the argument `amount` must be at most 1000
+  that this holds: a sign-in of the class gold within the last 300 seconds, and a time on Monday, Tuesday from 08:00 until 18:00 (UTC+01:00)
+";
+    assert!(printed.contains(rules), "{printed}");
+}
+
+#[test]
+fn an_explanation_says_what_the_client_is_not_told() {
+    let asked = |more: &[&str]| payments("explain", &[&["--endpoint", "/mcp"], more].concat());
+    for (call, code, expected) in [
+        (
+            ["--tool", "secret", "--caller", "clerk"],
+            4,
+            "\n  ask for the scopes connect pay report; the client is not told\n",
+        ),
+        (
+            ["--tool", "refund", "--caller", "partner"],
+            0,
+            "allowed in shadow: partner, tool refund at /mcp\n  enforced  it would be denied: \
+             Access denied: refund is not open to this client.\n",
+        ),
+        (
+            ["--tool", "refund", "--caller", "partner"],
+            0,
+            "\n  nothing that this caller could obtain\n",
+        ),
+        (["--tool", "recret", "--caller", "clerk"], 4, "\n  did you mean `secret`?\n"),
+        (["--tool", "a b", "--caller", "clerk"], 4, "\n  nothing: no rule can have this name\n"),
+        (
+            ["--method", "tasks/list", "--caller", "clerk"],
+            4,
+            "\n  nothing: no rule can allow this method\n",
+        ),
+        (["--method", "ping", "--caller", "clerk"], 0, "\nWhat goes upstream:\n  no token\n"),
+        (["--resource", "é", "--caller", "clerk"], 4, "refused: clerk, resource é at /mcp\n"),
+    ] {
+        let (printed, stderr, ended) = asked(&call);
+        assert!(printed.contains(expected), "{call:?}: {printed}");
+        assert_eq!((stderr.as_str(), ended), ("", Some(code)), "{call:?}");
+    }
+}
+
+#[test]
+fn a_token_is_read_without_verifying_it_and_never_printed() {
+    let part = |json: Value| URL_SAFE_NO_PAD.encode(json.to_string());
+    let token = |issuer: &str| {
+        let claims = json!({
+            "iss": issuer, "sub": "ann", "aud": "x", "iat": 1, "exp": 2, "scope": "mcp:connect",
+        });
+        format!("{}.{}.c2lnbmF0dXJl", part(json!({"alg": "ES256"})), part(claims))
+    };
+    let file = scratch("token").join("token");
+    let path = file.to_str().unwrap();
+    fs::write(&file, format!("{}\n", token("http://127.0.0.1:9400"))).unwrap();
+    let output = deputy(&["explain", "--tool", "listAccounts", "--token", path]);
+    assert_eq!(
+        stderr(&output),
+        "warning: the token is read, not verified: its signature, audience and times are not judged\n"
+    );
+    assert!(stdout(&output).starts_with("allowed: ann, tool listAccounts at /mcp\n"));
+    assert_eq!(output.status.code(), Some(0));
+    let output = deputy(&["explain", "--tool=ping", "--token", path, "--format=json"]);
+    let printed: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((&printed["caller"]["unverified"], stderr(&output).as_str()), (&json!(true), ""));
+
+    for (text, expected) in [
+        (
+            token("http://127.0.0.1:9401"),
+            "unknown issuer `http://127.0.0.1:9401`; known are `http://127.0.0.1:9400`",
+        ),
+        ("secret".to_owned(), "the token is not a compact JWS"),
+    ] {
+        fs::write(&file, &text).unwrap();
+        let output = deputy(&["explain", "--tool", "listAccounts", "--token", path]);
+        assert_eq!(stderr(&output), format!("error: `{path}`: {expected}\n"));
+        assert_eq!((stdout(&output).as_str(), output.status.code()), ("", Some(1)));
+    }
+}
+
+#[test]
+fn wrong_usage_is_told_from_a_denial() {
+    for (arguments, expected) in [
+        (
+            &["--tool", "x", "--caller", "jhon"][..],
+            "unknown caller `jhon`; help: did you mean `john`?",
+        ),
+        (
+            &["--tool", "x", "--policy", "ledger"],
+            "unknown policy `ledger`; help: known are `enterprise-ledger`",
+        ),
+        (
+            &["--tool", "x", "--endpoint", "/mpc"],
+            "unknown endpoint `/mpc`; help: did you mean `/mcp`?",
+        ),
+        (
+            &["--method", "tools/lst"],
+            "unknown method `tools/lst`; help: did you mean `tools/list`?",
+        ),
+        (
+            &["--method", "tools/call"],
+            "`tools/call` acts on an object; help: name the tool, prompt or resource in place of the method",
+        ),
+        (
+            &["--method", "ping", "--arguments", "{}"],
+            "--arguments: only tools and prompts have arguments",
+        ),
+        (
+            &["--tool", "x", "--scope", "pii:reed"],
+            "caller.scopes[0]: unknown scope `pii:reed`; help: did you mean `pii:read`?",
+        ),
+        (
+            &["--tool", "x", "--config", "tests/decisions/deputy.yaml"],
+            "there are several endpoints; help: name one with `--endpoint`: `/mcp`, `/mcp/signed-in`",
+        ),
+    ] {
+        let output = deputy(&[&["explain"], arguments].concat());
+        assert_eq!(stderr(&output), format!("error: {expected}\n"));
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    }
+    for arguments in [
+        &["explain"][..],
+        &["explain", "--tool", "x", "--prompt", "y"],
+        &["explain", "--tool", "x", "--caller", "john", "--scope", "mcp:connect"],
+        &["explain", "--tool", "x", "--arguments", "[]"],
+        &["explain", "--tool", "x", "--auth-age", "5"],
+        &["explain", "--tool", "x", "--at", "noon"],
+        &["test", "--cases", "policies/enterprise-ledger.test.yaml"],
+    ] {
+        assert_eq!(deputy(arguments).status.code(), Some(1), "{arguments:?}");
+    }
+}
+
+/// A policy that no endpoint uses yet is tested and explained before it is.
+#[test]
+fn a_policy_that_nothing_uses_is_judged_by_itself() {
+    let directory = scratch("unused");
+    fs::write(directory.join("enterprise-ledger.yaml"), text("policies/enterprise-ledger.yaml"))
+        .unwrap();
+    let unused = "\
+audience: https://a.example/
+baseline: without_token
+tools: {read: {delegation: {scope: read}}}
+";
+    fs::write(directory.join("unused.yaml"), unused).unwrap();
+    let cases = "\
+callers: {anyone: {}}
+cases: [{given: {caller: anyone, tool: read}, expect: {allow: {rule: tools.read}}}]
+";
+    fs::write(directory.join("unused.test.yaml"), cases).unwrap();
+    let set = format!("policies={}", directory.display());
+    let output = deputy(&["test", "--policy", "unused", "--set", &set]);
+    let expected =
+        "uncovered: unused.baseline: no case tries it\n1 passed, 0 failed; 1 of 2 rules covered\n";
+    assert_eq!((stderr(&output).as_str(), output.status.code()), (expected, Some(0)));
+    let (printed, code) = explain(&["--policy=unused", "--tool=read", "--set", &set]);
+    let first = "allowed: somebody, tool read by the policy unused, which no endpoint uses\n";
+    assert!(printed.starts_with(first), "{printed}");
+    assert_eq!(code, Some(0));
+}

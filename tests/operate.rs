@@ -1,0 +1,257 @@
+//! What `deputy` does for who operates a gateway: pushes, reports, completions, the example pipeline.
+
+// The helpers of tests may panic as tests may.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::{env, fs, process};
+
+use serde_json::{Value, json};
+
+fn deputy(arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_deputy"))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Who does not read its input may be gone.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A directory of its own for one test.
+fn scratch(name: &str) -> PathBuf {
+    let directory = env::temp_dir().join(format!("deputy-{name}-{}", process::id()));
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_push_writes_what_render_does_and_only_when_it_changes() {
+    let directory = scratch("push");
+    let into = directory.to_str().unwrap();
+    let push = |more: &[&str]| deputy(&[&["push", into], more].concat(), "");
+    let says = |output: &Output, done: &str| {
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
+        let head = format!("{into}/filter.yaml: {done}, policy ");
+        assert!(stderr(output).starts_with(&head), "{}", stderr(output));
+    };
+    says(&push(&["--dry-run"]), "would be written");
+    assert_eq!(names(&directory), [""; 0]);
+    says(&push(&[]), "written");
+    assert_eq!(names(&directory), ["filter.yaml"]);
+    let pushed = fs::read_to_string(directory.join("filter.yaml")).unwrap();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("filter.yaml");
+    assert_eq!(pushed, fs::read_to_string(shipped).unwrap());
+    says(&push(&[]), "unchanged");
+
+    let change = ["--set", "limits.body_bytes=65536"];
+    says(&push(&[&change[..], &["--dry-run"]].concat()), "would be written");
+    assert_eq!(fs::read_to_string(directory.join("filter.yaml")).unwrap(), pushed);
+    says(&push(&change), "written");
+    assert_ne!(fs::read_to_string(directory.join("filter.yaml")).unwrap(), pushed);
+    assert_eq!(names(&directory), ["filter.yaml"]);
+}
+
+#[test]
+fn a_push_writes_under_the_name_that_envoy_watches() {
+    let directory = scratch("push-name");
+    let into = directory.to_str().unwrap();
+    let output = deputy(&["push", into, "--set", "envoy.filter=/etc/deputy/ledger.yaml"], "");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(names(&directory), ["ledger.yaml"]);
+}
+
+#[test]
+fn a_push_with_errors_or_to_nowhere_writes_nothing() {
+    let directory = scratch("push-errors");
+    let into = directory.to_str().unwrap();
+    let nowhere = directory.join("nowhere");
+    for (arguments, code, message) in [
+        (&["push", into, "--set", "endpoints[0].policy=x"][..], 2, "unknown policy `x`"),
+        (&["push", into, "--config", "nothing.yaml"], 1, "no such file or directory"),
+        (&["push", nowhere.to_str().unwrap()], 1, "no such file or directory"),
+        (&["push", into, "--admin", "http://127.0.0.1:1"], 1, "Envoy's admin"),
+        (&["push", into, "--admin", "x"], 1, "Envoy's admin"),
+        (&["push", into, "--wait", "soon"], 1, "not a duration"),
+        (&["push"], 1, "DIR"),
+    ] {
+        let output = deputy(arguments, "");
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        assert!(stderr(&output).contains(message), "{arguments:?}: {}", stderr(&output));
+    }
+    assert_eq!(names(&directory), [""; 0]);
+}
+
+#[test]
+fn a_push_says_that_the_rest_of_envoys_configuration_is_stale() {
+    let directory = scratch("push-bootstrap");
+    let into = directory.to_str().unwrap();
+    deputy(&["render", "--out", into], "");
+    assert!(!stderr(&deputy(&["push", into], "")).contains("stale"));
+    let output = deputy(&["push", into, "--set", "limits.body_bytes=1000"], "");
+    assert!(stderr(&output).contains("envoy.yaml: stale"), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_pushed_can_be_read_by_whoever_could_read_it_before() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let directory = scratch("push-mode");
+    let (into, file) = (directory.to_str().unwrap(), directory.join("filter.yaml"));
+    let mode = || fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    deputy(&["push", into], "");
+    assert_eq!(mode(), 0o644);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    deputy(&["push", into, "--set", "limits.body_bytes=1000"], "");
+    assert_eq!(mode(), 0o640);
+}
+
+fn record(time: u32, subject: &str, tool: &str, would_deny: bool) -> Value {
+    let mut record = json!({
+        "time": format!("2026-11-21T04:52:{time:02}.000Z"), "issuer": "https://login.example",
+        "subject": subject, "client": "cli", "method": "tools/call", "tool": tool,
+        "decision": "allow", "policy_hash": "759ec31d37468910",
+    });
+    if would_deny {
+        record["would_deny"] = json!({
+            "rule": format!("ledger.tools.{tool}"), "reason": "insufficient_scope",
+            "message": format!("No {tool}\u{1b}[31m."),
+        });
+    }
+    record
+}
+
+/// A log as Envoy and those who carry its logs write them: five records, three of them twice.
+fn log() -> String {
+    let first = record(1, "sarah", "wipe", true);
+    let envoys =
+        |record: &Value| format!("[2026][1][info][wasm] wasm log: deputy.audit {record}\n");
+    [
+        "[2026][1][warning] something else\n".to_owned(),
+        envoys(&first),
+        envoys(&record(3, "john", "read", true)),
+        envoys(&record(5, "sarah", "read", false)),
+        envoys(&record(4, "sarah", "wipe", true)),
+        envoys(&record(2, "john", "wipe", true)),
+        json!({"status": 200, "audit": first.to_string()}).to_string(),
+        "\n\n".to_owned(),
+    ]
+    .concat()
+}
+
+#[test]
+fn a_shadow_report_sums_up_the_most_frequent_first() {
+    let output = deputy(&["shadow", "report"], &log());
+    let expected = "\
+count  subjects  clients  rule               object  reason              first                     last                      message
+    3         2        1  ledger.tools.wipe  wipe    insufficient_scope  2026-11-21T04:52:01.000Z  2026-11-21T04:52:04.000Z  No wipe\\u001b[31m.
+    1         1        1  ledger.tools.read  read    insufficient_scope  2026-11-21T04:52:03.000Z  2026-11-21T04:52:03.000Z  No read\\u001b[31m.
+";
+    assert_eq!(stdout(&output), expected);
+    assert_eq!(
+        stderr(&output),
+        "4 would-denials in 6 audit records; 1 more had been read before; 1 other lines\n"
+    );
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn a_shadow_report_is_there_for_programs_too() {
+    let file = scratch("report").join("envoy.log");
+    fs::write(&file, log()).unwrap();
+    let output = deputy(&["shadow", "report", file.to_str().unwrap(), "-", "--format=json"], "x\n");
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(report["would_denials"], 4);
+    assert_eq!([&report["records"], &report["repeated"], &report["other_lines"]], [6, 1, 2]);
+    let expected = json!({
+        "rule": "ledger.tools.wipe", "object": "wipe", "reason": "insufficient_scope",
+        "count": 3, "subjects": 2, "clients": 1, "message": "No wipe\u{1b}[31m.",
+        "first": "2026-11-21T04:52:01.000Z", "last": "2026-11-21T04:52:04.000Z",
+    });
+    assert_eq!(report["rows"][0], expected);
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn a_shadow_report_can_fail() {
+    let none = record(1, "sarah", "wipe", false).to_string();
+    for (log, code) in [(log(), 9), (none, 0), (String::new(), 0), ("x\n".repeat(9), 0)] {
+        let output = deputy(&["shadow", "report", "--fail-on-any"], &log);
+        assert_eq!(output.status.code(), Some(code), "{log}");
+    }
+    assert_eq!(deputy(&["shadow", "report", "nothing.log"], "").status.code(), Some(1));
+}
+
+#[test]
+fn a_shadow_report_of_endless_variety_ends() {
+    let subjects = (0..3_000).map(|number| record(1, &number.to_string(), "wipe", true));
+    let tools = (0..3_000).map(|number| record(1, "sarah", &format!("tool{number}"), true));
+    let log = subjects.chain(tools).fold(String::new(), |log, record| log + &format!("{record}\n"));
+    let output = deputy(&["shadow", "report", "--format", "json"], &log);
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(report["would_denials"], 6_000);
+    assert_eq!([&report["rows"][0]["count"], &report["rows"][0]["subjects"]], [3_000, 1_000]);
+    assert_eq!(report["rows"].as_array().unwrap().len(), 1_000);
+    assert_eq!(report["not_listed"], 2_001);
+    let table = stdout(&deputy(&["shadow", "report"], &log));
+    assert!(table.contains(" 3000     1000+  "), "{}", table.lines().nth(1).unwrap());
+}
+
+#[test]
+fn every_shell_has_completions() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = deputy(&["completions", shell], "");
+        assert_eq!(output.status.code(), Some(0), "{shell}");
+        assert!(stdout(&output).contains("fail-on-any"), "{shell}");
+    }
+    assert_eq!(deputy(&["completions", "dos"], "").status.code(), Some(1));
+}
+
+#[test]
+fn the_example_pipeline_says_nothing_that_the_tool_does_not_understand() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/github-actions/policy.yaml");
+    let workflow: Value = serde_yaml_ng::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let jobs = workflow["jobs"].as_object().unwrap().values();
+    let steps = jobs.flat_map(|job| job["steps"].as_array().unwrap());
+    let lines = steps.filter_map(|step| step["run"].as_str()).flat_map(str::lines);
+    let mut seen = Vec::new();
+    for line in lines.filter_map(|line| line.trim().strip_prefix("deputy ")) {
+        let words: Vec<_> = line.split('|').next().unwrap().split_whitespace().collect();
+        let output = deputy(&[words[0], "--help"], "");
+        seen.push(words[0]);
+        assert_eq!(output.status.code(), Some(0), "{line}");
+        let help = stdout(&output);
+        let option = |word: &&&str| word.starts_with("--");
+        for option in words.iter().filter(option) {
+            let known = help.split([' ', '\n', ',']).any(|word| word == *option);
+            assert!(known, "`{line}`: `{option}` is no option");
+        }
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, ["check", "diff", "push", "test", "test"]);
+}
