@@ -38,6 +38,8 @@ pub enum Source {
     Exchanged,
     /// Made for an earlier request.
     Cached,
+    /// The caller's own token, which is what the exchange would give.
+    Inbound,
 }
 
 /// The audit record of one transaction.

@@ -104,7 +104,6 @@ impl Config {
         let resource = resource(&pushed.protected_resource, &mut problems);
         let mut issuers = issuers(pushed, &mut problems, &mut warnings);
         let endpoints = endpoints(pushed, resource.as_ref(), &scopes, &mut problems);
-        keep_claims(&mut issuers, &endpoints);
         for (name, source) in &pushed.policies {
             if !pushed.endpoints.iter().any(|endpoint| endpoint.policy == *name) {
                 // Nobody will ask it, but whoever wrote it wants to know.
@@ -122,7 +121,12 @@ impl Config {
                 });
             }
         }
-        let exchange = exchange::Settings::compile(&pushed.exchange, &issuers, &mut problems);
+        let exchange =
+            exchange::Settings::compile(&pushed.exchange, &issuers, environment, &mut problems);
+        keep_claims(&mut issuers, &endpoints, exchange.as_ref());
+        for endpoint in &endpoints {
+            exchange.iter().for_each(|exchange| exchange.check(&endpoint.policy, &mut problems));
+        }
         let servers = &pushed.protected_resource.authorization_servers;
         if let Some(metadata) = &pushed.authorization_server_metadata {
             authorization_server::check(metadata, servers, &mut problems);
@@ -261,10 +265,15 @@ fn issuers(
     trusted
 }
 
-/// What the rules of any endpoint read is kept of every token.
-fn keep_claims(issuers: &mut [TrustedIssuer], endpoints: &[Endpoint]) {
-    let read: BTreeSet<&str> =
+/// What the rules of any endpoint read, and what names the user, is kept of every token.
+fn keep_claims(
+    issuers: &mut [TrustedIssuer],
+    endpoints: &[Endpoint],
+    exchange: Option<&exchange::Settings>,
+) {
+    let mut read: BTreeSet<&str> =
         endpoints.iter().flat_map(|endpoint| endpoint.policy.claims()).collect();
+    read.extend(exchange.into_iter().flat_map(exchange::Settings::inbound_claims));
     for trusted in issuers {
         trusted.expectations.kept_claims = read.iter().map(|name| (*name).into()).collect();
     }
@@ -406,14 +415,12 @@ fn limits(pushed: &Pushed, problems: &mut Problems) {
             format!("`{}` is not between 1 and {LARGEST_BODY}", limits.body_bytes),
         );
     }
-    if limits.decision_time <= pushed.exchange.timeout {
+    let timeout = pushed.exchange.longest_timeout();
+    if limits.decision_time <= timeout {
         problems.add_with_help(
             "limits.decision_time",
             format!("`{}` leaves no time for an exchange", limits.decision_time),
-            format!(
-                "make it longer than `exchange.timeout`, which is `{}`",
-                pushed.exchange.timeout
-            ),
+            format!("make it longer than `exchange.timeout`, which is `{timeout}`"),
         );
     }
     for (name, entries) in

@@ -1,7 +1,14 @@
 //! Token exchange (RFC 8693): a caller's token in, a delegation token for one scope at one audience
 //! out, asked for once and shared for as long as it lives.
 
+mod client;
+mod own_token;
+mod preset;
 pub mod reply;
+mod request;
+pub mod settings;
+pub mod source;
+mod template;
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -9,9 +16,11 @@ use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::clock::Now;
-use crate::config::{Problems, boxed, pushed};
-use crate::token::{BearerToken, Caller, Expectations, Issuer, TrustedIssuer};
+use crate::token::{BearerToken, Caller};
+use own_token::OwnTokens;
 use reply::{CalloutReply, ExchangeError};
+pub use settings::Settings;
+use settings::{Actor, Profile};
 
 /// What a caller's token is exchanged for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -41,101 +50,6 @@ pub struct Delegated {
     pub usable_until: Duration,
 }
 
-/// Where and how to exchange.
-#[derive(Debug)]
-pub struct Settings {
-    cluster: Box<str>,
-    authority: Box<str>,
-    path: Box<str>,
-    timeout: Duration,
-    issuer: Rc<Issuer>,
-    leeway: u64,
-    actor: Box<str>,
-    token_types: Vec<Box<str>>,
-}
-
-impl Settings {
-    /// Compiles the settings; what is wrong goes to `problems`.
-    pub fn compile(
-        raw: &pushed::Exchange,
-        issuers: &[TrustedIssuer],
-        problems: &mut Problems,
-    ) -> Option<Self> {
-        let visible = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
-        for (name, text) in
-            [("cluster", &raw.cluster), ("authority", &raw.authority), ("actor", &raw.actor)]
-        {
-            if !visible(text) {
-                problems
-                    .add(format!("exchange.{name}"), format!("`{text}` is empty or has spaces"));
-            }
-        }
-        if !raw.path.starts_with('/') || !visible(&raw.path) {
-            problems.add("exchange.path", format!("`{}` is not a path", raw.path));
-        }
-        if raw.timeout.as_std().is_zero() {
-            problems.add("exchange.timeout", "no exchange is answered in no time");
-        }
-        let names = || issuers.iter().map(|trusted| &*trusted.issuer.issuer);
-        let issuer = issuers.iter().find(|trusted| *trusted.issuer.issuer == *raw.issuer);
-        if issuer.is_none() {
-            let message = format!("unknown issuer `{}`", raw.issuer);
-            problems.add_unknown("exchange.issuer", message, &raw.issuer, names());
-        }
-        let issuer = issuer?;
-        Some(Self {
-            cluster: raw.cluster.as_str().into(),
-            authority: raw.authority.as_str().into(),
-            path: raw.path.as_str().into(),
-            timeout: raw.timeout.as_std(),
-            leeway: issuer.expectations.leeway,
-            issuer: Rc::clone(&issuer.issuer),
-            actor: raw.actor.as_str().into(),
-            token_types: boxed(&raw.token_types),
-        })
-    }
-
-    fn callout(&self, key: &Key) -> Callout {
-        let body = form_urlencoded::Serializer::new(String::new())
-            .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange")
-            .append_pair("subject_token", key.subject_token.reveal())
-            .append_pair("subject_token_type", ACCESS_TOKEN)
-            .append_pair("requested_token_type", ACCESS_TOKEN)
-            .append_pair("audience", &key.target.audience)
-            .append_pair("scope", &key.target.scope)
-            .finish();
-        Callout {
-            cluster: self.cluster.clone(),
-            headers: vec![
-                (":method", "POST".into()),
-                (":path", self.path.clone()),
-                (":authority", self.authority.clone()),
-                ("content-type", "application/x-www-form-urlencoded".into()),
-                ("accept", "application/json".into()),
-            ],
-            body: body.into_bytes(),
-            timeout: self.timeout,
-            key: key.clone(),
-        }
-    }
-
-    fn expectations(&self, target: &Target) -> Expectations {
-        Expectations {
-            audiences: vec![target.audience.clone()],
-            exact_audience: true,
-            token_types: self.token_types.clone(),
-            scope_claims: vec!["scope".into()],
-            client_claims: vec!["client_id".into()],
-            kept_claims: Vec::new(),
-            max_lifetime: target.max_lifetime,
-            leeway: self.leeway,
-        }
-    }
-}
-
-/// RFC 8693 section 3.
-const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
-
 /// A request to make of the authorization server.
 #[derive(Debug)]
 #[must_use]
@@ -149,7 +63,16 @@ pub struct Callout {
     /// How long to wait.
     pub timeout: Duration,
     /// What the answer is for.
-    pub key: Key,
+    pub purpose: Purpose,
+}
+
+/// What a callout is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// A delegation token.
+    Delegation(Key),
+    /// This gateway's own token, for the profile at this place.
+    OwnToken(usize),
 }
 
 /// All that decides what an exchange gives: the whole inbound token and the target. Everything else
@@ -172,8 +95,10 @@ pub enum Answer {
     Refused(ExchangeError),
     /// Nothing yet: another stream has asked for the same. Wait under this key.
     Wait(Key),
-    /// Nothing yet: make this request, and wait.
-    Call(Callout),
+    /// Nothing yet: make this request, and wait under this key.
+    Call(Key, Callout),
+    /// The caller's own token is what the exchange would give.
+    Forward(Rc<Delegated>),
 }
 
 /// What came of an exchange, and the streams that waited for it.
@@ -192,6 +117,7 @@ pub struct Exchanges {
     delegated: Cache<Key, Rc<Delegated>>,
     refused: Cache<Key, (ExchangeError, Duration)>,
     flights: HashMap<Key, Flight>,
+    own_tokens: OwnTokens,
 }
 
 /// An exchange under way.
@@ -199,7 +125,8 @@ pub struct Exchanges {
 struct Flight {
     caller: Rc<Caller>,
     sent: Now,
-    /// The stream that owns the callout: with it the host drops the callout. None once it is gone.
+    /// The stream that owns the callout: with it the host drops the callout. None once it is gone, and
+    /// while there is no token of this gateway's own yet.
     leader: Option<u32>,
     waiting: Vec<u32>,
 }
@@ -219,6 +146,7 @@ impl Exchanges {
             delegated: Cache::new(capacity),
             refused: Cache::new(capacity),
             flights: HashMap::new(),
+            own_tokens: OwnTokens::default(),
         }
     }
 
@@ -231,9 +159,17 @@ impl Exchanges {
         stream: u32,
         now: Now,
     ) -> Answer {
+        let Some((place, profile)) = settings.profile(target) else {
+            return Answer::Refused(ExchangeError::Unreachable);
+        };
         // RFC 8693 section 4.4: who may act is the subject token's to say.
-        if !caller.may_be_acted_for_by(&settings.actor, &settings.issuer.issuer) {
+        if !caller.may_be_acted_for_by(&profile.actor, &profile.issuer.issuer) {
             return Answer::Refused(ExchangeError::MayNotAct);
+        }
+        if profile.forwards_inbound_token
+            && let Some(delegated) = reply::already_delegated(caller, profile, target, now)
+        {
+            return Answer::Forward(Rc::new(delegated));
         }
         let key = Key {
             subject_token: caller.token.clone(),
@@ -250,19 +186,41 @@ impl Exchanges {
         {
             return Answer::Refused(error.clone());
         }
+        if let Some(error) = self.own_tokens.refusal(place, now) {
+            return Answer::Refused(error);
+        }
+        // None while the first token of this gateway's own is on its way: the root context asks for it,
+        // and then for those who wait.
+        let callout = self.callout(profile, place, &key, now);
+        let leader = callout.is_some().then_some(stream);
         if let Some(flight) = self.flights.get_mut(&key) {
             flight.waiting.push(stream);
-            if flight.leader.is_some() {
-                return Answer::Wait(key);
-            }
-            flight.leader = Some(stream);
-            flight.sent = now;
-            return Answer::Call(settings.callout(&key));
+            return match callout {
+                Some(callout) if flight.leader.is_none() => {
+                    flight.leader = leader;
+                    flight.sent = now;
+                    Answer::Call(key, callout)
+                }
+                _ => Answer::Wait(key),
+            };
         }
-        let callout = settings.callout(&key);
         let (caller, waiting) = (Rc::clone(caller), vec![stream]);
-        self.flights.insert(key, Flight { caller, sent: now, leader: Some(stream), waiting });
-        Answer::Call(callout)
+        self.flights.insert(key.clone(), Flight { caller, sent: now, leader, waiting });
+        match callout {
+            Some(callout) => Answer::Call(key, callout),
+            None => Answer::Wait(key),
+        }
+    }
+
+    /// The request for a delegation token; none as long as a token that it needs is not there.
+    fn callout(&self, profile: &Profile, place: usize, key: &Key, now: Now) -> Option<Callout> {
+        let actor = match &profile.actor_token {
+            Actor::None => None,
+            Actor::SubjectToken => Some(&key.subject_token),
+            Actor::Given(token) => Some(token),
+            Actor::Own(_) => Some(self.own_tokens.token(place, now)?),
+        };
+        Some(request::exchange(profile, key, actor, now))
     }
 
     /// Takes the authorization server's reply, or word that it could not be asked.
@@ -271,13 +229,27 @@ impl Exchanges {
     pub fn settle(
         &mut self,
         settings: &Settings,
+        purpose: &Purpose,
+        reply: Result<CalloutReply, ExchangeError>,
+        now: Now,
+    ) -> Option<Settled> {
+        match purpose {
+            Purpose::Delegation(key) => self.settle_delegation(settings, key, reply, now),
+            Purpose::OwnToken(place) => self.settle_own_token(settings, *place, reply, now),
+        }
+    }
+
+    fn settle_delegation(
+        &mut self,
+        settings: &Settings,
         key: &Key,
         reply: Result<CalloutReply, ExchangeError>,
         now: Now,
     ) -> Option<Settled> {
         let flight = self.flights.remove(key)?;
+        let (_, profile) = settings.profile(&key.target)?;
         let result = reply
-            .and_then(|reply| reply::check(&reply, settings, &flight.caller, key, flight.sent, now))
+            .and_then(|reply| reply::check(&reply, profile, &flight.caller, key, flight.sent, now))
             .map(Rc::new);
         let owner = &flight.caller.owner;
         match &result {
@@ -293,6 +265,31 @@ impl Exchanges {
         Some(Settled { waiting: flight.waiting, result })
     }
 
+    /// With the token, those who wait for it are asked for at the next tick; without it, they hear
+    /// why.
+    fn settle_own_token(
+        &mut self,
+        settings: &Settings,
+        place: usize,
+        reply: Result<CalloutReply, ExchangeError>,
+        now: Now,
+    ) -> Option<Settled> {
+        let error = self.own_tokens.settle(place, reply, now).err()?;
+        let waits = |key: &Key, flight: &Flight| {
+            flight.leader.is_none()
+                && settings.profile(&key.target).is_some_and(|(other, _)| other == place)
+        };
+        let mut waiting = Vec::new();
+        self.flights.retain(|key, flight| {
+            let waits = waits(key, flight);
+            if waits {
+                waiting.append(&mut flight.waiting);
+            }
+            !waits
+        });
+        Some(Settled { waiting, result: Err(error) })
+    }
+
     /// A stream that waits under `key` is gone.
     pub fn abandon(&mut self, key: &Key, stream: u32) {
         let Some(flight) = self.flights.get_mut(key) else { return };
@@ -305,16 +302,32 @@ impl Exchanges {
         }
     }
 
-    /// The callouts that went with the stream that owned them while others still wait: the root
-    /// context makes them again.
-    pub fn orphans(&mut self, settings: &Settings, now: Now) -> Vec<Callout> {
-        let orphaned = self.flights.iter_mut().filter(|(_, flight)| flight.leader.is_none());
-        orphaned
-            .map(|(key, flight)| {
+    /// What the root context is to ask for: tokens of this gateway's own, in time; and what went with
+    /// the stream that asked for it, or had to wait for such a token.
+    pub fn due(&mut self, settings: &Settings, now: Now) -> Vec<Callout> {
+        let mut callouts = Vec::new();
+        for place in settings.with_own_token() {
+            let is_awaited = self.flights.iter().any(|(key, flight)| {
+                flight.leader.is_none()
+                    && settings.profile(&key.target).is_some_and(|(other, _)| other == place)
+            });
+            if self.own_tokens.is_due(place, is_awaited, now)
+                && let Some(profile) = settings.at(place)
+            {
+                callouts.extend(request::own_token(profile, place, now));
+            }
+        }
+        let waiting = self.flights.iter().filter(|(_, flight)| flight.leader.is_none());
+        let orphaned: Vec<Key> = waiting.map(|(key, _)| key.clone()).collect();
+        for key in orphaned {
+            let Some((place, profile)) = settings.profile(&key.target) else { continue };
+            let Some(callout) = self.callout(profile, place, &key, now) else { continue };
+            if let Some(flight) = self.flights.get_mut(&key) {
                 flight.leader = Some(ROOT);
                 flight.sent = now;
-                settings.callout(key)
-            })
-            .collect()
+                callouts.push(callout);
+            }
+        }
+        callouts
     }
 }

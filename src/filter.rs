@@ -14,7 +14,7 @@ use crate::answer::LocalReply;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::exchange::reply::{CalloutReply, ExchangeError};
-use crate::exchange::{Callout, Key};
+use crate::exchange::{Callout, Purpose};
 use crate::request::Headers;
 use crate::transaction::{Engine, Event, Step, Transaction};
 use crate::upstream::Edits;
@@ -42,7 +42,7 @@ struct Worker {
     /// The root context's number.
     root: u32,
     /// By the host's number for it: the stream that made a callout, and what it is for.
-    callouts: HashMap<u32, (u32, Key)>,
+    callouts: HashMap<u32, (u32, Purpose)>,
     /// The host's number for the counter of what rules in shadow would have denied.
     shadow_denials: u32,
 }
@@ -85,24 +85,24 @@ impl Worker {
         let _ = hostcalls::set_effective_context(stream);
         match sent {
             Ok(token) => {
-                self.callouts.insert(token, (stream, callout.key.clone()));
+                self.callouts.insert(token, (stream, callout.purpose.clone()));
                 Vec::new()
             }
             Err(status) => {
                 log::error!("token exchange: cluster `{}`: {status:?}", callout.cluster);
-                self.settle(&callout.key, Err(ExchangeError::Unreachable))
+                self.settle(&callout.purpose, Err(ExchangeError::Unreachable))
             }
         }
     }
 
     fn settle(
         &mut self,
-        key: &Key,
+        purpose: &Purpose,
         reply: Result<CalloutReply, ExchangeError>,
     ) -> Vec<(u32, Step)> {
         let now = self.now();
         let Engine { config, exchanges, .. } = &mut self.engine;
-        let Some(settled) = exchanges.settle(&config.exchange, key, reply, now) else {
+        let Some(settled) = exchanges.settle(&config.exchange, purpose, reply, now) else {
             return Vec::new();
         };
         if let Err(error) = &settled.result
@@ -170,9 +170,9 @@ impl RootContext for Root {
             let worker = &mut *shared.borrow_mut();
             let now = worker.now();
             let Engine { config, exchanges, .. } = &mut worker.engine;
-            let orphans = exchanges.orphans(&config.exchange, now);
+            let due = exchanges.due(&config.exchange, now);
             let root = worker.root;
-            let calls = orphans.iter().flat_map(|orphan| worker.call(root, orphan));
+            let calls = due.iter().flat_map(|callout| worker.call(root, callout));
             let mut steps: Vec<_> = calls.collect();
             let waiting = worker.transactions.iter().filter(|(_, one)| one.wants_ticks());
             let waiting: Vec<u32> = waiting.map(|(stream, _)| *stream).collect();

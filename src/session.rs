@@ -228,7 +228,8 @@ fn one(headers: Headers<'_>) -> Result<Option<&str>, SessionError> {
     }
 }
 
-fn is_variable(name: &str) -> bool {
+/// Whether `name` can name a variable of the environment.
+pub(crate) fn is_variable(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::duration::Duration;
+use crate::exchange::source::Exchange;
 use crate::policy::source::{Enforcement, Policy};
 use crate::token::Algorithm;
 
@@ -117,31 +118,6 @@ pub struct Endpoint {
     pub required_scopes: Vec<String>,
 }
 
-/// The token exchange (RFC 8693) at the authorization server.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Exchange {
-    /// The Envoy cluster of the authorization server. The client's credentials are injected there,
-    /// by Envoy; this configuration never holds them.
-    pub cluster: String,
-    /// The `:authority` of the token request.
-    pub authority: String,
-    /// The path of the token endpoint.
-    #[serde(default = "token_path")]
-    pub path: String,
-    /// How long to wait for an answer.
-    #[serde(default = "two_seconds")]
-    pub timeout: Duration,
-    /// The issuer of the delegation tokens, one of `issuers`: its keys check them.
-    pub issuer: String,
-    /// This gateway's name at the authorization server: what `act.sub` must say.
-    pub actor: String,
-    /// The values of `typ` that a delegation token may have.
-    #[serde(default = "access_token_type")]
-    pub token_types: Vec<String>,
-}
-
 /// How the ids of sessions and tasks are bound to their callers: the client holds the MCP server's id,
 /// sealed by a key.
 #[derive(Debug, Deserialize)]
@@ -208,16 +184,8 @@ fn client_claims() -> Vec<String> {
     vec!["client_id".to_owned(), "azp".to_owned()]
 }
 
-fn token_path() -> String {
-    "/token".to_owned()
-}
-
 const fn one_hour() -> Duration {
     Duration::seconds(3_600)
-}
-
-const fn two_seconds() -> Duration {
-    Duration::seconds(2)
 }
 
 const fn five_seconds() -> Duration {

@@ -32,7 +32,11 @@ enum Authentication {
     Named,
     Post(Hidden),
     Basic(Hidden),
-    Assertion { key: Signer, key_id: Option<Box<str>>, audience: Box<str> },
+    Assertion {
+        key: Signer,
+        key_id: Option<Box<str>>,
+        audience: Box<str>,
+    },
     /// Its secret is not known here: nothing is ever sent.
     Unknown,
 }
@@ -96,11 +100,11 @@ impl Client {
         let authentication = match source {
             ClientAuthentication::Injected => Authentication::Injected,
             ClientAuthentication::Mtls | ClientAuthentication::None => Authentication::Named,
-            ClientAuthentication::ClientSecretPost(secret) => {
-                hidden("client_secret_post", secret).map_or(Authentication::Unknown, Authentication::Post)
-            }
+            ClientAuthentication::ClientSecretPost(secret) => hidden("client_secret_post", secret)
+                .map_or(Authentication::Unknown, Authentication::Post),
             ClientAuthentication::ClientSecretBasic(secret) => {
-                hidden("client_secret_basic", secret).map_or(Authentication::Unknown, Authentication::Basic)
+                hidden("client_secret_basic", secret)
+                    .map_or(Authentication::Unknown, Authentication::Basic)
             }
             ClientAuthentication::PrivateKeyJwt(key) => {
                 let path = format!("{path}.private_key_jwt");
@@ -134,7 +138,8 @@ impl Client {
             }
             Authentication::Assertion { key, key_id, audience } => {
                 let issued_at = now.unix_seconds();
-                let unique = format!("{}\n{}\n{subject}", now.unix.as_nanos(), now.monotonic.as_nanos());
+                let unique =
+                    format!("{}\n{}\n{subject}", now.unix.as_nanos(), now.monotonic.as_nanos());
                 let mut header = json!({"alg": key.algorithm(), "typ": "JWT"});
                 if let (Some(key_id), Some(header)) = (key_id, header.as_object_mut()) {
                     header.insert("kid".to_owned(), (**key_id).into());
@@ -175,7 +180,8 @@ fn assertion(
     };
     let Some((key, key_id)) = private_key(&text) else {
         let name = &source.from_environment;
-        let help = "set it to a private JWK of the type EC with the curve P-256, or OKP with Ed25519";
+        let help =
+            "set it to a private JWK of the type EC with the curve P-256, or OKP with Ed25519";
         problems.add_with_help(path, format!("`{name}` holds no private key"), help);
         return Authentication::Unknown;
     };
@@ -187,7 +193,8 @@ fn private_key(text: &str) -> Option<(Signer, Option<Box<str>>)> {
     let members: serde_json::Value = serde_json::from_str(text).ok()?;
     let key_id = members.get("kid").and_then(serde_json::Value::as_str).map(Into::into);
     let key = <Es256 as Algorithm>::SigningKey::try_from(&jwk).map(Signer::Es256);
-    let key = key.or_else(|_| <Ed25519 as Algorithm>::SigningKey::try_from(&jwk).map(Signer::EdDsa));
+    let key =
+        key.or_else(|_| <Ed25519 as Algorithm>::SigningKey::try_from(&jwk).map(Signer::EdDsa));
     Some((key.ok()?, key_id))
 }
 

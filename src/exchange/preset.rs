@@ -46,11 +46,9 @@ impl Preset {
                 scope_claim: Some(ScopeClaim::Scp),
                 ..none
             },
-            Self::Auth0 => Exchange {
-                path: Some("/oauth/token".to_owned()),
-                token_types: any_jwt(),
-                ..none
-            },
+            Self::Auth0 => {
+                Exchange { path: Some("/oauth/token".to_owned()), token_types: any_jwt(), ..none }
+            }
             Self::Entra => Exchange {
                 grant: Some(Grant::JwtBearerOnBehalfOf),
                 requested_token_type: Some(RequestedTokenType::Omitted),

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{ACCESS_TOKEN, Delegated, Key, Settings};
+use super::settings::Profile;
+use super::source::{ActorClaim, IssuedTokenType, ScopeClaim, Verify};
+use super::{Delegated, Key, Target};
 use crate::clock::Now;
 use crate::json;
-use crate::token::{BearerToken, Caller, TokenError, Unverified};
+use crate::token::{BearerToken, Caller, Claims, TokenError, Unverified};
 
 /// What the host heard.
 #[derive(Debug, Clone)]
@@ -91,7 +93,7 @@ impl ExchangeError {
 #[derive(Deserialize)]
 struct Success {
     access_token: String,
-    issued_token_type: String,
+    issued_token_type: Option<String>,
     token_type: String,
     expires_in: Option<u64>,
     scope: Option<String>,
@@ -112,12 +114,79 @@ const REPLY_BYTES: usize = 64 * 1024;
 /// See [`ExchangeError`]. The inbound token is never a substitute.
 pub(super) fn check(
     reply: &CalloutReply,
-    settings: &Settings,
+    profile: &Profile,
     caller: &Caller,
     key: &Key,
     sent: Now,
     now: Now,
 ) -> Result<Delegated, ExchangeError> {
+    let success = success(reply)?;
+    let target = &key.target;
+    let (lifetime, said) = delegation(&success, profile, caller, target, now)?;
+    // From when it was sent: the server made the token no earlier.
+    let lives = Duration::from_secs(lifetime.min(target.max_lifetime));
+    let margin = lives.mul_f64(0.2).min(Duration::from_secs(1));
+    let usable_until = sent.monotonic.saturating_add(lives.saturating_sub(margin));
+    let subject_lives = caller.remaining(now);
+    let token = BearerToken::new(&success.access_token);
+    let (id, actors) = said.map_or((None, Vec::new()), |claims| (claims.id, claims.actors));
+    Ok(Delegated {
+        id: id.unwrap_or_else(|| token.fingerprint()),
+        token,
+        lifetime,
+        actors,
+        usable_until: usable_until.min(now.monotonic.saturating_add(subject_lives)),
+    })
+}
+
+/// The caller's own token as a delegation token for `target`, if it is what the exchange would give.
+pub(super) fn already_delegated(
+    caller: &Caller,
+    profile: &Profile,
+    target: &Target,
+    now: Now,
+) -> Option<Delegated> {
+    let claims = &caller.claims;
+    let expected = profile.expectations(target);
+    let lifetime = claims.expires_at.saturating_sub(claims.issued_at);
+    let is_it = claims.issuer == profile.issuer.issuer
+        && claims.audiences == expected.audiences
+        && lifetime <= target.max_lifetime
+        && claims.expires_at > now.unix_seconds()
+        && claims.actors.first().is_some_and(|actor| *actor == profile.actor)
+        && matches!(claims.scopes.as_slice(), [only] if **only == *target.scope);
+    is_it.then(|| Delegated {
+        id: claims.id.clone().unwrap_or_else(|| caller.token.fingerprint()),
+        token: caller.token.clone(),
+        lifetime,
+        actors: claims.actors.clone(),
+        usable_until: now.monotonic,
+    })
+}
+
+/// The token of this gateway's own in a reply, and how long it lives.
+///
+/// # Errors
+/// See [`ExchangeError`].
+pub(super) fn own_token(reply: &CalloutReply) -> Result<(BearerToken, Duration), ExchangeError> {
+    let success = success(reply).map_err(|error| match error {
+        // It is no caller's fault that this gateway gets no token.
+        ExchangeError::SubjectRejected | ExchangeError::Denied => ExchangeError::ClientRejected,
+        error => error,
+    })?;
+    if !success.token_type.eq_ignore_ascii_case("Bearer") {
+        return Err(ExchangeError::BadReply("the gateway's own token is not a bearer token"));
+    }
+    match success.expires_in {
+        Some(seconds @ 1..) => {
+            Ok((BearerToken::new(&success.access_token), Duration::from_secs(seconds)))
+        }
+        _ => Err(ExchangeError::BadReply("the lifetime of the gateway's own token is not known")),
+    }
+}
+
+/// The members of a reply that holds a token.
+fn success(reply: &CalloutReply) -> Result<Success, ExchangeError> {
     let status = reply.status.ok_or(ExchangeError::NoAnswer)?;
     if !reply.from_server && status >= 500 {
         return Err(ExchangeError::NoAnswer);
@@ -136,65 +205,115 @@ pub(super) fn check(
     }
     let success: Success = serde_json::from_slice(&reply.body)
         .map_err(|_| ExchangeError::BadReply("members are missing"))?;
-    let (lifetime, claims) = delegation(&success, settings, caller, key, now)?;
-    // From when it was sent: the server made the token no earlier.
-    let lives = Duration::from_secs(lifetime);
-    let margin = lives.mul_f64(0.2).min(Duration::from_secs(1));
-    let usable_until = sent.monotonic.saturating_add(lives.saturating_sub(margin));
-    let subject_lives = caller.remaining(now);
-    let token = BearerToken::new(&success.access_token);
-    Ok(Delegated {
-        id: claims.id.unwrap_or_else(|| token.fingerprint()),
-        token,
-        lifetime: claims.expires_at.saturating_sub(claims.issued_at),
-        actors: claims.actors,
-        usable_until: usable_until.min(now.monotonic.saturating_add(subject_lives)),
-    })
+    // It goes into a header.
+    let is_token =
+        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_token(&success.access_token) {
+        return Err(ExchangeError::BadReply("the token is none"));
+    }
+    Ok(success)
 }
 
+/// How long the token lives, in seconds, and what it says of itself, if it can be read.
 fn delegation(
     success: &Success,
-    settings: &Settings,
+    profile: &Profile,
     caller: &Caller,
-    key: &Key,
+    target: &Target,
     now: Now,
-) -> Result<(u64, crate::token::Claims), ExchangeError> {
+) -> Result<(u64, Option<Claims>), ExchangeError> {
     let bad = |what| Err(ExchangeError::BadReply(what));
-    let target = &key.target;
     if !success.token_type.eq_ignore_ascii_case("Bearer") {
         return bad("the token is not a bearer token");
     }
-    if success.issued_token_type != ACCESS_TOKEN {
-        return bad("another type of token was issued");
+    match (&success.issued_token_type, profile.requested_token_type.urn()) {
+        (None, _) if profile.issued_token_type == IssuedTokenType::Optional => {}
+        (Some(issued), Some(requested)) if issued == requested => {}
+        (Some(issued), None) if issued == super::source::TokenType::AccessToken.urn() => {}
+        _ => return bad("another type of token was issued"),
     }
     if success.access_token == caller.token.reveal() {
         return bad("the caller's own token came back");
     }
-    if success.scope.as_ref().is_some_and(|scope| **scope != *target.scope) {
-        return bad("another scope was granted");
+    if let Some(granted) = &success.scope {
+        are_granted(granted.split(' '), profile, target)?;
     }
-    if success.expires_in.is_some_and(|lifetime| lifetime == 0 || lifetime > target.max_lifetime) {
+    let is_longer = |lifetime: u64| lifetime > profile.expectations(target).max_lifetime;
+    if success.expires_in.is_some_and(|lifetime| lifetime == 0 || is_longer(lifetime)) {
         return bad("it lives longer than the rule allows");
     }
+    if profile.verify == Verify::DangerOpaque {
+        let lifetime = success.expires_in;
+        return lifetime.map_or_else(
+            || bad("the lifetime of an opaque token is not known"),
+            |lifetime| Ok((lifetime, None)),
+        );
+    }
+    let expected = profile.expectations(target);
     let claims = Unverified::parse(&success.access_token)
-        .and_then(|token| {
-            token.verify(&settings.issuer, &settings.expectations(target), now.unix_seconds())
+        .and_then(|token| match profile.verify {
+            Verify::DangerClaimsAlone => {
+                token.danger_claims_alone(&profile.issuer, &expected, now.unix_seconds())
+            }
+            _ => token.verify(&profile.issuer, &expected, now.unix_seconds()),
         })
         .map_err(ExchangeError::BadToken)?;
-    if claims.subject != caller.claims.subject {
+    let subject = named(&claims, &profile.subject_claim);
+    if subject.is_none() || subject != named(&caller.claims, &profile.inbound_subject_claim) {
         return bad("the token is for another subject");
     }
-    if claims.actors.first().map(|actor| &**actor) != Some(&*settings.actor) {
+    if !names_actor(&claims, profile) {
         return bad("the token does not name this gateway as the actor");
     }
-    if !matches!(claims.scopes.as_slice(), [only] if **only == *target.scope) {
-        return bad("the token carries other scopes");
+    if profile.scope_claim != ScopeClaim::Reply {
+        are_granted(claims.scopes.iter().map(AsRef::as_ref), profile, target)?;
     }
     if claims.expires_at > caller.claims.expires_at {
         return bad("the token outlives the caller's");
     }
     let lifetime = claims.expires_at.saturating_sub(claims.issued_at);
-    Ok((success.expires_in.map_or(lifetime, |said| said.min(lifetime)), claims))
+    let lifetime = success.expires_in.map_or(lifetime, |said| said.min(lifetime));
+    Ok((lifetime, Some(claims)))
+}
+
+/// Whether these are the scope that was asked for, and of others none but those that are ignored.
+fn are_granted<'a>(
+    granted: impl Iterator<Item = &'a str>,
+    profile: &Profile,
+    target: &Target,
+) -> Result<(), ExchangeError> {
+    let mut has_it = false;
+    for scope in granted {
+        has_it |= *scope == *target.scope || *scope == *profile.scope(target);
+        if *scope != *target.scope
+            && *scope != *profile.scope(target)
+            && !profile.ignores(scope, target)
+        {
+            return Err(ExchangeError::BadReply("it has scopes that were not asked for"));
+        }
+    }
+    if has_it { Ok(()) } else { Err(ExchangeError::BadReply("it lacks the scope")) }
+}
+
+/// The claim `name`, if it names something.
+fn named<'a>(claims: &'a Claims, name: &str) -> Option<&'a str> {
+    match name {
+        "sub" => Some(&claims.subject),
+        name => claims.members.get(name)?.as_str().filter(|text| !text.is_empty()),
+    }
+}
+
+fn names_actor(claims: &Claims, profile: &Profile) -> bool {
+    let named = match profile.actor_claim {
+        ActorClaim::ActSub => claims.actors.first().map(AsRef::as_ref),
+        ActorClaim::ActClientId => claims.actor_client.as_deref(),
+        ActorClaim::Azp => named(claims, "azp"),
+        ActorClaim::Cid => named(claims, "cid"),
+        ActorClaim::AppId => named(claims, "appid"),
+        ActorClaim::ClientId => named(claims, "client_id"),
+        ActorClaim::None => return true,
+    };
+    named == Some(&*profile.actor)
 }
 
 fn failure(body: &[u8]) -> ExchangeError {

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
-use std::time::Duration;
 
 use super::client::Client;
 use super::source::{
     ActorClaim, ActorToken, ClientCredentials, Exchange, Grant, IssuedTokenType, LongerLifetime,
-    RequestedTokenType, ScopeClaim, TargetParameter, TokenType, Verify,
+    Preset, RequestedTokenType, ScopeClaim, TIMEOUT, TargetParameter, TokenType, Verify,
 };
 use super::{Target, template::Template};
-use crate::config::{self, Problems, boxed};
+use crate::config::{Duration, Problems, boxed};
+use crate::policy::Policy;
 use crate::session::Environment;
 use crate::token::{BearerToken, Expectations, Issuer, TrustedIssuer};
 
@@ -29,6 +29,8 @@ pub struct Profile {
     pub(super) authority: Box<str>,
     pub(super) path: Box<str>,
     pub(super) timeout: Duration,
+    /// The shortest lifetime, in seconds, that its tokens can have, if that is long.
+    shortest_lifetime: Option<u64>,
     pub(super) grant: Grant,
     pub(super) client: Client,
     pub(super) subject_token_type: TokenType,
@@ -94,21 +96,23 @@ impl Settings {
         problems: &mut Problems,
     ) -> Option<Self> {
         let around = Surroundings { issuers, environment };
-        let mut profiles = vec![profile(source, "exchange", &around, problems)];
         let mut by_audience = HashMap::new();
-        for (audience, target) in &source.targets {
-            let path = format!("exchange.targets.{audience}");
-            if !target.targets.is_empty() {
-                let help = "write all of them side by side";
-                problems.add_with_help(format!("{path}.targets"), "not possible here", help);
-            }
-            by_audience.insert(audience.as_str().into(), profiles.len());
-            // A preset of its own stands before what is written for all.
-            let whole = match target.preset {
-                Some(preset) => target.or(&preset.settings()).or(source),
-                None => target.or(source),
+        let mut profiles = Vec::new();
+        for (audience, source) in source.resolved() {
+            let path = match audience {
+                None => "exchange".to_owned(),
+                Some(audience) => {
+                    by_audience.insert(audience.into(), profiles.len());
+                    format!("exchange.targets.{audience}")
+                }
             };
-            profiles.push(profile(&whole, &path, &around, problems));
+            profiles.push(profile(&source, &path, &around, problems));
+        }
+        for (audience, target) in &source.targets {
+            if !target.targets.is_empty() {
+                let path = format!("exchange.targets.{audience}.targets");
+                problems.add_with_help(path, "not possible here", "write all of them side by side");
+            }
         }
         let profiles: Option<Vec<_>> = profiles.into_iter().collect();
         Some(Self { profiles: profiles?, by_audience })
@@ -137,9 +141,23 @@ impl Settings {
         self.profiles.iter().map(|profile| &*profile.inbound_subject_claim).collect()
     }
 
-    /// Checks the rules of a policy against what their authorization servers can do.
-    pub fn clusters(&self) -> impl Iterator<Item = &str> {
-        self.profiles.iter().map(|profile| &*profile.cluster)
+    /// Checks what the rules of a policy delegate against what their authorization servers can do.
+    pub fn check(&self, policy: &Policy, problems: &mut Problems) {
+        for rule in policy.all_rules() {
+            let Some(target) = &rule.target else { continue };
+            let Some((_, profile)) = self.profile(target) else { continue };
+            if profile.longer_lifetime == LongerLifetime::Refuse
+                && let Some(shortest) = profile.shortest_lifetime
+                && shortest > target.max_lifetime
+            {
+                let preset = "this preset's authorization server";
+                problems.add_with_help(
+                    format!("policies.{}.delegation", rule.name),
+                    format!("{preset} gives no token that lives `{}s`", target.max_lifetime),
+                    format!("write `lifetime: {}m`, here or in the policy", shortest / 60),
+                );
+            }
+        }
     }
 }
 
@@ -194,9 +212,8 @@ fn profile(
     around: &Surroundings,
     problems: &mut Problems,
 ) -> Option<Profile> {
-    let source = &source.or(&source.preset.map(|preset| preset.settings()).unwrap_or_default());
     let visible = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
-    let mut required = |name: &str, value: &Option<String>, problems: &mut Problems| {
+    let required = |name: &str, value: &Option<String>, problems: &mut Problems| {
         match value {
             None => problems.add(path, format!("missing field `{name}`")),
             Some(text) if !visible(text) => {
@@ -213,12 +230,12 @@ fn profile(
     if !token_path.starts_with('/') || !visible(token_path) {
         problems.add(format!("{path}.path"), format!("`{token_path}` is not a path"));
     }
-    let timeout = source.timeout.unwrap_or(config::Duration::seconds(2)).as_std();
-    if timeout.is_zero() {
+    let timeout = source.timeout.unwrap_or(TIMEOUT);
+    if timeout.as_std().is_zero() {
         problems.add(format!("{path}.timeout"), "no exchange is answered in no time");
     }
     let issuer = issuer(source, path, around.issuers, problems);
-    let mut template = |name: &str, text: Option<&str>, otherwise: &str, problems: &mut Problems| {
+    let template = |name: &str, text: Option<&str>, otherwise: &str, problems: &mut Problems| {
         let text = text.unwrap_or(otherwise);
         let template = Template::parse(text);
         if template.is_none() {
@@ -257,6 +274,7 @@ fn profile(
         authority: authority?,
         path: token_path.into(),
         timeout,
+        shortest_lifetime: source.preset.and_then(Preset::shortest_lifetime),
         grant: source.grant.unwrap_or_default(),
         client: client?,
         subject_token_type: source.subject_token_type.unwrap_or_default(),
@@ -275,10 +293,7 @@ fn profile(
         scope_claim: source.scope_claim.unwrap_or_default(),
         longer_lifetime: source.longer_lifetime.unwrap_or_default(),
         forwards_inbound_token: source.danger_forward_inbound_token.unwrap_or_default(),
-        token_types: source
-            .token_types
-            .as_deref()
-            .map_or_else(|| vec!["at+jwt".into()], boxed),
+        token_types: source.token_types.as_deref().map_or_else(|| vec!["at+jwt".into()], boxed),
         token_audience: token_audience?,
         ignored_scopes: ignored_scopes?,
         leeway,

@@ -309,7 +309,50 @@ pub enum LongerLifetime {
     DangerAccept,
 }
 
+/// How long an exchange may take, unless it is said.
+pub(super) const TIMEOUT: Duration = Duration::seconds(2);
+
 impl Exchange {
+    /// The longest that an exchange may take.
+    #[must_use]
+    pub fn longest_timeout(&self) -> Duration {
+        let all = self.resolved().into_iter().map(|(_, one)| one.timeout.unwrap_or(TIMEOUT));
+        all.max().unwrap_or(TIMEOUT)
+    }
+
+    /// The whole of what holds for all, and of what holds for each audience that is named: with what
+    /// the presets say.
+    #[must_use]
+    pub fn resolved(&self) -> Vec<(Option<&str>, Self)> {
+        let preset = |one: &Self| one.preset.map(Preset::settings).unwrap_or_default();
+        let of_target = |target: &Self| {
+            // A preset of its own comes before what is written for all.
+            target.or(&preset(target)).or(self).or(&preset(self))
+        };
+        let targets = self.targets.iter();
+        let targets = targets.map(|(audience, target)| (Some(&**audience), of_target(target)));
+        [(None, self.or(&preset(self)))].into_iter().chain(targets).collect()
+    }
+
+    /// The variables of Envoy's environment that it names.
+    #[must_use]
+    pub fn variables(&self) -> Vec<&str> {
+        let authentication = match &self.client_authentication {
+            Some(
+                ClientAuthentication::ClientSecretPost(secret)
+                | ClientAuthentication::ClientSecretBasic(secret),
+            ) => Some(secret.from_environment.as_str()),
+            Some(ClientAuthentication::PrivateKeyJwt(key)) => Some(key.from_environment.as_str()),
+            _ => None,
+        };
+        let actor = match &self.actor_token {
+            Some(ActorToken::FromEnvironment(name)) => Some(name.as_str()),
+            _ => None,
+        };
+        let own = authentication.into_iter().chain(actor);
+        own.chain(self.targets.values().flat_map(Self::variables)).collect()
+    }
+
     /// This, and where it says nothing, what `other` says. Targets are not taken over.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {

@@ -43,7 +43,11 @@ impl Transaction {
                 return self.not_delegated(error, id.as_ref(), &reader, config);
             }
             Answer::Wait(key) => (key, Step::Pause),
-            Answer::Call(callout) => (callout.key.clone(), Step::Call(callout)),
+            Answer::Call(key, callout) => (key, Step::Call(callout)),
+            Answer::Forward(delegated) => {
+                self.record.delegated(&target, &delegated, Source::Inbound);
+                return self.forward(permit, &Credential::Delegation(&delegated), edits, reader);
+            }
         };
         let waiting = Waiting { permit, key, id, edits, reader };
         self.state = State::AwaitExchange(Box::new(waiting));

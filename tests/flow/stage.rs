@@ -257,7 +257,7 @@ impl Stage {
         reply: Result<CalloutReply, ExchangeError>,
     ) -> Option<Settled> {
         let settings = &self.shared.config.exchange;
-        self.shared.exchanges.settle(settings, &callout.key, reply, self.now)
+        self.shared.exchanges.settle(settings, &callout.purpose, reply, self.now)
     }
 
     /// A call from the first byte to the step after the exchange.

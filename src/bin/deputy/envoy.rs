@@ -53,7 +53,14 @@ impl Envoy {
                 problems.add(format!("envoy.{name}"), "not the name of a file");
             }
         }
-        self.check_cluster("exchange.cluster".to_owned(), &pushed.exchange.cluster, problems);
+        let exchange = &pushed.exchange;
+        let targets = exchange.targets.iter();
+        let targets = targets.map(|(name, target)| (format!("exchange.targets.{name}"), target));
+        for (path, target) in [("exchange".to_owned(), exchange)].into_iter().chain(targets) {
+            if let Some(cluster) = &target.cluster {
+                self.check_cluster(format!("{path}.cluster"), cluster, problems);
+            }
+        }
         for (path, cluster) in &self.routes {
             let place = format!("envoy.routes.{path}");
             if !pushed.endpoints.iter().any(|endpoint| endpoint.path == *path) {

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use mcp_deputy::config::pushed::Pushed;
+use mcp_deputy::exchange::source::{ClientAuthentication, Exchange};
 
 use super::{Address, Envoy, GENERATED, directory};
 use crate::yaml::{indented, scalar};
@@ -22,7 +23,8 @@ pub fn render(envoy: &Envoy, pushed: &Pushed) -> String {
     let filter = scalar(&envoy.filter);
     let filter_directory = scalar(directory(&envoy.filter));
     let routes = indented(&routes(envoy), 18);
-    let clusters = indented(&clusters(envoy, &pushed.exchange.cluster), 4);
+    let exchanges = pushed.exchange.resolved();
+    let clusters = indented(&clusters(envoy, &exchanges), 4);
     format!(
         r#"{GENERATED}
 # Envoy takes no watched secret without a name of its own.
@@ -142,7 +144,7 @@ fn routes(envoy: &Envoy) -> String {
     routes
 }
 
-fn clusters(envoy: &Envoy, exchange: &str) -> String {
+fn clusters(envoy: &Envoy, exchanges: &[(Option<&str>, Exchange)]) -> String {
     let mut clusters = String::new();
     for (name, address) in &envoy.clusters {
         let name_text = scalar(name);
@@ -165,23 +167,31 @@ fn clusters(envoy: &Envoy, exchange: &str) -> String {
           - endpoint: {{address: {socket}}}
 "
         );
-        if name == exchange {
+        let asked = exchanges.iter().map(|(_, exchange)| exchange);
+        let mut asked = asked.filter(|exchange| exchange.cluster.as_ref() == Some(name)).peekable();
+        if asked.peek().is_some() {
+            clusters.push_str(BURST);
+        }
+        let authenticates = |one: &Exchange| one.client_authentication.clone().unwrap_or_default();
+        if asked.any(|one| authenticates(one) == ClientAuthentication::Injected) {
             clusters.push_str(&credentials(envoy));
         }
     }
     clusters
 }
 
-/// How the gateway shows the authorization server who asks, without the filter knowing its secret.
-fn credentials(envoy: &Envoy) -> String {
-    format!(
-        r#"  # A burst of callers is a burst of exchanges.
-  circuit_breakers:
+/// A burst of callers is a burst of exchanges.
+const BURST: &str = "  circuit_breakers:
     thresholds:
       - max_connections: 1024
         max_pending_requests: 10240
         max_requests: 10240
-  typed_extension_protocol_options:
+";
+
+/// How the gateway shows the authorization server who asks, without the filter knowing its secret.
+fn credentials(envoy: &Envoy) -> String {
+    format!(
+        r#"  typed_extension_protocol_options:
     envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
       "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
       explicit_http_config: {{http_protocol_options: {{}}}}

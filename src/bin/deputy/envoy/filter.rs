@@ -52,12 +52,17 @@ pub fn render(envoy: &Envoy, pushed: &Value, typed: &Pushed) -> Filter {
 
 /// The environment variables of Envoy's that the filter may read: no others reach its virtual machine.
 fn environment(pushed: &Pushed) -> String {
-    let Some(sessions) = &pushed.sessions else { return String::new() };
-    let names: Vec<String> = sessions.keys_from_environment.iter().map(|n| scalar(n)).collect();
+    let sessions = pushed.sessions.iter().flat_map(|sessions| &sessions.keys_from_environment);
+    let mut names: Vec<String> = sessions.map(|name| scalar(name)).collect();
+    names.extend(pushed.exchange.variables().into_iter().map(scalar));
+    names.dedup();
+    if names.is_empty() {
+        return String::new();
+    }
     let names = names.join(", ");
     format!(
         "
-          # The keys of the sessions.
+          # Secrets that the configuration names.
           environment_variables: {{host_env_keys: [{names}]}}"
     )
 }
