@@ -124,8 +124,10 @@ impl Config {
         let exchange =
             exchange::Settings::compile(&pushed.exchange, &issuers, environment, &mut problems);
         keep_claims(&mut issuers, &endpoints, exchange.as_ref());
-        for endpoint in &endpoints {
-            exchange.iter().for_each(|exchange| exchange.check(&endpoint.policy, &mut problems));
+        if let Some(exchange) = &exchange {
+            for endpoint in &endpoints {
+                exchange.check(&endpoint.policy, &mut problems);
+            }
         }
         let servers = &pushed.protected_resource.authorization_servers;
         if let Some(metadata) = &pushed.authorization_server_metadata {

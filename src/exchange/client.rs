@@ -91,7 +91,7 @@ impl Client {
         path: &str,
         environment: Option<Environment>,
         problems: &mut Problems,
-    ) -> Option<Self> {
+    ) -> Self {
         let mut hidden = |name: &str, secret: &Secret| {
             let path = format!("{path}.{name}.from_environment");
             let secret = self::secret(&secret.from_environment, &path, environment, problems)?;
@@ -111,7 +111,7 @@ impl Client {
                 assertion(key, &path, environment, problems)
             }
         };
-        Some(Self { id: id.into(), authentication })
+        Self { id: id.into(), authentication }
     }
 
     /// Adds to a token request what says who asks: to the form, or as the value of the header

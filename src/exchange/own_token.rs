@@ -78,9 +78,8 @@ impl OwnTokens {
         let sent = slot.asked.take().unwrap_or(now.monotonic);
         match reply.and_then(|reply| reply::own_token(&reply)) {
             Ok((token, lifetime)) => {
-                let margin = lifetime.mul_f64(0.2);
-                let usable_until = sent.saturating_add(lifetime.saturating_sub(margin / 4));
-                let renew_at = sent.saturating_add(lifetime.saturating_sub(margin));
+                let usable_until = sent.saturating_add(lifetime.mul_f64(0.95));
+                let renew_at = sent.saturating_add(lifetime.mul_f64(0.8));
                 slot.held = Some(Held { token, renew_at, usable_until });
                 slot.failed = None;
                 Ok(())

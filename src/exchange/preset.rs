@@ -7,12 +7,12 @@ use super::source::{
 };
 
 /// `typ` of those that do not follow RFC 9068.
-fn any_jwt() -> Option<Vec<String>> {
-    Some(["at+jwt", "JWT"].map(str::to_owned).to_vec())
+fn any_jwt() -> Vec<String> {
+    ["at+jwt", "JWT"].map(str::to_owned).to_vec()
 }
 
-fn own_token() -> Option<ActorToken> {
-    Some(ActorToken::ClientCredentials(ClientCredentials::default()))
+fn own_token() -> ActorToken {
+    ActorToken::ClientCredentials(ClientCredentials::default())
 }
 
 impl Preset {
@@ -24,7 +24,7 @@ impl Preset {
             Self::Generic | Self::Maverics => none,
             Self::Keycloak => Exchange {
                 path: Some("/realms/master/protocol/openid-connect/token".to_owned()),
-                token_types: any_jwt(),
+                token_types: Some(any_jwt()),
                 actor_claim: Some(ActorClaim::Azp),
                 // The default client scopes of a new realm.
                 ignored_scopes: Some(["profile", "email"].map(str::to_owned).to_vec()),
@@ -32,7 +32,7 @@ impl Preset {
             },
             Self::KeycloakDelegation => Exchange {
                 scope: Some("{scope} delegation:client:{actor}".to_owned()),
-                actor_token: own_token(),
+                actor_token: Some(own_token()),
                 actor_claim: Some(ActorClaim::ActClientId),
                 ignored_scopes: Some(
                     ["profile", "email", "delegation:client:{actor}"].map(str::to_owned).to_vec(),
@@ -41,21 +41,23 @@ impl Preset {
             },
             Self::Okta => Exchange {
                 path: Some("/oauth2/default/v1/token".to_owned()),
-                token_types: any_jwt(),
+                token_types: Some(any_jwt()),
                 actor_claim: Some(ActorClaim::Cid),
                 scope_claim: Some(ScopeClaim::Scp),
                 ..none
             },
-            Self::Auth0 => {
-                Exchange { path: Some("/oauth/token".to_owned()), token_types: any_jwt(), ..none }
-            }
+            Self::Auth0 => Exchange {
+                path: Some("/oauth/token".to_owned()),
+                token_types: Some(any_jwt()),
+                ..none
+            },
             Self::Entra => Exchange {
                 grant: Some(Grant::JwtBearerOnBehalfOf),
                 requested_token_type: Some(RequestedTokenType::Omitted),
                 target: Some(TargetParameter::None),
                 scope: Some("{audience}/{scope}".to_owned()),
                 issued_token_type: Some(IssuedTokenType::Optional),
-                token_types: any_jwt(),
+                token_types: Some(any_jwt()),
                 subject_claim: Some("oid".to_owned()),
                 inbound_subject_claim: Some("oid".to_owned()),
                 actor_claim: Some(ActorClaim::Azp),
@@ -64,15 +66,15 @@ impl Preset {
             },
             Self::Ping => Exchange {
                 path: Some("/as/token.oauth2".to_owned()),
-                token_types: any_jwt(),
-                actor_token: own_token(),
+                token_types: Some(any_jwt()),
+                actor_token: Some(own_token()),
                 ..none
             },
             Self::Zitadel => Exchange {
                 path: Some("/oauth/v2/token".to_owned()),
                 requested_token_type: Some(RequestedTokenType::Jwt),
-                token_types: any_jwt(),
-                actor_token: own_token(),
+                token_types: Some(any_jwt()),
+                actor_token: Some(own_token()),
                 scope_claim: Some(ScopeClaim::Reply),
                 ..none
             },
@@ -80,19 +82,19 @@ impl Preset {
                 path: Some("/oauth2/token".to_owned()),
                 subject_token_type: Some(TokenType::Jwt),
                 requested_token_type: Some(RequestedTokenType::Jwt),
-                token_types: any_jwt(),
+                token_types: Some(any_jwt()),
                 token_audience: Some("{client_id}".to_owned()),
                 ..none
             },
             Self::Authentik => Exchange {
                 path: Some("/application/o/token/".to_owned()),
-                token_types: any_jwt(),
+                token_types: Some(any_jwt()),
                 ..none
             },
             Self::Rauthy => Exchange {
                 path: Some("/auth/v1/oidc/token".to_owned()),
-                token_types: any_jwt(),
-                actor_token: own_token(),
+                token_types: Some(any_jwt()),
+                actor_token: Some(own_token()),
                 ..none
             },
         }

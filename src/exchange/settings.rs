@@ -137,6 +137,7 @@ impl Settings {
     }
 
     /// The names of the claims of inbound tokens that are compared.
+    #[must_use]
     pub fn inbound_claims(&self) -> BTreeSet<&str> {
         self.profiles.iter().map(|profile| &*profile.inbound_subject_claim).collect()
     }
@@ -262,7 +263,7 @@ fn profile(
     let parameters = parameters(source.parameters.as_ref(), path, problems);
     let actor_token = actor_token(source, path, around, problems);
     let client = Client::compile(
-        source.client_authentication.as_ref().unwrap_or(&Default::default()),
+        &source.client_authentication.clone().unwrap_or_default(),
         source.client_id.as_deref().or(actor.as_deref()).unwrap_or_default(),
         &format!("{path}.client_authentication"),
         around.environment,
@@ -276,7 +277,7 @@ fn profile(
         timeout,
         shortest_lifetime: source.preset.and_then(Preset::shortest_lifetime),
         grant: source.grant.unwrap_or_default(),
-        client: client?,
+        client,
         subject_token_type: source.subject_token_type.unwrap_or_default(),
         requested_token_type: source.requested_token_type.unwrap_or_default(),
         actor_token: actor_token?,

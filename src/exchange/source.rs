@@ -93,7 +93,7 @@ pub enum Preset {
     Auth0,
     /// Microsoft Entra ID, on-behalf-of flow.
     Entra,
-    /// PingAM and PingFederate.
+    /// Ping Identity.
     Ping,
     /// ZITADEL.
     Zitadel,
