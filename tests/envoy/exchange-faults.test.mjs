@@ -106,8 +106,8 @@ describe('an exchange that gives no delegation token', () => {
   const now = Math.floor(Date.now() / 1000);
   for (const [what, claims, reason, detail] of [
     ['for another subject', { sub: 'john.mcclane@orchestrator.lab' }, 'exchange_bad_reply', 'the token is for another subject'],
-    ['with another scope', { scope: 'ledger:UpdateAccount' }, 'exchange_bad_reply', 'the token carries other scopes'],
-    ['with one scope more', { scope: 'ledger:ListAccounts ledger:ReadPII' }, 'exchange_bad_reply', 'the token carries other scopes'],
+    ['with another scope', { scope: 'ledger:UpdateAccount' }, 'exchange_bad_reply', 'it has scopes that were not asked for'],
+    ['with one scope more', { scope: 'ledger:ListAccounts ledger:ReadPII' }, 'exchange_bad_reply', 'it has scopes that were not asked for'],
     ['of another actor', { act: { sub: 'somebody-else' } }, 'exchange_bad_reply', 'the token does not name this gateway as the actor'],
     ['that lives an hour', { exp: now + 3600 }, 'exchange_bad_token'],
     ['for another service', { aud: 'https://elsewhere.example/' }, 'exchange_bad_token'],

@@ -23,8 +23,7 @@ pub fn render(envoy: &Envoy, pushed: &Pushed) -> String {
     let filter = scalar(&envoy.filter);
     let filter_directory = scalar(directory(&envoy.filter));
     let routes = indented(&routes(envoy), 18);
-    let exchanges = pushed.exchange.resolved();
-    let clusters = indented(&clusters(envoy, &exchanges), 4);
+    let clusters = indented(&clusters(envoy, &pushed.exchange.resolved()), 4);
     format!(
         r#"{GENERATED}
 # Envoy takes no watched secret without a name of its own.
