@@ -124,11 +124,77 @@ pub struct Exchanges {
 #[derive(Debug)]
 struct Flight {
     caller: Rc<Caller>,
+    /// The place of the profile of the authorization server that is asked.
+    place: usize,
+    /// When that server was first asked, and how often since.
+    started: Duration,
+    attempts: u32,
+    /// When it was asked last, or on the monotonic clock is to be asked again at the earliest.
     sent: Now,
-    /// The stream that owns the callout: with it the host drops the callout. None once it is gone, and
-    /// while there is no token of this gateway's own yet.
+    due: Duration,
+    /// The stream that owns the callout: with it the host drops the callout. None once it is gone,
+    /// before another attempt, and while there is no token of this gateway's own yet.
     leader: Option<u32>,
     waiting: Vec<u32>,
+}
+
+impl Flight {
+    fn new(caller: &Rc<Caller>, place: usize, stream: u32, now: Now) -> Self {
+        Self {
+            caller: Rc::clone(caller),
+            place,
+            started: now.monotonic,
+            attempts: 0,
+            sent: now,
+            due: now.monotonic,
+            leader: None,
+            waiting: vec![stream],
+        }
+    }
+
+    /// The server is asked now, in a callout that `leader` owns.
+    fn ask(&mut self, leader: u32, now: Now) {
+        self.leader = Some(leader);
+        self.sent = now;
+        self.attempts = self.attempts.saturating_add(1);
+    }
+
+    /// How much of the time that the server has is left.
+    fn remaining(&self, profile: &Profile, now: Now) -> Duration {
+        let spent = now.monotonic.saturating_sub(self.started);
+        profile.timeout.as_std().saturating_sub(spent)
+    }
+
+    /// Whether another attempt is worth it after `error`; if it is, with whom and when is set.
+    fn tries_again(&mut self, settings: &Settings, error: &ExchangeError, now: Now) -> bool {
+        let Some(profile) = settings.at(self.place) else { return false };
+        let again = now.monotonic.saturating_add(pause(now));
+        let is_in_time = self.remaining(profile, now) > pause(now);
+        if *error == ExchangeError::NoAnswer && self.attempts <= profile.retries && is_in_time {
+            (self.leader, self.due) = (None, again);
+            return true;
+        }
+        let is_outage = matches!(
+            error,
+            ExchangeError::NoAnswer | ExchangeError::Unavailable | ExchangeError::Unreachable
+        );
+        let Some((place, other)) = profile.failover.and_then(|at| Some((at, settings.at(at)?)))
+        else {
+            return false;
+        };
+        if !is_outage || !self.caller.may_be_acted_for_by(&other.actor, &other.issuer.issuer) {
+            return false;
+        }
+        (self.place, self.attempts, self.leader) = (place, 0, None);
+        (self.started, self.due) = (now.monotonic, now.monotonic);
+        true
+    }
+}
+
+/// How long to wait before another attempt: not all for the same time.
+fn pause(now: Now) -> Duration {
+    let jitter = u64::from(now.monotonic.subsec_nanos()).checked_rem(80).unwrap_or_default();
+    Duration::from_millis(jitter.saturating_add(20))
 }
 
 /// How long a refusal is remembered, so that a client that insists costs the authorization server
@@ -189,43 +255,41 @@ impl Exchanges {
         if let Some(error) = self.own_tokens.refusal(place, now) {
             return Answer::Refused(error);
         }
-        // None while the first token of this gateway's own is on its way: the root context asks for it,
-        // and then for those who wait.
-        let callout = self.callout(profile, place, &key, now);
-        let leader = callout.is_some().then_some(stream);
         if let Some(flight) = self.flights.get_mut(&key) {
             flight.waiting.push(stream);
-            return match callout {
-                Some(callout) if flight.leader.is_none() => {
-                    flight.leader = leader;
-                    flight.sent = now;
-                    Answer::Call(key, callout)
-                }
-                _ => Answer::Wait(key),
-            };
+        } else {
+            self.flights.insert(key.clone(), Flight::new(caller, place, stream, now));
         }
-        let (caller, waiting) = (Rc::clone(caller), vec![stream]);
-        self.flights.insert(key.clone(), Flight { caller, sent: now, leader, waiting });
-        match callout {
+        match self.depart(settings, &key, stream, now) {
             Some(callout) => Answer::Call(key, callout),
             None => Answer::Wait(key),
         }
     }
 
-    /// The request for a delegation token; none as long as a token that it needs is not there.
-    fn callout(&self, profile: &Profile, place: usize, key: &Key, now: Now) -> Option<Callout> {
+    /// Asks for what waits under `key`, in a callout that `leader` is to own.
+    ///
+    /// None if somebody has asked, if it is too early to ask again, and while the first token of this
+    /// gateway's own is on its way: the root context asks for that, and then for those who wait.
+    fn depart(&mut self, settings: &Settings, key: &Key, leader: u32, now: Now) -> Option<Callout> {
+        let flight = self.flights.get_mut(key)?;
+        if flight.leader.is_some() || now.monotonic < flight.due {
+            return None;
+        }
+        let profile = settings.at(flight.place)?;
         let actor = match &profile.actor_token {
             Actor::None => None,
             Actor::SubjectToken => Some(&key.subject_token),
             Actor::Given(token) => Some(token),
-            Actor::Own(_) => Some(self.own_tokens.token(place, now)?),
+            Actor::Own(_) => Some(self.own_tokens.token(flight.place, now)?),
         };
-        Some(request::exchange(profile, key, actor, now))
+        let time = flight.remaining(profile, now);
+        flight.ask(leader, now);
+        Some(request::exchange(profile, key, actor, time, now))
     }
 
     /// Takes the authorization server's reply, or word that it could not be asked.
     ///
-    /// None if nobody waits for it any more.
+    /// None if nobody waits for it any more, or if another attempt is due.
     pub fn settle(
         &mut self,
         settings: &Settings,
@@ -246,11 +310,17 @@ impl Exchanges {
         reply: Result<CalloutReply, ExchangeError>,
         now: Now,
     ) -> Option<Settled> {
-        let flight = self.flights.remove(key)?;
-        let (_, profile) = settings.profile(&key.target)?;
+        let mut flight = self.flights.remove(key)?;
+        let profile = settings.at(flight.place)?;
         let result = reply
             .and_then(|reply| reply::check(&reply, profile, &flight.caller, key, flight.sent, now))
             .map(Rc::new);
+        if let Err(error) = &result
+            && flight.tries_again(settings, error, now)
+        {
+            self.flights.insert(key.clone(), flight);
+            return None;
+        }
         let owner = &flight.caller.owner;
         match &result {
             Ok(delegated) if key.target.cache => {
@@ -275,17 +345,14 @@ impl Exchanges {
         now: Now,
     ) -> Option<Settled> {
         let error = self.own_tokens.settle(place, reply, now).err()?;
-        let waits = |key: &Key, flight: &Flight| {
-            flight.leader.is_none()
-                && settings.profile(&key.target).is_some_and(|(other, _)| other == place)
-        };
         let mut waiting = Vec::new();
-        self.flights.retain(|key, flight| {
-            let waits = waits(key, flight);
-            if waits {
-                waiting.append(&mut flight.waiting);
+        self.flights.retain(|_, flight| {
+            let waits = flight.leader.is_none() && flight.place == place;
+            if !waits || flight.tries_again(settings, &error, now) && flight.place != place {
+                return true;
             }
-            !waits
+            waiting.append(&mut flight.waiting);
+            false
         });
         Some(Settled { waiting, result: Err(error) })
     }
@@ -302,15 +369,13 @@ impl Exchanges {
         }
     }
 
-    /// What the root context is to ask for: tokens of this gateway's own, in time; and what went with
-    /// the stream that asked for it, or had to wait for such a token.
+    /// What the root context is to ask for: tokens of this gateway's own, in time; and what is to be
+    /// tried again, went with the stream that asked for it, or had to wait for such a token.
     pub fn due(&mut self, settings: &Settings, now: Now) -> Vec<Callout> {
         let mut callouts = Vec::new();
         for place in settings.with_own_token() {
-            let is_awaited = self.flights.iter().any(|(key, flight)| {
-                flight.leader.is_none()
-                    && settings.profile(&key.target).is_some_and(|(other, _)| other == place)
-            });
+            let waits = |flight: &Flight| flight.leader.is_none() && flight.place == place;
+            let is_awaited = self.flights.values().any(waits);
             if self.own_tokens.is_due(place, is_awaited, now)
                 && let Some(profile) = settings.at(place)
             {
@@ -318,15 +383,9 @@ impl Exchanges {
             }
         }
         let waiting = self.flights.iter().filter(|(_, flight)| flight.leader.is_none());
-        let orphaned: Vec<Key> = waiting.map(|(key, _)| key.clone()).collect();
-        for key in orphaned {
-            let Some((place, profile)) = settings.profile(&key.target) else { continue };
-            let Some(callout) = self.callout(profile, place, &key, now) else { continue };
-            if let Some(flight) = self.flights.get_mut(&key) {
-                flight.leader = Some(ROOT);
-                flight.sent = now;
-                callouts.push(callout);
-            }
+        let waiting: Vec<Key> = waiting.map(|(key, _)| key.clone()).collect();
+        for key in waiting {
+            callouts.extend(self.depart(settings, &key, ROOT, now));
         }
         callouts
     }

@@ -32,6 +32,12 @@ impl Duration {
         std::time::Duration::from_millis(self.milliseconds)
     }
 
+    /// This and then the other.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self { milliseconds: self.milliseconds.saturating_add(other.milliseconds) }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = text.split_at_checked(digits)?;

@@ -1,5 +1,7 @@
 //! What is asked of an authorization server.
 
+use std::time::Duration;
+
 use form_urlencoded::Serializer;
 
 use super::settings::{Actor, Profile};
@@ -36,11 +38,13 @@ impl RequestedTokenType {
     }
 }
 
-/// The request for a delegation token (RFC 8693 section 2.1), or Entra's on-behalf-of request.
+/// The request for a delegation token (RFC 8693 section 2.1), or Entra's on-behalf-of request, with
+/// so much time for the answer.
 pub(super) fn exchange(
     profile: &Profile,
     key: &Key,
     actor: Option<&BearerToken>,
+    time: Duration,
     now: Now,
 ) -> Callout {
     let (subject, target) = (key.subject_token.reveal(), &key.target);
@@ -77,7 +81,8 @@ pub(super) fn exchange(
     for (name, value) in &profile.parameters {
         form.append_pair(name, value);
     }
-    callout(profile, form, subject, Purpose::Delegation(key.clone()), now)
+    let callout = callout(profile, form, subject, Purpose::Delegation(key.clone()), now);
+    Callout { timeout: time, ..callout }
 }
 
 /// The request for this gateway's own token (RFC 6749 section 4.4).

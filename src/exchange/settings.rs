@@ -50,6 +50,10 @@ pub struct Profile {
     pub(super) scope_claim: ScopeClaim,
     pub(super) longer_lifetime: LongerLifetime,
     pub(super) forwards_inbound_token: bool,
+    /// How often one server is asked again that does not answer.
+    pub(super) retries: u32,
+    /// The place of the profile of the server that is asked when this one is down.
+    pub(super) failover: Option<usize>,
     token_types: Vec<Box<str>>,
     token_audience: Template,
     ignored_scopes: Vec<Template>,
@@ -106,7 +110,19 @@ impl Settings {
                     format!("exchange.targets.{audience}")
                 }
             };
-            profiles.push(profile(&source, &path, &around, problems));
+            let mut one = profile(&source, &path, &around, problems);
+            if let Some(other) = source.failover_resolved() {
+                let path = format!("{path}.failover");
+                if !other.targets.is_empty() || other.failover.is_some() {
+                    problems.add(&path, "has neither targets nor another failover");
+                }
+                let at = profiles.len().saturating_add(1);
+                one = one.map(|one| Profile { failover: Some(at), ..one });
+                profiles.push(one);
+                profiles.push(profile(&other, &path, &around, problems));
+            } else {
+                profiles.push(one);
+            }
         }
         for (audience, target) in &source.targets {
             if !target.targets.is_empty() {
@@ -294,11 +310,22 @@ fn profile(
         scope_claim: source.scope_claim.unwrap_or_default(),
         longer_lifetime: source.longer_lifetime.unwrap_or_default(),
         forwards_inbound_token: source.danger_forward_inbound_token.unwrap_or_default(),
+        retries: retries(source, path, problems),
+        failover: None,
         token_types: source.token_types.as_deref().map_or_else(|| vec!["at+jwt".into()], boxed),
         token_audience: token_audience?,
         ignored_scopes: ignored_scopes?,
         leeway,
     })
+}
+
+fn retries(source: &Exchange, path: &str, problems: &mut Problems) -> u32 {
+    const MOST: u32 = 5;
+    let retries = source.retries.unwrap_or(1);
+    if retries > MOST {
+        problems.add(format!("{path}.retries"), format!("`{retries}` is more than {MOST}"));
+    }
+    retries
 }
 
 fn issuer(

@@ -21,8 +21,13 @@ pub struct Exchange {
     pub authority: Option<String>,
     /// The path of the token endpoint; by default `/token`.
     pub path: Option<String>,
-    /// How long to wait for an answer; by default `2s`.
+    /// How long to wait for an answer, attempts included; by default `2s`.
     pub timeout: Option<Duration>,
+    /// How often to ask again when there is no answer and time is left; by default once.
+    pub retries: Option<u32>,
+    /// What is different for the authorization server that is asked when this one does not answer or
+    /// is overloaded.
+    pub failover: Option<Box<Exchange>>,
     /// The issuer of the delegation tokens, one of `issuers`: its keys check them.
     pub issuer: Option<String>,
     /// This gateway's name at the authorization server: what the delegation token must name as the
@@ -313,11 +318,14 @@ pub enum LongerLifetime {
 pub(super) const TIMEOUT: Duration = Duration::seconds(2);
 
 impl Exchange {
-    /// The longest that an exchange may take.
+    /// The longest that an exchange may take, with the server that is asked in its stead.
     #[must_use]
     pub fn longest_timeout(&self) -> Duration {
-        let all = self.resolved().into_iter().map(|(_, one)| one.timeout.unwrap_or(TIMEOUT));
-        all.max().unwrap_or(TIMEOUT)
+        let time = |one: &Self| {
+            let failover = one.failover_resolved().map(|other| other.timeout.unwrap_or(TIMEOUT));
+            one.timeout.unwrap_or(TIMEOUT).and(failover.unwrap_or(Duration::seconds(0)))
+        };
+        self.resolved().iter().map(|(_, one)| time(one)).max().unwrap_or(TIMEOUT)
     }
 
     /// The whole of what holds for all, and of what holds for each audience that is named: with what
@@ -332,6 +340,15 @@ impl Exchange {
         let targets = self.targets.iter();
         let targets = targets.map(|(audience, target)| (Some(&**audience), of_target(target)));
         [(None, self.or(&preset(self)))].into_iter().chain(targets).collect()
+    }
+
+    /// What holds for the server that is asked when this one, which is resolved, is down.
+    #[must_use]
+    pub fn failover_resolved(&self) -> Option<Self> {
+        let failover = self.failover.as_ref()?;
+        let preset = failover.preset.map(Preset::settings).unwrap_or_default();
+        let base = Self { failover: None, ..self.clone() };
+        Some(Self { targets: failover.targets.clone(), ..failover.or(&preset).or(&base) })
     }
 
     /// The variables of Envoy's environment that it names.
@@ -350,7 +367,8 @@ impl Exchange {
             _ => None,
         };
         let own = authentication.into_iter().chain(actor);
-        own.chain(self.targets.values().flat_map(Self::variables)).collect()
+        let others = self.targets.values().chain(self.failover.as_deref());
+        own.chain(others.flat_map(Self::variables)).collect()
     }
 
     /// This, and where it says nothing, what `other` says. Targets are not taken over.
@@ -360,6 +378,7 @@ impl Exchange {
             ($($field:ident),*) => {
                 Self {
                     $($field: self.$field.clone().or_else(|| other.$field.clone()),)*
+                    failover: self.failover.clone().or_else(|| other.failover.clone()),
                     targets: BTreeMap::new(),
                 }
             };
@@ -370,6 +389,7 @@ impl Exchange {
             authority,
             path,
             timeout,
+            retries,
             issuer,
             actor,
             grant,

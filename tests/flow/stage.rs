@@ -75,7 +75,7 @@ pub fn configuration() -> Value {
         },
         "exchange": {
             "cluster": "authorization_server", "authority": "login.example",
-            "issuer": ISSUER, "actor": "gateway",
+            "issuer": ISSUER, "actor": "gateway", "retries": 0,
         },
         "allowed_origins": ["https://app.example"],
         "strip_request_headers": ["x-tenant", "x-internal-*"],

@@ -57,8 +57,11 @@ impl Envoy {
         let targets = exchange.targets.iter();
         let targets = targets.map(|(name, target)| (format!("exchange.targets.{name}"), target));
         for (path, target) in [("exchange".to_owned(), exchange)].into_iter().chain(targets) {
-            if let Some(cluster) = &target.cluster {
-                self.check_cluster(format!("{path}.cluster"), cluster, problems);
+            let failover = target.failover.as_deref().map(|other| (".failover", other));
+            for (more, one) in [("", target)].into_iter().chain(failover) {
+                if let Some(cluster) = &one.cluster {
+                    self.check_cluster(format!("{path}{more}.cluster"), cluster, problems);
+                }
             }
         }
         for (path, cluster) in &self.routes {

@@ -166,13 +166,16 @@ fn clusters(envoy: &Envoy, exchanges: &[(Option<&str>, Exchange)]) -> String {
           - endpoint: {{address: {socket}}}
 "
         );
-        let asked = exchanges.iter().map(|(_, exchange)| exchange);
-        let mut asked = asked.filter(|exchange| exchange.cluster.as_ref() == Some(name)).peekable();
-        if asked.peek().is_some() {
+        let asked = exchanges.iter().flat_map(|(_, exchange)| {
+            [exchange.clone()].into_iter().chain(exchange.failover_resolved())
+        });
+        let asked: Vec<Exchange> =
+            asked.filter(|exchange| exchange.cluster.as_ref() == Some(name)).collect();
+        if !asked.is_empty() {
             clusters.push_str(BURST);
         }
         let authenticates = |one: &Exchange| one.client_authentication.clone().unwrap_or_default();
-        if asked.any(|one| authenticates(one) == ClientAuthentication::Injected) {
+        if asked.iter().any(|one| authenticates(one) == ClientAuthentication::Injected) {
             clusters.push_str(&credentials(envoy));
         }
     }
