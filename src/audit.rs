@@ -129,6 +129,9 @@ struct Delegation {
     lifetime_s: u64,
     actors: Vec<String>,
     source: Source,
+    /// Whether it is bound to this call; not by which arguments, which may be nobody's to read here.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    bound_to_call: bool,
 }
 
 /// A denial that a rule in shadow did not make.
@@ -223,6 +226,7 @@ impl Record {
             lifetime_s: delegated.lifetime,
             actors: texts(&delegated.actors),
             source,
+            bound_to_call: target.authorization_details.is_some(),
         });
     }
 

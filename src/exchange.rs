@@ -33,6 +33,8 @@ pub struct Target {
     pub max_lifetime: u64,
     /// Whether the token may serve for later calls.
     pub cache: bool,
+    /// What the token is good for beyond that: the JSON text of `authorization_details` (RFC 9396).
+    pub authorization_details: Option<Box<str>>,
 }
 
 /// A delegation token that was checked.
@@ -233,6 +235,7 @@ impl Exchanges {
             return Answer::Refused(ExchangeError::MayNotAct);
         }
         if profile.forwards_inbound_token
+            && target.authorization_details.is_none()
             && let Some(delegated) = reply::already_delegated(caller, profile, target, now)
         {
             return Answer::Forward(Rc::new(delegated));

@@ -132,8 +132,9 @@ impl Policy {
     /// # Errors
     /// The denial, if the caller lacks a scope that the endpoint requires.
     pub fn decide_baseline(&self, caller: &Caller, now: Now) -> Result<Permit, Denial> {
-        let denial = self.baseline.denial(Asked { caller, arguments: None, now });
-        denial.map_or_else(|| Ok(self.baseline.permit()), Err)
+        let asked = Asked::of_caller(caller, now);
+        let denial = self.baseline.denial(asked);
+        denial.map_or_else(|| Ok(self.baseline.permit(asked)), Err)
     }
 
     /// Judges a request that opens a stream. It can tell of any object, and replay any answer, so it
@@ -193,7 +194,7 @@ impl Policy {
     /// to one.
     #[must_use]
     pub fn shows(&self, caller: &Caller, object: &Object, now: Now) -> bool {
-        let asked = Asked { caller, arguments: None, now };
+        let asked = Asked::of_caller(caller, now);
         let baseline = &self.baseline.scopes;
         self.rules(object).is_some_and(|rules| {
             rules.iter().any(|rule| {
@@ -282,7 +283,7 @@ impl Policy {
         let no_rule = || Denial::nothing(format!("Access denied: no rule allows {}.", what()));
         let mut denied: Option<(&Rule, Denial)> = None;
         for rule in rules.unwrap_or_default() {
-            let Some(denial) = rule.denial(asked) else { return Ok(rule.permit()) };
+            let Some(denial) = rule.denial(asked) else { return Ok(rule.permit(asked)) };
             // What the caller can mend says more than what nobody can.
             if denied.as_ref().is_none_or(|(_, first)| !first.helps() && denial.helps()) {
                 denied = Some((rule, denial));
@@ -294,7 +295,7 @@ impl Policy {
         match (in_shadow, rule.shape) {
             // What the endpoint requires of every request is no rule's to put on trial.
             (Some(rule), _) if asked.caller.scopes.contains_all(&self.baseline.scopes) => {
-                Ok(Permit { would_deny: Some(denial), ..rule.permit() })
+                Ok(Permit { would_deny: Some(denial), ..rule.permit(asked) })
             }
             (_, DenialShape::Hidden) => {
                 Err(Denial { rule: denial.rule, reason: denial.reason, ..no_rule() })

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::settings::Profile;
 use super::source::{ActorClaim, IssuedTokenType, ScopeClaim, Verify};
@@ -97,6 +98,7 @@ struct Success {
     token_type: String,
     expires_in: Option<u64>,
     scope: Option<String>,
+    authorization_details: Option<Value>,
 }
 
 /// RFC 6749 section 5.2.
@@ -242,7 +244,14 @@ fn delegation(
     if success.expires_in.is_some_and(|lifetime| lifetime == 0 || is_longer(lifetime)) {
         return bad("it lives longer than the rule allows");
     }
+    let details = success.authorization_details.as_ref();
+    if details.is_some_and(|details| !are_details(details, target)) {
+        return bad("other details were authorized");
+    }
     if profile.verify == Verify::DangerOpaque {
+        if details.is_none() && target.authorization_details.is_some() {
+            return bad("it is not bound to this call");
+        }
         let lifetime = success.expires_in;
         return lifetime.map_or_else(
             || bad("the lifetime of an opaque token is not known"),
@@ -268,12 +277,24 @@ fn delegation(
     if profile.scope_claim != ScopeClaim::Reply {
         are_granted(claims.scopes.iter().map(AsRef::as_ref), profile, target)?;
     }
+    let bound = claims.members.get("authorization_details");
+    if target.authorization_details.is_some()
+        && !bound.is_some_and(|details| are_details(details, target))
+    {
+        return bad("it is not bound to this call");
+    }
     if claims.expires_at > caller.claims.expires_at {
         return bad("the token outlives the caller's");
     }
     let lifetime = claims.expires_at.saturating_sub(claims.issued_at);
     let lifetime = success.expires_in.map_or(lifetime, |said| said.min(lifetime));
     Ok((lifetime, Some(claims)))
+}
+
+/// Whether these details are those that were asked for, if any were (RFC 9396 sections 7 and 9.1).
+fn are_details(details: &Value, target: &Target) -> bool {
+    let asked = target.authorization_details.as_deref().map(serde_json::from_str::<Value>);
+    asked.is_none_or(|asked| asked.is_ok_and(|asked| asked == *details))
 }
 
 /// Whether these are the scope that was asked for, and of others none but those that are ignored.

@@ -78,6 +78,9 @@ pub(super) fn exchange(
         form.append_pair(name, &target.audience);
     }
     form.append_pair("scope", &profile.scope(target));
+    if let Some(details) = &target.authorization_details {
+        form.append_pair("authorization_details", details);
+    }
     for (name, value) in &profile.parameters {
         form.append_pair(name, value);
     }

@@ -181,7 +181,8 @@ impl Settings {
 impl Profile {
     /// What a delegation token for `target` must be.
     pub(super) fn expectations(&self, target: &Target) -> Expectations {
-        let claims = [&*self.subject_claim, "azp", "cid", "appid", "client_id"];
+        let claims =
+            [&*self.subject_claim, "azp", "cid", "appid", "client_id", "authorization_details"];
         Expectations {
             audiences: vec![self.fill(&self.token_audience, target).into()],
             exact_audience: true,

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::condition::{Condition, Place};
 use super::patterns::Patterns;
 use super::resources::Resources;
-use super::rule::{Authentication, Requirement, Rule, Test};
+use super::rule::{Authentication, Binding, Requirement, Rule, Test};
 use super::source::{
     self, Baseline, Delegation, OtherArguments, Policy as Source, Presence, Require,
     Rule as RuleSource, Rules as RulesSource,
@@ -91,6 +91,7 @@ impl Compiler<'_> {
             scope_message: scope_message("this MCP server", around.required, around.scopes),
             shape: DenialShape::StepUp,
             enforcement: Enforcement::Enforce,
+            binding: None,
             target: match source {
                 Baseline::WithoutToken => None,
                 Baseline::Delegation(delegation) => {
@@ -236,6 +237,7 @@ impl Compiler<'_> {
             shape: source.denial,
             enforcement: enforcement.unwrap_or(around.enforcement),
             target: Some(self.target(&source.delegation, &format!("{path}.delegation"))),
+            binding: self.binding(&source.delegation, path, kind),
             redaction: self.redaction(source.redact.as_deref(), path, kind),
         }
     }
@@ -387,6 +389,23 @@ impl Compiler<'_> {
         Authentication { acr_values, max_age }
     }
 
+    fn binding(&mut self, source: &Delegation, path: &str, kind: &str) -> Option<Binding> {
+        let details = source.authorization_details.as_ref()?;
+        let path = format!("{path}.delegation.authorization_details");
+        if kind != "tools" {
+            let help = "only a call of a tool can be bound to";
+            self.problems.add_with_help(&path, "not possible here", help);
+        }
+        if details.r#type.is_empty() {
+            let help = "name a type that the authorization server knows";
+            self.problems.add_with_help(format!("{path}.type"), "it is empty", help);
+        }
+        let arguments = details.arguments.iter().enumerate().filter_map(|(index, text)| {
+            place(text, &format!("{path}.arguments[{index}]"), self.problems)
+        });
+        Some(Binding { kind: details.r#type.as_str().into(), arguments: arguments.collect() })
+    }
+
     fn target(&mut self, source: &Delegation, path: &str) -> Rc<Target> {
         if !is_scope_token(&source.scope) {
             self.problems.add_with_help(
@@ -410,7 +429,8 @@ impl Compiler<'_> {
             scope: source.scope.as_str().into(),
             audience: audience.map(String::as_str).unwrap_or_default().into(),
             max_lifetime: source.lifetime.unwrap_or(self.source.lifetime).as_seconds(),
-            cache: source.cache,
+            cache: source.cache && source.authorization_details.is_none(),
+            authorization_details: None,
         };
         if let Some(known) = self.targets.get(&target) {
             return Rc::clone(known);

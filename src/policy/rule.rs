@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::condition::{Condition, Place};
 use super::source::{DenialShape, Enforcement};
@@ -36,8 +36,37 @@ pub struct Rule {
     pub enforcement: Enforcement,
     /// What the caller's token is exchanged for; none if the policy says, by name, no token.
     pub target: Option<Rc<Target>>,
+    /// What of the call the delegation token is bound to, if it is.
+    pub binding: Option<Binding>,
     /// What the MCP server's answer loses on its way to the caller.
     pub redaction: Option<Rc<Redaction>>,
+}
+
+/// What of a call a delegation token is bound to (RFC 9396 section 2).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Binding {
+    /// The `type` of the authorization details.
+    pub kind: Box<str>,
+    /// The arguments.
+    pub arguments: Vec<Place>,
+}
+
+impl Binding {
+    /// The `authorization_details` for a call, JSON.
+    fn details(&self, target: &Target, asked: Asked) -> Box<str> {
+        let arguments: Map<String, Value> = self
+            .arguments
+            .iter()
+            .filter_map(|place| Some((place.to_string(), place.of(asked.arguments?)?.clone())))
+            .collect();
+        let details = json!([{
+            "type": self.kind,
+            "locations": [target.audience],
+            "identifier": asked.tool,
+            "arguments": arguments,
+        }]);
+        details.to_string().into()
+    }
 }
 
 /// One thing that must hold.
@@ -101,6 +130,8 @@ pub struct Asked<'a> {
     pub caller: &'a Caller,
     /// The arguments, if they are to be judged; empty if there are none, or if no rule reads them.
     pub arguments: Option<&'a Map<String, Value>>,
+    /// The tool, if it is one that is asked for.
+    pub tool: Option<&'a str>,
     /// When.
     pub now: Now,
 }
@@ -114,7 +145,18 @@ impl<'a> Asked<'a> {
             Some(Object::Task(_) | Object::Subscription { .. }) => None,
             _ => Some(&operation.arguments),
         };
-        Self { caller, arguments, now }
+        let tool = match &operation.object {
+            Some(Object::Tool(name)) => Some(&**name),
+            Some(Object::Task(task)) => task.tool.as_deref(),
+            _ => None,
+        };
+        Self { caller, arguments, tool, now }
+    }
+
+    /// Who asks for nothing in particular, and when.
+    #[must_use]
+    pub fn of_caller(caller: &'a Caller, now: Now) -> Self {
+        Self { caller, arguments: None, tool: None, now }
     }
 }
 
@@ -141,7 +183,7 @@ impl Test {
     /// Whether it holds.
     #[must_use]
     pub fn holds(&self, asked: Asked) -> bool {
-        let Asked { caller, arguments, now } = asked;
+        let Asked { caller, arguments, now, .. } = asked;
         let claims = &caller.claims.members;
         match self {
             Self::AnyScope { any, .. } => caller.scopes.intersects(any),
@@ -248,10 +290,17 @@ impl Rule {
     }
 
     /// The permit to act by this rule.
-    pub(super) fn permit(&self) -> Permit {
+    pub(super) fn permit(&self, asked: Asked) -> Permit {
+        let bound = |target: &Rc<Target>| match &self.binding {
+            None => Rc::clone(target),
+            Some(binding) => Rc::new(Target {
+                authorization_details: Some(binding.details(target, asked)),
+                ..Target::clone(target)
+            }),
+        };
         Permit {
             rule: Rc::clone(&self.name),
-            target: self.target.clone(),
+            target: self.target.as_ref().map(bound),
             redaction: self.redaction.clone(),
             would_deny: None,
         }
@@ -318,7 +367,8 @@ impl Rule {
     /// Whether it reads a call's arguments.
     #[must_use]
     pub fn reads_arguments(&self) -> bool {
-        self.requirements.iter().any(|requirement| requirement.test.reads_arguments())
+        self.binding.as_ref().is_some_and(|binding| !binding.arguments.is_empty())
+            || self.requirements.iter().any(|requirement| requirement.test.reads_arguments())
     }
 }
 
@@ -362,6 +412,7 @@ impl Rule {
             shape: DenialShape::StepUp,
             enforcement: Enforcement::Enforce,
             target: None,
+            binding: None,
             redaction: None,
         }
     }

@@ -313,6 +313,21 @@ pub struct Delegation {
     /// Whether the token may serve for later calls of the same caller, as long as it lives.
     #[serde(default = "yes")]
     pub cache: bool,
+    /// Binds the token to this one call (RFC 9396), of a tool. It is never used for another then.
+    pub authorization_details: Option<AuthorizationDetails>,
+}
+
+/// What the authorization server is told of a call, to be said again in the token: an object with this
+/// `type`, the audience in `locations`, the tool in `identifier`, and the `arguments`.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AuthorizationDetails {
+    /// Its `type`, which the authorization server knows.
+    pub r#type: String,
+    /// The arguments that it holds, by name, or by JSON Pointer if it begins with `/`.
+    #[serde(default)]
+    pub arguments: Vec<String>,
 }
 
 fn ping() -> Vec<ServerRequest> {

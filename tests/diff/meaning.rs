@@ -171,7 +171,8 @@ fn run(language: Language, guises: &[Value], arguments: &[Map<String, Value>], p
                     ..Operation::new(None, method, named.clone())
                 };
                 for caller in &callers {
-                    let asked = Asked { caller, arguments: Some(arguments), now: now() };
+                    let asked =
+                        Asked { arguments: Some(arguments), ..Asked::of_caller(caller, now()) };
                     let decided =
                         [&old, &new].map(|policy| policy.decide(caller, &operation, now()));
                     let result = judge([&decided[0], &decided[1]], &told, &endpoint, asked);
@@ -187,7 +188,10 @@ fn run(language: Language, guises: &[Value], arguments: &[Map<String, Value>], p
         for change in &changes {
             *counts.entry(change.kind).or_default() += 1;
             let Some(region) = &change.region else { continue };
-            let asked = |caller| Asked { caller, arguments: Some(&arguments[0]), now: now() };
+            let asked = |caller| Asked {
+                arguments: Some(&arguments[0]),
+                ..Asked::of_caller(caller, now())
+            };
             let concerns = callers.iter().any(|caller| region.contains(asked(caller)));
             if language == Language::ScopesAlone && !concerns {
                 fail(&format!("concerns nobody: {}: {}", change.object, change.text));

@@ -295,3 +295,17 @@ fn what_answers_hold_is_told() {
         ["redacts ssn for callers without the scope a"]
     );
 }
+
+#[test]
+fn what_a_token_is_bound_to_is_told() {
+    let rule = |details: Value| json!({"delegation": {"scope": "d", "cache": false, "authorization_details": details}});
+    let bound = rule(json!({"type": "pay", "arguments": ["amount"]}));
+    assert_eq!(
+        changes(&rule(Value::Null), &bound),
+        ["delegated by a token that is bound to the call by the type pay and the argument amount"]
+    );
+    assert_eq!(
+        changes(&bound, &rule(Value::Null)),
+        ["delegated by a token that is not bound to the call"]
+    );
+}

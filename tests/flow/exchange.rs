@@ -458,3 +458,49 @@ fn another_server_is_asked_when_the_first_is_down_and_checked_by_its_own_rules()
     let settled = stage.settle(&callout, Err(ExchangeError::NoAnswer)).unwrap();
     assert_eq!(settled.result.unwrap_err(), ExchangeError::NoAnswer);
 }
+
+#[test]
+fn a_token_that_is_bound_to_a_call_is_for_that_call_alone() {
+    let mut configuration = configuration();
+    configuration["policies"]["ledger"]["tools"]["pay"] = json!({"delegation": {
+        "scope": SCOPE,
+        "authorization_details": {"type": "payment", "arguments": ["amount", "/to/iban", "missing"]},
+    }});
+    let inbound = token(json!({}));
+    let pay = |amount: u64| {
+        let arguments = json!({"amount": amount, "to": {"iban": "CH93"}, "note": "secret"});
+        let params = json!({"name": "pay", "arguments": arguments});
+        json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}).to_string()
+    };
+    let details = |amount: u64| {
+        json!([{
+            "type": "payment", "locations": [AUDIENCE], "identifier": "pay",
+            "arguments": {"amount": amount, "/to/iban": "CH93"},
+        }])
+    };
+    let mut stage = Stage::with(configuration);
+    let mut ask = |amount: u64, bound: Value| {
+        let (mut stream, step) = stage.send(&inbound, &pay(amount));
+        let callout = step.callout();
+        let form =
+            form_urlencoded::parse(&callout.body).find(|(name, _)| name == "authorization_details");
+        let asked: Value = serde_json::from_str(&form.unwrap().1).unwrap();
+        assert_eq!(asked, details(amount));
+        let minted = merge(delegation(SCOPE), json!({"authorization_details": bound}));
+        let settled = stage.settle(&callout, Ok(issued(&minted))).unwrap();
+        let step = stream.event(&mut stage, Event::Exchanged(settled.result.as_ref()));
+        let status = if let Step::Continue(_) = step { 200 } else { step.reply().status };
+        let record = stream.close(&mut stage, status).unwrap();
+        assert!(!record.to_string().contains("CH93"));
+        (status, record["detail"].clone(), record["delegation"]["bound_to_call"].clone())
+    };
+    assert_eq!(ask(5, details(5)), (200, Value::Null, json!(true)));
+    // The same call once more is asked for once more; and no token of another call passes.
+    assert_eq!(ask(5, details(5)).0, 200);
+    let mut more = details(5);
+    more.as_array_mut().unwrap().push(json!({"type": "payment"}));
+    for other in [details(6), Value::Null, json!([]), json!(details(5)[0]), more] {
+        let told = ask(5, other.clone());
+        assert_eq!((told.0, told.1), (502, json!("it is not bound to this call")), "{other}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::term::Term;
 use crate::exchange::Target;
-use crate::policy::rule::Rule;
+use crate::policy::rule::{Binding, Rule};
 use crate::policy::source::Enforcement;
 use crate::response::Redaction;
 use crate::token::ScopeSet;
@@ -12,13 +12,19 @@ use crate::token::ScopeSet;
 pub(super) struct Treatment<'a> {
     /// What it is delegated as.
     pub(super) target: Option<&'a Target>,
+    /// What of it the delegation is bound to.
+    pub(super) binding: Option<&'a Binding>,
     /// What of its answer is withheld.
     pub(super) redaction: Option<&'a Redaction>,
 }
 
 impl<'a> Treatment<'a> {
     fn of(rule: &'a Rule) -> Self {
-        Self { target: rule.target.as_deref(), redaction: rule.redaction.as_deref() }
+        Self {
+            target: rule.target.as_deref(),
+            binding: rule.binding.as_ref(),
+            redaction: rule.redaction.as_deref(),
+        }
     }
 }
 

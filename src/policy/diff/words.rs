@@ -4,7 +4,7 @@ use super::term::Term;
 use super::ways::Treatment;
 use super::{Kind, Needs, Region};
 use crate::exchange::Target;
-use crate::policy::rule::{Rule, Test};
+use crate::policy::rule::{Binding, Rule, Test};
 use crate::policy::source::DenialShape;
 use crate::response::Redaction;
 use crate::token::{ScopeSet, ScopeTable};
@@ -181,6 +181,17 @@ pub(super) fn treatment(old: Treatment, new: Treatment) -> Vec<(Kind, String)> {
     let mut texts = Vec::new();
     if old.target != new.target {
         texts.push((Kind::Delegation, delegation(old.target, new.target)));
+    }
+    if old.binding != new.binding {
+        let text = match new.binding {
+            None => "delegated by a token that is not bound to the call".to_owned(),
+            Some(Binding { kind, arguments }) => {
+                let mut parts = vec![format!("the type {kind}")];
+                parts.extend(arguments.iter().map(|place| format!("the argument {place}")));
+                format!("delegated by a token that is bound to the call by {}", list(&parts, "and"))
+            }
+        };
+        texts.push((Kind::Delegation, text));
     }
     for (kind, verb, names) in [
         (Kind::Reveals, "reveals", beyond(old.redaction, new.redaction)),
