@@ -1,0 +1,203 @@
+//! Conditions, by what holds for which values.
+
+use serde_json::json;
+
+use super::*;
+
+fn condition(source: Value) -> Result<Condition, String> {
+    let source: Source = serde_json::from_value(source).unwrap();
+    let mut problems = Problems::default();
+    let condition = Condition::compile(&source, "it", Some(&mut Vec::new()), &mut problems);
+    problems.into_result(Some(condition)).map_err(|errors| errors.to_string())
+}
+
+fn claims() -> Map<String, Value> {
+    let claims =
+        json!({"sub": "sarah", "level": 3, "regions": ["eu", "us"], "empty": [], "map": {}});
+    claims.as_object().unwrap().clone()
+}
+
+#[test]
+fn n05_a_value_of_another_type_or_shape_never_satisfies() {
+    for (source, good, bad) in [
+        (
+            json!({"equals": "1"}),
+            vec![json!("1"), json!("\u{31}")],
+            vec![
+                json!(1),
+                json!(["1"]),
+                json!({"0": "1"}),
+                json!(" 1"),
+                json!("1 "),
+                json!(null),
+                json!("１"),
+            ],
+        ),
+        (
+            json!({"equals": 1}),
+            vec![json!(1), json!(1.0)],
+            vec![json!("1"), json!(true), json!([1]), json!(1.5)],
+        ),
+        (
+            json!({"equals": null}),
+            vec![json!(null)],
+            vec![json!(""), json!(0), json!(false), json!([])],
+        ),
+        (
+            json!({"in": ["a", 2]}),
+            vec![json!("a"), json!(2)],
+            vec![json!("A"), json!("2"), json!(["a"])],
+        ),
+        (
+            json!({"includes": "a"}),
+            vec![json!(["b", "a"])],
+            vec![json!("a"), json!({"a": "a"}), json!([["a"]])],
+        ),
+        (
+            json!({"min": 0, "max": 1000}),
+            vec![json!(0), json!(1000), json!(0.5), json!(1e3)],
+            vec![json!(1_000.5), json!(-1), json!("500"), json!([500]), json!(null)],
+        ),
+        (
+            json!({"min": 0}),
+            vec![json!(9_007_199_254_740_991_i64)],
+            vec![json!(9_007_199_254_740_992_i64), json!(1e300), json!(u64::MAX)],
+        ),
+        (
+            json!({"max_length": 2, "min_length": 1}),
+            vec![json!("é€"), json!([1, 2])],
+            vec![json!(""), json!("abc"), json!([]), json!(12), json!({"a": 1})],
+        ),
+        (
+            json!({"matches": "a|bc"}),
+            vec![json!("a"), json!("bc")],
+            vec![json!("ac"), json!("bcd"), json!("xa"), json!("a\n"), json!("\na"), json!(["a"])],
+        ),
+        (
+            json!({"each": {"in": [1, 2]}}),
+            vec![json!([]), json!([2, 1])],
+            vec![json!([1, 3]), json!(1), json!([[1]])],
+        ),
+        (
+            json!({"members": {"a": {"equals": 1}, "b": {"presence": "absent"}}}),
+            vec![json!({"a": 1}), json!({"a": 1, "c": 2})],
+            vec![json!({"a": 1, "b": 2}), json!({}), json!([1]), json!({"A": 1})],
+        ),
+        (
+            json!({"equals_claim": "sub"}),
+            vec![json!("sarah")],
+            vec![json!("Sarah"), json!(["sarah"]), json!(null)],
+        ),
+        (json!({"equals_claim": "missing"}), vec![], vec![json!(null), json!("")]),
+        (json!({"equals_claim": "map"}), vec![], vec![json!({})]),
+        (json!({"equals_claim": "/regions/1"}), vec![json!("us")], vec![json!("eu")]),
+        (json!({"in_claim": "regions"}), vec![json!("eu")], vec![json!("asia"), json!(["eu"])]),
+    ] {
+        let compiled = condition(source.clone()).unwrap();
+        for value in good {
+            assert!(compiled.holds(Some(&value), &claims()), "{source}: {value}");
+        }
+        for value in bad {
+            assert!(!compiled.holds(Some(&value), &claims()), "{source}: {value}");
+        }
+        assert!(!compiled.holds(None, &claims()), "{source}");
+    }
+}
+
+#[test]
+fn presence_is_told_from_null() {
+    let holds =
+        |source, value: Option<Value>| condition(source).unwrap().holds(value.as_ref(), &claims());
+    assert!(holds(json!({}), Some(json!(null))) && !holds(json!({}), None));
+    let absent = || json!({"presence": "absent"});
+    assert!(holds(absent(), None) && !holds(absent(), Some(json!(null))));
+    let optional = || json!({"presence": "optional", "equals": "a"});
+    assert!(holds(optional(), None) && holds(optional(), Some(json!("a"))));
+    assert!(!holds(optional(), Some(json!(null))));
+}
+
+#[test]
+fn a_pattern_takes_the_whole_value_and_no_flags() {
+    for pattern in
+        ["(?i)a", "a(?x) #", "(?P<x>a)", "a)|(b", "(?=a)", r"\\(?m)a", "[", "a{2000}{2000}"]
+    {
+        assert!(condition(json!({"matches": pattern})).is_err(), "{pattern}");
+    }
+    let pattern = condition(json!({"matches": r"\(?[a-z]+(?:,b)?\)?"})).unwrap();
+    assert!(pattern.holds(Some(&json!("(a,b)")), &claims()));
+    let long = condition(json!({"matches": "a*"})).unwrap();
+    assert!(long.holds(Some(&json!("a".repeat(4096))), &claims()));
+    assert!(!long.holds(Some(&json!("a".repeat(4097))), &claims()));
+}
+
+#[test]
+fn what_a_claim_must_be_there_for_shows_before_the_call() {
+    for (source, expected) in [
+        (json!({"equals_claim": "sub"}), true),
+        (json!({"equals_claim": "missing"}), false),
+        (json!({"equals_claim": "map"}), false),
+        (json!({"presence": "optional", "equals_claim": "missing"}), true),
+        (json!({"in_claim": "regions"}), true),
+        (json!({"in_claim": "empty"}), false),
+        (json!({"members": {"a": {"in_claim": "empty"}}}), false),
+        (json!({"each": {"in_claim": "empty"}}), true),
+        (json!({"equals": 1}), true),
+    ] {
+        let condition = condition(source.clone()).unwrap();
+        assert_eq!(condition.could_hold(&claims()), expected, "{source}");
+    }
+}
+
+#[test]
+fn implication_is_told_from_the_text() {
+    for (source, other, expected) in [
+        (json!({"max": 10}), json!({"max": 5}), true),
+        (json!({"max": 5}), json!({"max": 10}), false),
+        (json!({"min": 1, "max": 9}), json!({"min": 2, "max": 8}), true),
+        (json!({"in": [1, 2, 3]}), json!({"equals": 2}), true),
+        (json!({"max": 3}), json!({"in": [1, 2, 3]}), true),
+        (json!({"max": 2}), json!({"in": [1, 2, 3]}), false),
+        (json!({"equals": 2}), json!({"in": [1, 2]}), false),
+        (json!({"matches": "[ab]"}), json!({"in": ["a", "b"]}), true),
+        (json!({}), json!({"equals": 1}), true),
+        (json!({"presence": "optional", "max": 3}), json!({"max": 3}), true),
+        (json!({"max": 3}), json!({"presence": "optional", "max": 3}), false),
+        (json!({"presence": "optional", "max": 3}), json!({"presence": "absent"}), true),
+        (json!({"presence": "absent"}), json!({"max": 3}), false),
+        (json!({}), json!({"presence": "absent"}), false),
+        (json!({"each": {"max": 3}}), json!({"each": {"max": 2}}), true),
+        (
+            json!({"members": {"a": {"max": 3}}}),
+            json!({"members": {"a": {"max": 2}, "b": {}}}),
+            true,
+        ),
+    ] {
+        let implied = condition(source.clone()).unwrap();
+        let by = condition(other.clone()).unwrap();
+        assert_eq!(implied.is_implied_by(&by), expected, "{source} by {other}");
+    }
+}
+
+#[test]
+fn a_place_is_a_name_or_a_pointer() {
+    let members = json!({"a": {"b/c": [1, {"d~": 2}]}, "/x": 3, "a.b": 4});
+    for (text, expected) in [
+        ("a.b", Some(json!(4))),
+        ("/a/b~1c/1/d~0", Some(json!(2))),
+        ("/~1x", Some(json!(3))),
+        ("/a/b~1c/01", None),
+        ("/a/b~1c/-", None),
+        ("/a/missing/deep", None),
+        ("b", None),
+    ] {
+        let place = Place::parse(text).unwrap();
+        assert_eq!(place.of(members.as_object().unwrap()).cloned(), expected, "{text}");
+        assert_eq!(
+            place.to_string().trim_start_matches('/'),
+            text.trim_start_matches('/').replace("~1x", "/x").trim_start_matches('/')
+        );
+    }
+    for text in ["", "/", "//a", "/a~2", "/a/~"] {
+        assert!(Place::parse(text).is_none(), "{text}");
+    }
+}
