@@ -97,7 +97,8 @@ impl Config {
 
     fn compile(value: Value, environment: Option<Environment>) -> Result<Self, ConfigErrors> {
         let policy_hash = hash(value.get("policies"));
-        let pushed = &typed::<Pushed>(value)?;
+        let reading = read::reading::<Pushed>(value);
+        let Some(pushed) = &reading.typed else { return reading.problems.into_result(None) };
         let mut problems = Problems::default();
         let mut warnings = Vec::new();
         let scopes = scopes(&pushed.protected_resource.scopes_supported, &mut problems);
@@ -158,7 +159,13 @@ impl Config {
             policy_hash,
             warnings,
         });
-        problems.into_result(config)
+        if reading.problems.is_empty() {
+            return problems.into_result(config);
+        }
+        let found = reading.of_its_own(problems.into_errors()).unwrap_or_default();
+        let mut problems = reading.problems.into_errors();
+        problems.extend(found);
+        Err(ConfigErrors(problems))
     }
 }
 

@@ -88,6 +88,27 @@ policies.enterprise-ledger.tools.list accounts: `list accounts` is not a tool na
 }
 
 #[test]
+fn errors_of_shape_in_one_rule_hide_none_of_meaning_in_another() {
+    let mut pushed = pushed();
+    let tools = &mut pushed["policies"]["enterprise-ledger"]["tools"];
+    tools["getAccount"] =
+        json!({"requires": {"scopes": []}, "delegation": {"scope": 1, "audience": ""}});
+    tools["getAuditLog"]["require"]["scopes"] = json!(["audit:reed"]);
+    tools["list accounts"] = json!({"delegation": {"scope": "a"}});
+    assert_eq!(
+        errors(pushed.clone()),
+        "\
+policies.enterprise-ledger.tools.getAccount.delegation.scope: invalid type: integer `1`, expected a string
+policies.enterprise-ledger.tools.getAccount.requires: unknown field `requires`; help: did you mean `require`?
+policies.enterprise-ledger.tools.getAuditLog.require.scopes[0]: unknown scope `audit:reed`; help: did you mean `audit:read`?
+policies.enterprise-ledger.tools.list accounts: `list accounts` is not a tool name; help: a name has 1 to 128 letters, digits, `_`, `-` and `.`; what ends with `*` stands for all that begin so"
+    );
+    // What stands in for an audience could bring about anything.
+    pushed["policies"]["enterprise-ledger"]["audience"] = json!(1);
+    assert!(!errors(pushed).contains("audit:reed"));
+}
+
+#[test]
 fn bad_metadata_of_the_authorization_server_is_refused_with_every_error() {
     let mut pushed = pushed();
     pushed["authorization_server_metadata"] = json!({

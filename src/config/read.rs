@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use serde_path_to_error::{Path, Segment};
 
-use super::error::{ConfigErrors, Problems};
+use super::error::{ConfigError, ConfigErrors, Problems};
 use crate::json as strict;
 
 /// Limits for configuration, which comes from an operator and not from the network: deep enough for
@@ -42,16 +42,46 @@ pub fn value(text: &[u8]) -> Result<Value, ConfigErrors> {
 ///
 /// # Errors
 /// Every unknown field, missing field and wrong type, each with its path.
-pub fn typed<T: DeserializeOwned>(mut document: Value) -> Result<T, ConfigErrors> {
-    // To keep track of paths costs several times as much as reading, and most documents are right.
-    if let Ok(typed) = T::deserialize(&document) {
-        return Ok(typed);
+pub fn typed<T: DeserializeOwned>(document: Value) -> Result<T, ConfigErrors> {
+    let Reading { typed, problems, .. } = reading(document);
+    problems.into_result(typed)
+}
+
+/// A JSON value, read as far as that is possible.
+pub struct Reading<T> {
+    /// The value, with stand-ins where it is wrong.
+    pub typed: Option<T>,
+    /// What is wrong with it.
+    pub problems: Problems,
+    stand_ins: StandIns,
+}
+
+impl<T> Reading<T> {
+    /// What is wrong with what the value says, of all that `found` says so: what a stand-in brought
+    /// about is left out. None if stand-ins could have brought about anything.
+    pub fn of_its_own(&self, found: Vec<ConfigError>) -> Option<Vec<ConfigError>> {
+        // Nothing else depends on what stands in the rules for one object of a policy.
+        let objects: Option<Vec<String>> = self.stand_ins.0.keys().map(Place::object).collect();
+        let objects = objects?;
+        let is_doubtful = |error: &ConfigError| {
+            let after = objects.iter().filter_map(|object| error.path.strip_prefix(&**object));
+            after.into_iter().any(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        Some(found.into_iter().filter(|error| !is_doubtful(error)).collect())
     }
+}
+
+/// Reads a JSON value into `T`, as far as possible.
+pub fn reading<T: DeserializeOwned>(mut document: Value) -> Reading<T> {
     let mut problems = Problems::default();
     let mut stand_ins = StandIns::default();
+    // To keep track of paths costs several times as much as reading, and most documents are right.
+    if let Ok(typed) = T::deserialize(&document) {
+        return Reading { typed: Some(typed), problems, stand_ins };
+    }
     loop {
         let error = match serde_path_to_error::deserialize::<_, T>(&document) {
-            Ok(typed) => return problems.into_result(Some(typed)),
+            Ok(typed) => return Reading { typed: Some(typed), problems, stand_ins },
             Err(error) => error,
         };
         let message = error.inner().to_string();
@@ -70,7 +100,7 @@ pub fn typed<T: DeserializeOwned>(mut document: Value) -> Result<T, ConfigErrors
             stand_ins.put(&mut document, place, &message)
         };
         if !mended {
-            return problems.into_result(None);
+            return Reading { typed: None, problems, stand_ins };
         }
     }
 }
@@ -134,6 +164,13 @@ impl Place {
             Segment::Unknown => None,
         });
         Self(steps.collect())
+    }
+
+    /// The path of the object of a policy whose rules it stands in, `policies.NAME.tools.NAME`.
+    fn object(&self) -> Option<String> {
+        let is_policies = matches!(self.0.first(), Some(Step::Member(name)) if name == "policies");
+        let object = self.0.get(..4).filter(|_| is_policies && self.0.len() > 4)?;
+        Some(Self(object.to_vec()).to_string())
     }
 
     /// The value around this one, and the step from there.

@@ -40,8 +40,8 @@ impl Source {
     /// Reads the file, what it names, and the overrides.
     ///
     /// # Errors
-    /// The file cannot be read, or everything that is wrong with it: first with its shape, and when
-    /// that is right, with what it says.
+    /// The file cannot be read, or everything that is wrong with it: with its shape, and, unless that
+    /// leaves too much open, with what it says.
     pub fn read(path: &Path, overrides: Vec<Set>) -> Result<Self, Failure> {
         let text = fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
         let mut files = Files::new(path);
@@ -65,10 +65,17 @@ impl Source {
         files.read_keys(&mut document, &mut problems);
         files.read_metadata(&mut document, &mut problems);
         let pushed = Value::Object(document);
-        let typed = problems.take(typed::<Pushed>(pushed.clone()));
-        // Where a file could not be read, its place is empty: no use in judging what is there.
-        let (true, Some(typed)) = (problems.is_empty(), typed) else {
-            return Err(files.failure(problems));
+        let typed = match typed::<Pushed>(pushed.clone()) {
+            Ok(typed) if problems.is_empty() => typed,
+            // Where a file could not be read, its place is empty: no use in judging what is there.
+            shape if !problems.is_empty() => {
+                problems.take(shape);
+                return Err(files.failure(problems));
+            }
+            _ => {
+                problems.take(Config::from_value(pushed));
+                return Err(files.failure(problems));
+            }
         };
         let config = problems.take(Config::from_value(pushed.clone()));
         if let Some(envoy) = &envoy {
