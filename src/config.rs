@@ -22,6 +22,7 @@ pub use url::HttpUrl;
 use crate::challenge::Challenges;
 use crate::exchange;
 use crate::fingerprint::fingerprint;
+use crate::mcp::Revision;
 use crate::policy::Policy;
 use crate::policy::compile::{Surroundings, known_scopes};
 use crate::request::{Ignore, fold_path};
@@ -72,6 +73,8 @@ pub struct Endpoint {
     pub policy: Policy,
     /// The scopes that the 401 challenge names.
     pub required_scopes: ScopeSet,
+    /// The revisions of MCP that are served.
+    pub revisions: Box<[Revision]>,
 }
 
 /// The largest `limits.body_bytes`: Envoy holds this much for each request that is undecided.
@@ -370,9 +373,18 @@ fn endpoints(
             folded: fold_path(&raw.path).into(),
             policy,
             required_scopes,
+            revisions: revisions(raw, &path, problems),
         });
     }
     endpoints
+}
+
+fn revisions(raw: &pushed::Endpoint, path: &str, problems: &mut Problems) -> Box<[Revision]> {
+    let revisions = raw.revisions.as_deref().unwrap_or(&Revision::ALL);
+    if revisions.is_empty() {
+        problems.add(format!("{path}.revisions"), "an empty list serves nobody");
+    }
+    revisions.into()
 }
 
 fn endpoint_path(text: &str, path: &str, resource: Option<&HttpUrl>, problems: &mut Problems) {

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::duration::Duration;
 use crate::exchange::source::Exchange;
+use crate::mcp::Revision;
 use crate::policy::source::{Enforcement, Policy};
 use crate::token::Algorithm;
 
@@ -116,6 +117,9 @@ pub struct Endpoint {
     /// Scopes that every request to this endpoint must carry; the 401 challenge names them.
     #[serde(default)]
     pub required_scopes: Vec<String>,
+    /// The revisions of MCP that are served; by default all that are known. Who names another is told
+    /// these.
+    pub revisions: Option<Vec<Revision>>,
 }
 
 /// How the ids of sessions and tasks are bound to their callers: the client holds the MCP server's id,

@@ -56,11 +56,11 @@ impl fmt::Display for HeaderError {
 }
 
 impl MirroredHeaders {
-    /// Reads them.
+    /// Reads them, at an endpoint where these revisions are `served`.
     ///
     /// # Errors
     /// A repeated or unreadable one, or a revision that is not served.
-    pub fn read(headers: Headers) -> Result<Self, HeaderError> {
+    pub fn read(headers: Headers, served: &[Revision]) -> Result<Self, HeaderError> {
         let one = |name: &str| -> Result<Option<Box<str>>, HeaderError> {
             let mut values = headers.all(name);
             match (values.next(), values.next()) {
@@ -73,7 +73,9 @@ impl MirroredHeaders {
             }
         };
         let revision = match one("mcp-protocol-version")? {
-            Some(name) => Revision::from_name(&name).map_err(HeaderError::UnsupportedRevision)?,
+            Some(name) => {
+                Revision::from_name(&name, served).map_err(HeaderError::UnsupportedRevision)?
+            }
             None => Revision::default(),
         };
         Ok(Self { revision, method: one("mcp-method")?, name: one("mcp-name")? })

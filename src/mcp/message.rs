@@ -299,7 +299,7 @@ fn judge(mut draft: Draft, revision: Revision) -> Result<Operation, BodyError> {
     }
     if let (Method::Initialize, Member::Present(offered)) = (method, &draft.offered_version)
         && **offered == *HTTP_WITH_SSE
-        && let Err(cause) = Revision::from_name(offered)
+        && let Err(cause) = Revision::from_name(offered, &Revision::ALL)
     {
         return Err(BodyError::UnsupportedRevision { id, cause });
     }

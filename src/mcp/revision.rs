@@ -2,23 +2,29 @@
 
 use std::fmt;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// A revision of MCP with the Streamable HTTP transport, in the order of their dates.
 ///
 /// 2024-11-05, the one before, has another transport (HTTP+SSE) and no authorization: it is not
 /// served. Sources: <https://modelcontextprotocol.io/specification>, one folder for each revision.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 pub enum Revision {
     /// 2025-03-26, the last with batches. It does not have the `MCP-Protocol-Version` header, so a
     /// request without one is judged by it (2025-06-18, transports, protocol version header).
     #[default]
+    #[serde(rename = "2025-03-26")]
     March2025,
     /// 2025-06-18.
+    #[serde(rename = "2025-06-18")]
     June2025,
     /// 2025-11-25, the last with sessions, and with requests from server to client.
+    #[serde(rename = "2025-11-25")]
     November2025,
     /// 2026-07-28: every request stands alone and says in `_meta` who asks and in which revision.
+    #[serde(rename = "2026-07-28")]
     July2026,
 }
 
@@ -38,14 +44,15 @@ impl Revision {
         }
     }
 
-    /// The revision of this name.
+    /// The revision of this name, of those that are served.
     ///
     /// # Errors
-    /// It is not one of those that are served.
-    pub fn from_name(name: &str) -> Result<Self, UnsupportedRevision> {
-        let named = Self::ALL.into_iter().find(|revision| revision.as_str() == name);
-        named.ok_or_else(|| UnsupportedRevision {
+    /// It is none of them.
+    pub fn from_name(name: &str, served: &[Self]) -> Result<Self, UnsupportedRevision> {
+        let named = served.iter().find(|revision| revision.as_str() == name);
+        named.copied().ok_or_else(|| UnsupportedRevision {
             requested: name.chars().take(LONGEST_NAME).collect(),
+            supported: served.into(),
         })
     }
 
@@ -70,6 +77,7 @@ const LONGEST_NAME: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnsupportedRevision {
     requested: Box<str>,
+    supported: Box<[Revision]>,
 }
 
 impl UnsupportedRevision {
@@ -79,15 +87,20 @@ impl UnsupportedRevision {
     /// What the error's `data` says, so that the client can choose another.
     #[must_use]
     pub fn data(&self) -> Value {
-        json!({"supported": Revision::ALL.map(Revision::as_str), "requested": self.requested})
+        json!({"supported": self.names(), "requested": self.requested})
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        self.supported.iter().map(|revision| revision.as_str()).collect()
     }
 }
 
 impl fmt::Display for UnsupportedRevision {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(
-            "Unsupported protocol version: this server speaks MCP 2025-03-26 to 2026-07-28, over \
-             Streamable HTTP.",
+        let served = self.names().join(", ");
+        write!(
+            out,
+            "Unsupported protocol version: this server speaks MCP {served}, over Streamable HTTP."
         )
     }
 }

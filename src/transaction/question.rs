@@ -240,7 +240,7 @@ fn question(
     caller: Rc<Caller>,
     headers: Headers,
 ) -> Result<Question, Refusal> {
-    let mirrored = MirroredHeaders::read(headers);
+    let mirrored = MirroredHeaders::read(headers, &endpoint.revisions);
     let revision = mirrored.as_ref().ok().map(MirroredHeaders::revision);
     let verb = request::verb(headers, revision).map_err(Refusal::Request)?;
     if verb == Verb::Message {

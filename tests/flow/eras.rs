@@ -139,7 +139,7 @@ fn a_client_of_2024_11_05_is_told_what_is_served() {
     assert_eq!((reply.status, &error["code"]), (400, &json!(-32022)));
     assert_eq!(
         error["message"],
-        "Unsupported protocol version: this server speaks MCP 2025-03-26 to 2026-07-28, over \
+        "Unsupported protocol version: this server speaks MCP 2025-03-26, 2025-06-18, 2025-11-25, 2026-07-28, over \
          Streamable HTTP."
     );
     assert_eq!(error["data"]["supported"], json!(REVISIONS));
@@ -377,4 +377,23 @@ fn m03_the_authorization_servers_metadata_is_at_one_path_and_only_if_configured(
         assert_eq!(status(&mut stage, path), 404, "{path}");
     }
     assert_eq!(status(&mut Stage::new(), OLD_LOCATION), 404);
+}
+
+#[test]
+fn an_endpoint_serves_the_revisions_that_it_names() {
+    let mut configuration = configuration();
+    configuration["endpoints"][0]["revisions"] = json!(["2025-11-25", "2026-07-28"]);
+    let mut stage = Stage::with(configuration);
+    let ping = json!({"jsonrpc": "2.0", "id": 7, "method": "ping"}).to_string();
+    let mut ask = |revision: &str| {
+        let headers = [("mcp-protocol-version", revision)];
+        let (mut stream, step) = stage.post(&token(json!({})), &headers);
+        if step.is_pause() { stream.body(&mut stage, ping.as_bytes()) } else { step }
+    };
+    assert!(matches!(ask("2025-11-25"), Step::Call(_)));
+    for revision in ["2025-06-18", "2025-03-26", "2099-01-01"] {
+        let error = body(&ask(revision).reply())["error"].clone();
+        let data = json!({"supported": ["2025-11-25", "2026-07-28"], "requested": revision});
+        assert_eq!((&error["code"], &error["data"]), (&json!(-32022), &data), "{revision}");
+    }
 }
