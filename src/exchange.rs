@@ -163,7 +163,7 @@ impl Exchanges {
             return Answer::Refused(ExchangeError::Unreachable);
         };
         // RFC 8693 section 4.4: who may act is the subject token's to say.
-        if !caller.may_be_acted_for_by(&profile.actor, &profile.issuer.issuer) {
+        if !profile.may_act_for(caller) {
             return Answer::Refused(ExchangeError::MayNotAct);
         }
         if profile.forwards_inbound_token

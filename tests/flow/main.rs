@@ -14,6 +14,7 @@
 )]
 
 mod answers;
+mod clients;
 mod eras;
 mod exchange;
 mod explained;
@@ -21,6 +22,7 @@ mod intake;
 mod lists;
 mod objects;
 mod policies;
+mod profiles;
 mod redaction;
 mod sessions;
 mod shadow;
