@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::settings::Profile;
-use super::source::{ActorClaim, IssuedTokenType, ScopeClaim, Verify};
+use super::source::{ActorClaim, IssuedTokenType, LongerLifetime, ScopeClaim, Verify};
 use super::{Delegated, Key, Target};
 use crate::clock::Now;
 use crate::json;
@@ -268,7 +268,9 @@ fn delegation(
     if profile.scope_claim != ScopeClaim::Reply {
         are_granted(claims.scopes.iter().map(AsRef::as_ref), profile, target)?;
     }
-    if claims.expires_at > caller.claims.expires_at {
+    if profile.longer_lifetime == LongerLifetime::Refuse
+        && claims.expires_at > caller.claims.expires_at
+    {
         return bad("the token outlives the caller's");
     }
     let lifetime = claims.expires_at.saturating_sub(claims.issued_at);
