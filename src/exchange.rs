@@ -219,6 +219,7 @@ impl Exchanges {
             Actor::SubjectToken => Some(&key.subject_token),
             Actor::Given(token) => Some(token),
             Actor::Own(_) => Some(self.own_tokens.token(place, now)?),
+            Actor::Unknown => return None,
         };
         Some(request::exchange(profile, key, actor, now))
     }

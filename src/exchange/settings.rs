@@ -63,6 +63,8 @@ pub(super) enum Actor {
     SubjectToken,
     Own(ClientCredentials),
     Given(BearerToken),
+    /// It is not known here: nothing is ever sent.
+    Unknown,
 }
 
 /// Parameters that are this gateway's to set.
@@ -272,7 +274,7 @@ fn profile(
     let actor_token = actor_token(source, path, around, problems);
     let names_actor = matches!(source.actor_claim, None | Some(ActorClaim::ActSub));
     if names_actor
-        && matches!(actor_token, Some(Actor::None))
+        && matches!(actor_token, Actor::None)
         && source.preset.is_some_and(Preset::needs_actor_token)
     {
         let message = "this preset's authorization server names no actor without an actor's token";
@@ -298,7 +300,7 @@ fn profile(
         client,
         subject_token_type: source.subject_token_type.unwrap_or_default(),
         requested_token_type: source.requested_token_type.unwrap_or_default(),
-        actor_token: actor_token?,
+        actor_token,
         target: source.target.unwrap_or_default(),
         scope: scope?,
         parameters,
@@ -360,15 +362,15 @@ fn actor_token(
     path: &str,
     around: &Surroundings,
     problems: &mut Problems,
-) -> Option<Actor> {
-    Some(match source.actor_token.clone().unwrap_or_default() {
+) -> Actor {
+    match source.actor_token.clone().unwrap_or_default() {
         ActorToken::None => Actor::None,
         ActorToken::SubjectToken => Actor::SubjectToken,
         ActorToken::ClientCredentials(credentials) => Actor::Own(credentials),
         ActorToken::FromEnvironment(name) => {
             let path = format!("{path}.actor_token.from_environment");
-            let token = super::client::secret(&name, &path, around.environment, problems)?;
-            Actor::Given(BearerToken::new(&token))
+            let token = super::client::secret(&name, &path, around.environment, problems);
+            token.map_or(Actor::Unknown, |token| Actor::Given(BearerToken::new(&token)))
         }
-    })
+    }
 }

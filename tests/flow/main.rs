@@ -18,6 +18,7 @@ mod clients;
 mod eras;
 mod exchange;
 mod explained;
+mod failures;
 mod intake;
 mod lists;
 mod objects;
