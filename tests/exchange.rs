@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use mcp_deputy::config::Config;
 use serde_json::{Value, json};
-use support::text;
+use support::{deputy, scratch, stderr, text};
 
 const PAGE: &str = "docs/authorization-servers.md";
 
@@ -162,7 +162,8 @@ fn secrets_come_from_the_environment_and_show_in_no_error() {
         _ => None,
     };
     let unset = |path: &str, name: &str| {
-        let help = "set it in Envoy's environment, and name it under `envoy.host_environment`";
+        let help =
+            "set it in Envoy's environment, and let `deputy render` name it in `filter.yaml`";
         format!(
             "exchange.{path}.from_environment: `{name}` is not set in the environment; help: {help}"
         )
@@ -214,4 +215,30 @@ fn secrets_come_from_the_environment_and_show_in_no_error() {
         }
         assert_eq!(config.err().map_or_else(String::new, |errors| errors.to_string()), expected);
     }
+}
+
+/// Envoy takes no variable twice.
+#[test]
+fn envoy_passes_on_each_variable_that_is_named_once() {
+    let out = scratch("variables");
+    let secret = json!({"client_secret_post": {"from_environment": "SECRET"}});
+    let more = json!({
+        "client_authentication": secret,
+        "actor_token": {"from_environment": "ACTOR"},
+        "targets": {"a": {"client_authentication": secret}},
+    });
+    let mut arguments = vec!["render".to_owned(), "--out".to_owned()];
+    arguments.push(out.to_str().unwrap().to_owned());
+    for (name, value) in more.as_object().unwrap() {
+        arguments.extend(["--set".to_owned(), format!("exchange.{name}={value}")]);
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let output = deputy(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let filter = std::fs::read_to_string(out.join("filter.yaml")).unwrap();
+    let filter: Value = serde_yaml_ng::from_str(&filter).unwrap();
+    assert_eq!(
+        filter["resources"][0]["typed_config"]["config"]["vm_config"]["environment_variables"],
+        json!({"host_env_keys": ["ACTOR", "SECRET"]})
+    );
 }

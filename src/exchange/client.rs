@@ -218,7 +218,8 @@ pub(super) fn secret(
     }
     let value = environment?(name).filter(|value| !value.is_empty());
     if value.is_none() {
-        let help = "set it in Envoy's environment, and name it under `envoy.host_environment`";
+        let help =
+            "set it in Envoy's environment, and let `deputy render` name it in `filter.yaml`";
         problems.add_with_help(path, format!("`{name}` is not set in the environment"), help);
     }
     value
