@@ -145,6 +145,77 @@ fn no_two_assertions_have_the_same_id() {
     assert_eq!(ids.len(), sent.len());
 }
 
+#[test]
+fn what_a_server_wants_besides_is_sent() {
+    let inbound = token(json!({}));
+    let sent = |changes: Value| {
+        let callout = stage(changes).send(&inbound, &call("listAccounts")).1.callout();
+        form(&callout)
+    };
+    let values = |form: &[(String, String)], name: &str| -> Vec<String> {
+        let named = form.iter().filter(|(known, _)| known == name);
+        named.map(|(_, value)| value.clone()).collect()
+    };
+    for (target, audience, resource) in
+        [("audience", 1, 0), ("resource", 0, 1), ("both", 1, 1), ("none", 0, 0)]
+    {
+        let form = sent(json!({"target": target}));
+        for (name, count) in [("audience", audience), ("resource", resource)] {
+            assert_eq!(values(&form, name), vec![AUDIENCE; count], "{target}");
+        }
+    }
+    let form = sent(json!({
+        "scope": "{audience}{scope} {client_id}", "client_id": "id",
+        "parameters": {"connector_id": "a&b"}, "actor_token": "subject_token",
+        "subject_token_type": "id_token", "requested_token_type": "omitted",
+    }));
+    for (name, expected) in [
+        ("scope", "https://ledger.example/ledger:ListAccounts id"),
+        ("connector_id", "a&b"),
+        ("actor_token", &inbound),
+        ("actor_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:id_token"),
+    ] {
+        assert_eq!(values(&form, name), [expected], "{name}");
+    }
+    assert!(values(&form, "requested_token_type").is_empty());
+}
+
+#[test]
+fn what_is_not_verified_is_said_to_be_dangerous_and_all_else_is_still_checked() {
+    let unsigned = |changes: Value| {
+        let token = sign(&merge(delegation(SCOPE), changes));
+        format!("{}.{}", token.rsplit_once('.').unwrap().0, URL_SAFE_NO_PAD.encode([0; 64]))
+    };
+    let outcome = |verify: &str, token: String, changes: Value| {
+        let issued = json!({
+            "access_token": token, "token_type": "Bearer", "expires_in": 5, "scope": SCOPE,
+            "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        });
+        let mut stage = stage(json!({"verify": verify}));
+        let reply = reply(200, merge(issued, changes));
+        stage.exchange(&self::token(json!({})), "listAccounts", reply).1
+    };
+    let opaque = || "opaque".to_owned();
+    for (verify, token, changes, is_accepted) in [
+        ("signature", unsigned(json!({})), json!({}), false),
+        ("danger_claims_alone", unsigned(json!({})), json!({}), true),
+        ("danger_claims_alone", unsigned(json!({"sub": "john"})), json!({}), false),
+        ("danger_claims_alone", unsigned(json!({"iss": "https://evil.example"})), json!({}), false),
+        ("danger_claims_alone", unsigned(json!({"exp": NOW + 6})), json!({}), false),
+        ("danger_claims_alone", opaque(), json!({}), false),
+        ("danger_opaque", opaque(), json!({}), true),
+        ("danger_opaque", opaque(), json!({"scope": null}), true),
+        ("danger_opaque", opaque(), json!({"scope": "ledger:ListAccounts more"}), false),
+        ("danger_opaque", opaque(), json!({"expires_in": null}), false),
+        ("danger_opaque", opaque(), json!({"expires_in": 6}), false),
+        ("danger_opaque", opaque(), json!({"token_type": "DPoP"}), false),
+    ] {
+        let step = outcome(verify, token, changes.clone());
+        assert_eq!(matches!(step, Step::Continue(_)), is_accepted, "{verify} {changes}: {step:?}");
+    }
+}
+
 /// A stage where this gateway acts by a token of its own.
 fn acting() -> Stage {
     let credentials = json!({"scope": "act", "audience": "exchange"});
