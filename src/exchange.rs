@@ -184,7 +184,7 @@ impl Flight {
         else {
             return false;
         };
-        if !is_outage || !self.caller.may_be_acted_for_by(&other.actor, &other.issuer.issuer) {
+        if !is_outage || !other.may_act_for(&self.caller) {
             return false;
         }
         (self.place, self.attempts, self.leader) = (place, 0, None);
@@ -231,7 +231,7 @@ impl Exchanges {
             return Answer::Refused(ExchangeError::Unreachable);
         };
         // RFC 8693 section 4.4: who may act is the subject token's to say.
-        if !caller.may_be_acted_for_by(&profile.actor, &profile.issuer.issuer) {
+        if !profile.may_act_for(caller) {
             return Answer::Refused(ExchangeError::MayNotAct);
         }
         if profile.forwards_inbound_token
@@ -284,6 +284,7 @@ impl Exchanges {
             Actor::SubjectToken => Some(&key.subject_token),
             Actor::Given(token) => Some(token),
             Actor::Own(_) => Some(self.own_tokens.token(flight.place, now)?),
+            Actor::Unknown => return None,
         };
         let time = flight.remaining(profile, now);
         flight.ask(leader, now);

@@ -10,6 +10,7 @@ use jwt_compact::jwk::JsonWebKey;
 use jwt_compact::{Algorithm, AlgorithmSignature};
 use serde_json::json;
 
+use super::Purpose;
 use super::source::{ClientAuthentication, PrivateKey, Secret};
 use crate::clock::Now;
 use crate::config::Problems;
@@ -115,11 +116,12 @@ impl Client {
     }
 
     /// Adds to a token request what says who asks: to the form, or as the value of the header
-    /// `Authorization`, which it gives. `subject` is what makes the assertion's `jti` unlike others.
+    /// `Authorization`, which it gives. `purpose` makes an assertion's `jti` unlike that of any other
+    /// request of the same moment.
     pub(super) fn authenticate(
         &self,
         form: &mut Serializer<'_, String>,
-        subject: &str,
+        purpose: &Purpose,
         now: Now,
     ) -> Option<Box<str>> {
         match &self.authentication {
@@ -138,8 +140,8 @@ impl Client {
             }
             Authentication::Assertion { key, key_id, audience } => {
                 let issued_at = now.unix_seconds();
-                let unique =
-                    format!("{}\n{}\n{subject}", now.unix.as_nanos(), now.monotonic.as_nanos());
+                let (unix, monotonic) = (now.unix.as_nanos(), now.monotonic.as_nanos());
+                let unique = format!("{unix}\n{monotonic}\n{purpose:?}");
                 let mut header = json!({"alg": key.algorithm(), "typ": "JWT"});
                 if let (Some(key_id), Some(header)) = (key_id, header.as_object_mut()) {
                     header.insert("kid".to_owned(), (**key_id).into());
@@ -216,7 +218,8 @@ pub(super) fn secret(
     }
     let value = environment?(name).filter(|value| !value.is_empty());
     if value.is_none() {
-        let help = "set it in Envoy's environment, and name it under `envoy.host_environment`";
+        let help =
+            "set it in Envoy's environment, and let `deputy render` name it in `filter.yaml`";
         problems.add_with_help(path, format!("`{name}` is not set in the environment"), help);
     }
     value

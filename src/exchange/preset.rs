@@ -31,17 +31,15 @@ impl Preset {
                 ..none
             },
             Self::KeycloakDelegation => Exchange {
-                scope: Some("{scope} delegation:client:{actor}".to_owned()),
                 actor_token: Some(own_token()),
+                // `act.sub` is the id of the client's service account.
                 actor_claim: Some(ActorClaim::ActClientId),
-                ignored_scopes: Some(
-                    ["profile", "email", "delegation:client:{actor}"].map(str::to_owned).to_vec(),
-                ),
                 ..Self::Keycloak.settings()
             },
             Self::Okta => Exchange {
                 path: Some("/oauth2/default/v1/token".to_owned()),
-                token_types: Some(any_jwt()),
+                // Its access tokens have no `typ`.
+                token_types: Some(any_jwt().into_iter().chain([String::new()]).collect()),
                 actor_claim: Some(ActorClaim::Cid),
                 scope_claim: Some(ScopeClaim::Scp),
                 ..none
@@ -74,7 +72,6 @@ impl Preset {
                 path: Some("/oauth/v2/token".to_owned()),
                 requested_token_type: Some(RequestedTokenType::Jwt),
                 token_types: Some(any_jwt()),
-                actor_token: Some(own_token()),
                 scope_claim: Some(ScopeClaim::Reply),
                 ..none
             },
@@ -84,6 +81,8 @@ impl Preset {
                 requested_token_type: Some(RequestedTokenType::Jwt),
                 token_types: Some(any_jwt()),
                 token_audience: Some("{client_id}".to_owned()),
+                // `act` takes the token of a user who acts, which no client has by itself.
+                actor_claim: Some(ActorClaim::ClientId),
                 ..none
             },
             Self::Authentik => Exchange {
@@ -98,6 +97,13 @@ impl Preset {
                 ..none
             },
         }
+    }
+
+    /// Whether the server names no actor unless it is given the token of one, and that token is none
+    /// which a client gets for itself.
+    #[must_use]
+    pub fn needs_actor_token(self) -> bool {
+        matches!(self, Self::Zitadel | Self::Authentik)
     }
 
     /// The shortest lifetime, in seconds, that the server can be made to give its tokens, if that

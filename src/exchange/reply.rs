@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::settings::Profile;
-use super::source::{ActorClaim, IssuedTokenType, ScopeClaim, Verify};
+use super::source::{ActorClaim, IssuedTokenType, LongerLifetime, ScopeClaim, Verify};
 use super::{Delegated, Key, Target};
 use crate::clock::Now;
 use crate::json;
@@ -283,7 +283,9 @@ fn delegation(
     {
         return bad("it is not bound to this call");
     }
-    if claims.expires_at > caller.claims.expires_at {
+    if profile.longer_lifetime == LongerLifetime::Refuse
+        && claims.expires_at > caller.claims.expires_at
+    {
         return bad("the token outlives the caller's");
     }
     let lifetime = claims.expires_at.saturating_sub(claims.issued_at);

@@ -84,7 +84,7 @@ pub(super) fn exchange(
     for (name, value) in &profile.parameters {
         form.append_pair(name, value);
     }
-    let callout = callout(profile, form, subject, Purpose::Delegation(key.clone()), now);
+    let callout = callout(profile, form, Purpose::Delegation(key.clone()), now);
     Callout { timeout: time, ..callout }
 }
 
@@ -100,17 +100,16 @@ pub(super) fn own_token(profile: &Profile, place: usize, now: Now) -> Option<Cal
             form.append_pair(name, value);
         }
     }
-    Some(callout(profile, form, "", Purpose::OwnToken(place), now))
+    Some(callout(profile, form, Purpose::OwnToken(place), now))
 }
 
 fn callout(
     profile: &Profile,
     mut form: Serializer<'_, String>,
-    subject: &str,
     purpose: Purpose,
     now: Now,
 ) -> Callout {
-    let authorization = profile.client.authenticate(&mut form, subject, now);
+    let authorization = profile.client.authenticate(&mut form, &purpose, now);
     let mut headers: Vec<(&'static str, Box<str>)> = vec![
         (":method", "POST".into()),
         (":path", profile.path.clone()),

@@ -12,7 +12,7 @@ use super::{Target, template::Template};
 use crate::config::{Duration, Problems, boxed};
 use crate::policy::Policy;
 use crate::session::Environment;
-use crate::token::{BearerToken, Expectations, Issuer, TrustedIssuer};
+use crate::token::{BearerToken, Caller, Expectations, Issuer, TrustedIssuer};
 
 /// Where and how to exchange, by audience.
 #[derive(Debug)]
@@ -67,6 +67,8 @@ pub(super) enum Actor {
     SubjectToken,
     Own(ClientCredentials),
     Given(BearerToken),
+    /// It is not known here: nothing is ever sent.
+    Unknown,
 }
 
 /// Parameters that are this gateway's to set.
@@ -202,6 +204,14 @@ impl Profile {
         }
     }
 
+    /// Whether the caller's token lets this gateway act.
+    pub(super) fn may_act_for(&self, caller: &Caller) -> bool {
+        // Where actors go by their `client_id`, their `sub` is the server's own affair.
+        let by_client = self.actor_claim == ActorClaim::ActClientId;
+        let subject = (!by_client).then_some(&*self.actor);
+        caller.may_be_acted_for_by(subject, &self.actor, &self.issuer.issuer)
+    }
+
     /// The parameter `scope` for `target`.
     pub(super) fn scope(&self, target: &Target) -> String {
         self.fill(&self.scope, target)
@@ -279,6 +289,16 @@ fn profile(
         .collect();
     let parameters = parameters(source.parameters.as_ref(), path, problems);
     let actor_token = actor_token(source, path, around, problems);
+    let names_actor = matches!(source.actor_claim, None | Some(ActorClaim::ActSub));
+    if names_actor
+        && matches!(actor_token, Actor::None)
+        && source.preset.is_some_and(Preset::needs_actor_token)
+    {
+        let message = "this preset's authorization server names no actor without an actor's token";
+        let help = "write `actor_token: {from_environment: DEPUTY_ACTOR_TOKEN}`, and let that \
+                    variable of Envoy's environment hold the token of `actor`";
+        problems.add_with_help(format!("{path}.actor_token"), message, help);
+    }
     let client = Client::compile(
         &source.client_authentication.clone().unwrap_or_default(),
         source.client_id.as_deref().or(actor.as_deref()).unwrap_or_default(),
@@ -297,7 +317,7 @@ fn profile(
         client,
         subject_token_type: source.subject_token_type.unwrap_or_default(),
         requested_token_type: source.requested_token_type.unwrap_or_default(),
-        actor_token: actor_token?,
+        actor_token,
         target: source.target.unwrap_or_default(),
         scope: scope?,
         parameters,
@@ -370,15 +390,15 @@ fn actor_token(
     path: &str,
     around: &Surroundings,
     problems: &mut Problems,
-) -> Option<Actor> {
-    Some(match source.actor_token.clone().unwrap_or_default() {
+) -> Actor {
+    match source.actor_token.clone().unwrap_or_default() {
         ActorToken::None => Actor::None,
         ActorToken::SubjectToken => Actor::SubjectToken,
         ActorToken::ClientCredentials(credentials) => Actor::Own(credentials),
         ActorToken::FromEnvironment(name) => {
             let path = format!("{path}.actor_token.from_environment");
-            let token = super::client::secret(&name, &path, around.environment, problems)?;
-            Actor::Given(BearerToken::new(&token))
+            let token = super::client::secret(&name, &path, around.environment, problems);
+            token.map_or(Actor::Unknown, |token| Actor::Given(BearerToken::new(&token)))
         }
-    })
+    }
 }

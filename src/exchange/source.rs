@@ -72,7 +72,8 @@ pub struct Exchange {
     pub scope_claim: Option<ScopeClaim>,
     /// Scopes that it may have besides the one that was asked for, with placeholders as in `scope`.
     pub ignored_scopes: Option<Vec<String>>,
-    /// What of a token that lives longer than the rule allows; by default `refuse`.
+    /// What of a token that lives longer than the rule allows, or than the caller's; by default
+    /// `refuse`.
     pub longer_lifetime: Option<LongerLifetime>,
     /// Whether a caller's token that already is what the exchange would give goes up as it is: same
     /// issuer, audience, actor and scope, and no longer life.
@@ -302,7 +303,7 @@ pub enum ScopeClaim {
     Reply,
 }
 
-/// What of a token that lives longer than the rule allows.
+/// What of a token that lives longer than the rule allows, or than the caller's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -310,7 +311,7 @@ pub enum LongerLifetime {
     /// It is refused.
     #[default]
     Refuse,
-    /// It is used, for no longer than the rule allows. Whoever gets hold of it can use it longer.
+    /// It is used, for no longer than that. Whoever gets hold of it can use it longer.
     DangerAccept,
 }
 

@@ -109,16 +109,18 @@ impl Caller {
         Duration::from_secs(self.claims.expires_at).saturating_sub(now.unix)
     }
 
-    /// Whether the token lets the `actor` that `issuer` knows act for its subject (RFC 8693 section
-    /// 4.4): it names nobody, or nobody else.
+    /// Whether the token lets the client that `issuer` knows act for its subject (RFC 8693 section
+    /// 4.4): it names nobody, or nobody else. `subject` is the client's own `sub`, where it is known.
     #[must_use]
-    pub fn may_be_acted_for_by(&self, actor: &str, issuer: &str) -> bool {
-        let is =
-            |name: &Option<Box<str>>, expected| name.as_deref().is_none_or(|name| name == expected);
+    pub fn may_be_acted_for_by(&self, subject: Option<&str>, client: &str, issuer: &str) -> bool {
+        let is = |name: &Option<Box<str>>, expected: &str| {
+            name.as_deref().is_none_or(|name| name == expected)
+        };
         self.claims.may_act.as_ref().is_none_or(|may_act| {
-            (may_act.subject.is_some() || may_act.client.is_some())
-                && is(&may_act.subject, actor)
-                && is(&may_act.client, actor)
+            let names_subject = subject.is_some() && may_act.subject.is_some();
+            (names_subject || may_act.client.is_some())
+                && subject.is_none_or(|subject| is(&may_act.subject, subject))
+                && is(&may_act.client, client)
                 && is(&may_act.issuer, issuer)
         })
     }

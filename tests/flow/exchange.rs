@@ -172,6 +172,25 @@ fn a_reply_that_is_not_what_was_asked_for_is_never_forwarded() {
 }
 
 #[test]
+fn a_token_that_outlives_the_callers_is_refused_or_used_no_longer_than_it() {
+    let inbound = token(json!({"exp": NOW + 3}));
+    let mut stage = Stage::new();
+    let (_, step) = stage.exchange(&inbound, "listAccounts", issued(&delegation(SCOPE)));
+    assert_eq!(step.reply().status, 502);
+
+    let mut configuration = configuration();
+    configuration["exchange"]["longer_lifetime"] = json!("danger_accept");
+    let mut stage = Stage::with(configuration);
+    let (_, step) = stage.exchange(&inbound, "listAccounts", issued(&delegation(SCOPE)));
+    assert!(matches!(step, Step::Continue(_)), "{step:?}");
+    stage.pass(Duration::from_secs(2));
+    assert!(matches!(stage.send(&inbound, &call("listAccounts")).1, Step::Continue(_)));
+    stage.pass(Duration::from_secs(1));
+    let step = stage.send(&inbound, &call("listAccounts")).1;
+    assert!(!matches!(step, Step::Continue(_)), "{step:?}");
+}
+
+#[test]
 fn an_authorization_server_that_says_no_or_nothing_is_told_apart() {
     let error = |status, code: &str| reply(status, json!({"error": code}));
     let synthetic = |status| CalloutReply { from_server: false, ..reply(status, "") };

@@ -14,13 +14,16 @@
 )]
 
 mod answers;
+mod clients;
 mod eras;
 mod exchange;
 mod explained;
+mod failures;
 mod intake;
 mod lists;
 mod objects;
 mod policies;
+mod profiles;
 mod redaction;
 mod sessions;
 mod shadow;

@@ -17,10 +17,17 @@ use serde_json::{Value, json};
 
 const KEY: &str = include_str!("../keys/ed25519.jwk");
 
+/// The private keys of the tests, Ed25519 and P-256.
+pub static KEY_SET: LazyLock<[Value; 2]> = LazyLock::new(|| {
+    [KEY, include_str!("../keys/p256.jwk")].map(|key| serde_json::from_str(key).unwrap())
+});
+
 pub const NOW: u64 = 1_800_000_000;
 pub const RESOURCE: &str = "https://gateway.example/mcp";
 pub const ISSUER: &str = "https://login.example";
 pub const AUDIENCE: &str = "https://ledger.example/";
+/// The token by which this gateway acts, where it has one.
+pub const ACTOR_TOKEN: &str = "actor-token";
 pub const SARAH: &str = "sarah.connor@orchestrator.lab";
 
 /// A configuration in the shape of the scenario.
@@ -85,11 +92,17 @@ pub fn configuration() -> Value {
 
 /// A token with these claims, rightly signed.
 pub fn sign(claims: &Value) -> String {
+    sign_as("at+jwt", claims)
+}
+
+/// One with this `typ`, or with none if it is empty.
+pub fn sign_as(token_type: &str, claims: &Value) -> String {
     static SIGNING_KEY: LazyLock<<Ed25519 as Algorithm>::SigningKey> = LazyLock::new(|| {
         let jwk: JsonWebKey<'_> = serde_json::from_str(KEY).unwrap();
         (&jwk).try_into().unwrap()
     });
-    let header = json!({"alg": "EdDSA", "typ": "at+jwt"}).to_string();
+    let token_type = if token_type.is_empty() { Value::Null } else { token_type.into() };
+    let header = merge(json!({"alg": "EdDSA"}), json!({"typ": token_type})).to_string();
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let input = format!("{}.{}", encode(header.as_bytes()), encode(claims.to_string().as_bytes()));
     let signature = Ed25519.sign(&SIGNING_KEY, input.as_bytes());
@@ -162,7 +175,14 @@ impl Stage {
 
     pub fn with(configuration: Value) -> Self {
         let environment = |name: &str| {
-            let keys = [("KEY", "k".repeat(32)), ("KEY_BEFORE", "b".repeat(32))];
+            let keys = [
+                ("KEY", "k".repeat(32)),
+                ("KEY_BEFORE", "b".repeat(32)),
+                ("SECRET", "two words: 100% ü".to_owned()),
+                ("ACTOR_TOKEN", ACTOR_TOKEN.to_owned()),
+                ("ED25519", merge(KEY_SET[0].clone(), json!({"kid": "ed"})).to_string()),
+                ("P256", KEY_SET[1].to_string()),
+            ];
             keys.into_iter().find(|(known, _)| *known == name).map(|(_, key)| key)
         };
         let text = configuration.to_string();
@@ -258,6 +278,11 @@ impl Stage {
     ) -> Option<Settled> {
         let settings = &self.shared.config.exchange;
         self.shared.exchanges.settle(settings, &callout.purpose, reply, self.now)
+    }
+
+    /// What the root context asks for at a tick.
+    pub fn due(&mut self) -> Vec<Callout> {
+        self.shared.exchanges.due(&self.shared.config.exchange, self.now)
     }
 
     /// A call from the first byte to the step after the exchange.
@@ -357,4 +382,21 @@ pub fn header<'a>(reply: &'a LocalReply, name: &str) -> Option<&'a str> {
 
 pub fn body(reply: &LocalReply) -> Value {
     serde_json::from_slice(&reply.body).unwrap_or(Value::Null)
+}
+
+/// The parameters of a token request, in their order.
+pub fn form(callout: &Callout) -> Vec<(String, String)> {
+    form_urlencoded::parse(&callout.body).into_owned().collect()
+}
+
+/// The request for a delegation token, after that for the gateway's own token if one is needed.
+pub fn exchange_callout(stage: &mut Stage, step: Step) -> Callout {
+    if let Step::Call(callout) = step {
+        return callout;
+    }
+    assert!(step.is_pause(), "{step:?}");
+    let own = stage.due().pop().expect("a request for the gateway's own token");
+    let issued = json!({"access_token": ACTOR_TOKEN, "token_type": "Bearer", "expires_in": 3600});
+    assert!(stage.settle(&own, Ok(reply(200, issued))).is_none(), "nobody is answered yet");
+    stage.due().pop().expect("a request for a delegation token")
 }

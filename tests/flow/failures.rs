@@ -1,0 +1,67 @@
+//! `docs/failures.md` says of every failure of an exchange what is answered.
+
+use mcp_deputy::exchange::reply::ExchangeError;
+use mcp_deputy::token::TokenError;
+use mcp_deputy::transaction::Event;
+use serde_json::json;
+
+use super::stage::*;
+
+const PAGE: &str = include_str!("../../docs/failures.md");
+
+/// All errors there are: a new one does not compile until it is here.
+fn errors() -> Vec<ExchangeError> {
+    use ExchangeError::*;
+    let errors = vec![
+        Unreachable,
+        NoAnswer,
+        Unavailable,
+        SubjectRejected,
+        Denied,
+        MayNotAct,
+        ClientRejected,
+        BadReply("not JSON"),
+        BadToken(TokenError::NotCompact),
+    ];
+    for error in &errors {
+        match error {
+            Unreachable | NoAnswer | Unavailable | SubjectRejected | Denied | MayNotAct
+            | ClientRejected | BadReply(_) | BadToken(_) => {}
+        }
+    }
+    errors
+}
+
+#[test]
+fn the_page_has_the_answer_to_every_failure() {
+    for error in errors() {
+        let mut stage = Stage::new();
+        let (mut stream, step) = stage.send(&token(json!({})), &call("listAccounts"));
+        let settled = stage.settle(&step.callout(), Err(error)).unwrap();
+        let answer = stream.event(&mut stage, Event::Exchanged(settled.result.as_ref())).reply();
+        let record = stream.close(&mut stage, answer.status).unwrap();
+        let row = format!("| `{}` | {} |", record["reason"].as_str().unwrap(), answer.status);
+        assert!(PAGE.contains(&row), "no row begins with {row}");
+        let retry = header(&answer, "retry-after");
+        assert_eq!(retry, (answer.status == 503).then_some("1"), "{row}");
+    }
+}
+
+/// The texts between `before` and a quotation mark.
+fn texts<'a>(source: &'a str, before: &str) -> Vec<&'a str> {
+    source.split(before).skip(1).map(|rest| rest.split('"').next().unwrap()).collect()
+}
+
+#[test]
+fn the_page_has_every_detail() {
+    let reply = include_str!("../../src/exchange/reply.rs");
+    let mut details = texts(reply, "BadReply(\"");
+    details.extend(texts(reply, "bad(\""));
+    let token = include_str!("../../src/token/error.rs");
+    let token = token.split("fn reason").nth(1).unwrap().split("impl fmt::Display").next().unwrap();
+    details.extend(texts(token, "=> \""));
+    assert!(details.len() > 30, "{details:?}");
+    for detail in details {
+        assert!(PAGE.contains(&format!("`{detail}`")), "{detail}");
+    }
+}
