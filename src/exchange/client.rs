@@ -216,7 +216,7 @@ pub(super) fn secret(
     }
     let value = environment?(name).filter(|value| !value.is_empty());
     if value.is_none() {
-        let help = "set it in Envoy's environment, and name it under `envoy.host_environment`";
+        let help = "set it in Envoy's environment; `deputy render` lets the filter read it";
         problems.add_with_help(path, format!("`{name}` is not set in the environment"), help);
     }
     value

@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use super::client::Client;
 use super::source::{
-    ActorClaim, ActorToken, ClientCredentials, Exchange, Grant, IssuedTokenType, LongerLifetime,
-    Preset, RequestedTokenType, ScopeClaim, TIMEOUT, TargetParameter, TokenType, Verify,
+    ActorClaim, ActorToken, ClientCredentials, ErrorMeaning, Exchange, Grant, IssuedTokenType,
+    LongerLifetime, Preset, RequestedTokenType, ScopeClaim, TIMEOUT, TargetParameter, TokenType,
+    Verify,
 };
 use super::{Target, template::Template};
 use crate::config::{Duration, Problems, boxed};
@@ -49,6 +50,7 @@ pub struct Profile {
     pub(super) actor_claim: ActorClaim,
     pub(super) scope_claim: ScopeClaim,
     pub(super) longer_lifetime: LongerLifetime,
+    pub(super) error_codes: BTreeMap<String, ErrorMeaning>,
     pub(super) forwards_inbound_token: bool,
     token_types: Vec<Box<str>>,
     token_audience: Template,
@@ -280,7 +282,7 @@ fn profile(
         client,
         subject_token_type: source.subject_token_type.unwrap_or_default(),
         requested_token_type: source.requested_token_type.unwrap_or_default(),
-        actor_token: actor_token?,
+        actor_token,
         target: source.target.unwrap_or_default(),
         scope: scope?,
         parameters,
@@ -293,6 +295,7 @@ fn profile(
         actor_claim: source.actor_claim.unwrap_or_default(),
         scope_claim: source.scope_claim.unwrap_or_default(),
         longer_lifetime: source.longer_lifetime.unwrap_or_default(),
+        error_codes: source.error_codes.clone().unwrap_or_default(),
         forwards_inbound_token: source.danger_forward_inbound_token.unwrap_or_default(),
         token_types: source.token_types.as_deref().map_or_else(|| vec!["at+jwt".into()], boxed),
         token_audience: token_audience?,
@@ -342,15 +345,16 @@ fn actor_token(
     path: &str,
     around: &Surroundings,
     problems: &mut Problems,
-) -> Option<Actor> {
-    Some(match source.actor_token.clone().unwrap_or_default() {
+) -> Actor {
+    match source.actor_token.clone().unwrap_or_default() {
         ActorToken::None => Actor::None,
         ActorToken::SubjectToken => Actor::SubjectToken,
         ActorToken::ClientCredentials(credentials) => Actor::Own(credentials),
         ActorToken::FromEnvironment(name) => {
             let path = format!("{path}.actor_token.from_environment");
-            let token = super::client::secret(&name, &path, around.environment, problems)?;
-            Actor::Given(BearerToken::new(&token))
+            let token = super::client::secret(&name, &path, around.environment, problems);
+            // Without an environment nothing is ever sent.
+            token.map_or(Actor::None, |token| Actor::Given(BearerToken::new(&token)))
         }
-    })
+    }
 }

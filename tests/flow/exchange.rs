@@ -199,6 +199,33 @@ fn an_authorization_server_that_says_no_or_nothing_is_told_apart() {
 }
 
 #[test]
+fn a_server_with_error_codes_of_its_own_is_understood_where_the_configuration_says_how() {
+    let codes = json!({"error_codes": {
+        "revoked": "subject_rejected", "escalation": "denied", "suspended": "client_rejected", "asleep": "unavailable",
+    }});
+    let explained = || {
+        Stage::with(merge(
+            configuration(),
+            json!({"exchange": merge(configuration()["exchange"].clone(), codes.clone())}),
+        ))
+    };
+    let error = |code: &str| reply(403, json!({"error": code}));
+    for (code, status, reason) in [
+        ("revoked", 401, "exchange_subject_rejected"),
+        ("escalation", 200, "exchange_denied"),
+        ("suspended", 502, "exchange_client_rejected"),
+        ("asleep", 503, "exchange_unavailable"),
+        ("invalid_grant", 401, "exchange_subject_rejected"),
+        ("else", 502, "exchange_bad_reply"),
+    ] {
+        let (answer, record) = outcome(&mut explained(), error(code));
+        assert_eq!((answer, &record["reason"]), (status, &reason.into()), "{code}");
+    }
+    let (answer, record) = outcome(&mut Stage::new(), error("revoked"));
+    assert_eq!((answer, &record["reason"]), (502, &"exchange_bad_reply".into()));
+}
+
+#[test]
 fn a_token_that_names_another_actor_is_not_even_asked_for() {
     let mut stage = Stage::new();
     for may_act in [

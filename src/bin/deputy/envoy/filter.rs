@@ -1,5 +1,7 @@
 //! `filter.yaml`: the filter with its configuration, which Envoy takes up while it runs (ECDS).
 
+use std::collections::BTreeSet;
+
 use mcp_deputy::config::pushed::Pushed;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -53,13 +55,13 @@ pub fn render(envoy: &Envoy, pushed: &Value, typed: &Pushed) -> Filter {
 /// The environment variables of Envoy's that the filter may read: no others reach its virtual machine.
 fn environment(pushed: &Pushed) -> String {
     let sessions = pushed.sessions.iter().flat_map(|sessions| &sessions.keys_from_environment);
-    let mut names: Vec<String> = sessions.map(|name| scalar(name)).collect();
-    names.extend(pushed.exchange.variables().into_iter().map(scalar));
-    names.dedup();
+    let exchange = pushed.exchange.variables();
+    // Envoy refuses one that is listed twice.
+    let names: BTreeSet<&str> = sessions.map(String::as_str).chain(exchange).collect();
     if names.is_empty() {
         return String::new();
     }
-    let names = names.join(", ");
+    let names = names.into_iter().map(scalar).collect::<Vec<_>>().join(", ");
     format!(
         "
           # Secrets that the configuration names.
