@@ -204,6 +204,10 @@ fn success(
     if json::check(&reply.body, &json::Limits::default()).is_err() {
         return Err(ExchangeError::BadReply("not JSON"));
     }
+    // A list would be read as the members in their order.
+    if !reply.body.trim_ascii_start().starts_with(b"{") {
+        return Err(ExchangeError::BadReply("not an object"));
+    }
     if status != 200 {
         return Err(failure(&reply.body, error_codes));
     }

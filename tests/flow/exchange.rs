@@ -172,6 +172,18 @@ fn a_reply_that_is_not_what_was_asked_for_is_never_forwarded() {
 }
 
 #[test]
+fn a_list_is_not_read_as_the_members_in_their_order() {
+    let members: Value = serde_json::from_slice(&issued(&delegation(SCOPE)).body).unwrap();
+    let list = ["access_token", "issued_token_type", "token_type", "expires_in", "scope"]
+        .map(|name| members[name].clone());
+    for (status, list) in [(200, json!(list)), (400, json!(["access_denied"]))] {
+        let (answer, record) = outcome(&mut Stage::new(), reply(status, list));
+        assert_eq!(answer, 502);
+        assert_eq!(record["detail"], "not an object");
+    }
+}
+
+#[test]
 fn an_authorization_server_that_says_no_or_nothing_is_told_apart() {
     let error = |status, code: &str| reply(status, json!({"error": code}));
     let synthetic = |status| CalloutReply { from_server: false, ..reply(status, "") };
