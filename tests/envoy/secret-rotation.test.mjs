@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { basicCredential, envoySecret, GATEWAY, readJson, writeAtomically } from '../../demo/keys.mjs';
 import { until } from '../../demo/process.mjs';
-import { atRest, call, inboundToken, reply, startScriptedStack, statistic } from './support/faults.mjs';
+import { atRest, call, inboundToken, logged, reply, startScriptedStack, statistic } from './support/faults.mjs';
 
 const TEMPLATE = new URL('../../deploy/vault-agent/gateway-secret.yaml.ctmpl', import.meta.url);
 
@@ -30,12 +30,15 @@ after(() => stack?.stop());
 
 const newClient = () => ({ client_id: GATEWAY, client_secret: `${randomBytes(16).toString('base64url')} +&:%"\\ü~*` });
 
-/** What Vault Agent makes of the template: its only expressions are these. */
-function rendered({ client_id, client_secret }) {
+/** What Vault Agent makes of the template, whose only expressions are these. */
+function rendered(client) {
+  const start = '{{- with secret "secret/data/deputy" -}}\n';
   const credential = '{{ printf "%s:%s" (urlquery .Data.data.client_id) (urlquery .Data.data.client_secret) | base64Encode }}';
-  const [start, text, end, ...more] = readFileSync(TEMPLATE, 'utf8').replace(credential, () => basicCredential({ client_id, client_secret }).slice('Basic '.length))
-    .split(/\{\{- with secret "secret\/data\/deputy" -\}\}\n|\{\{ end -\}\}\n/);
-  assert.deepEqual([start, end, more], ['', '', []]);
+  const end = '{{ end -}}\n';
+  const template = readFileSync(TEMPLATE, 'utf8');
+  assert.ok(template.startsWith(start) && template.endsWith(end));
+  const text = template.slice(start.length, -end.length).replace(`Basic ${credential}`, () => basicCredential(client));
+  assert.doesNotMatch(text, /\{\{/);
   return text;
 }
 
@@ -96,3 +99,16 @@ for (const [what, text] of [
     assert.equal((await call(stack, token)).status, 200);
   });
 }
+
+test('a file without a secret: nothing is asked without one, and the client is told to retry', async () => {
+  const empty = envoySecret(newClient()).replace(/generic_secret:[^]*/, 'generic_secret: {}\n');
+  writeAtomically(stack.keys.gatewaySecret, empty, 0o600);
+  await until(async () => (await call(stack, (await inboundToken(stack)).token)).status === 503, 'the empty file in use');
+  assert.ok(seen.every(Boolean));
+  await logged(stack, /\[error\].*token exchange: exchange_unreachable/);
+
+  const client = newClient();
+  accepted = [basicCredential(client)];
+  writeAtomically(stack.keys.gatewaySecret, rendered(client), 0o600);
+  await until(async () => (await call(stack, (await inboundToken(stack)).token)).status === 200, 'the new secret in use');
+});
