@@ -9,6 +9,8 @@ VENV := target/tools/venv
 # Clients that the tests put before the gateway.
 MCP_1_VERSION := 1.30.0
 MCP_2_VERSION := 2.3.0
+# A second authorization server, of other people's making.
+AUTHGENT_VERSION := 0.3.4
 RMCP := tests/clients/rmcp
 RMCP_CLIENT := target/tools/rmcp/debug/deputy-rmcp-client
 export ENVOY := $(CURDIR)/$(VENV)/bin/envoy
@@ -31,6 +33,11 @@ $(VENV)/.ready: Makefile
 target/tools/mcp-%/.ready: Makefile
 	python3 -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check mcp==$(MCP_$*_VERSION)
+	touch $@
+
+target/tools/authgent/.ready: Makefile
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check authgent-server==$(AUTHGENT_VERSION)
 	touch $@
 
 $(RMCP_CLIENT): $(addprefix $(RMCP)/,Cargo.toml Cargo.lock src/main.rs)
@@ -98,6 +105,6 @@ clean: ## remove what was built and installed
 
 tools: $(VENV)/.ready demo/node_modules/.ready
 
-clients: target/tools/mcp-1/.ready target/tools/mcp-2/.ready $(RMCP_CLIENT)
+clients: target/tools/mcp-1/.ready target/tools/mcp-2/.ready target/tools/authgent/.ready $(RMCP_CLIENT)
 
 .PHONY: help tools clients init build demo up down smoke-test test conformance oracle policy-oracle bench-policy lint render clean

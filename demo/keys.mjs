@@ -75,7 +75,8 @@ function publicPart({ kty, kid, use, alg, n, e, crv, x, y }) {
   return { kty, kid, use, alg, n, e, crv, x, y };
 }
 
-function envoySecret(client) {
+/** The file that Envoy reads (SDS). */
+export function envoySecret(client) {
   return `resources:
 - "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret
   name: gateway-client-secret

@@ -433,6 +433,16 @@ fn envoy_passes_on_the_keys_of_sessions_and_no_other_variable() {
     assert_eq!(render(&[]).get("environment_variables"), None);
     let vm = render(&["--set", "sessions={keys_from_environment: [KEY, KEY_BEFORE]}"]);
     assert_eq!(vm["environment_variables"], json!({"host_env_keys": ["KEY", "KEY_BEFORE"]}));
+    // Envoy refuses a variable that is listed twice.
+    let vm = render(&[
+        "--set",
+        "exchange.client_authentication={client_secret_post: {from_environment: SECRET}}",
+        "--set",
+        "exchange.actor_token={from_environment: ACTOR}",
+        "--set",
+        "exchange.targets={\"https://other.example/\": {client_authentication: {client_secret_basic: {from_environment: SECRET}}}}",
+    ]);
+    assert_eq!(vm["environment_variables"], json!({"host_env_keys": ["ACTOR", "SECRET"]}));
 }
 
 #[test]

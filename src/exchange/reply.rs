@@ -1,12 +1,15 @@
 //! The authorization server's reply, checked before anything of it is used (RFC 8693 section 2.2).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::settings::Profile;
-use super::source::{ActorClaim, IssuedTokenType, LongerLifetime, ScopeClaim, Verify};
+use super::source::{
+    ActorClaim, ErrorMeaning, IssuedTokenType, LongerLifetime, ScopeClaim, Verify,
+};
 use super::{Delegated, Key, Target};
 use crate::clock::Now;
 use crate::json;
@@ -122,7 +125,7 @@ pub(super) fn check(
     sent: Now,
     now: Now,
 ) -> Result<Delegated, ExchangeError> {
-    let success = success(reply)?;
+    let success = success(reply, &profile.error_codes)?;
     let target = &key.target;
     let (lifetime, said) = delegation(&success, profile, caller, target, now)?;
     // From when it was sent: the server made the token no earlier.
@@ -171,7 +174,7 @@ pub(super) fn already_delegated(
 /// # Errors
 /// See [`ExchangeError`].
 pub(super) fn own_token(reply: &CalloutReply) -> Result<(BearerToken, Duration), ExchangeError> {
-    let success = success(reply).map_err(|error| match error {
+    let success = success(reply, &BTreeMap::new()).map_err(|error| match error {
         // It is no caller's fault that this gateway gets no token.
         ExchangeError::SubjectRejected | ExchangeError::Denied => ExchangeError::ClientRejected,
         error => error,
@@ -187,8 +190,11 @@ pub(super) fn own_token(reply: &CalloutReply) -> Result<(BearerToken, Duration),
     }
 }
 
-/// The members of a reply that holds a token.
-fn success(reply: &CalloutReply) -> Result<Success, ExchangeError> {
+/// The members of a reply that holds a token; `error_codes` says what errors of the server's own mean.
+fn success(
+    reply: &CalloutReply,
+    error_codes: &BTreeMap<String, ErrorMeaning>,
+) -> Result<Success, ExchangeError> {
     let status = reply.status.ok_or(ExchangeError::NoAnswer)?;
     if !reply.from_server && status >= 500 {
         return Err(ExchangeError::NoAnswer);
@@ -202,8 +208,12 @@ fn success(reply: &CalloutReply) -> Result<Success, ExchangeError> {
     if json::check(&reply.body, &json::Limits::default()).is_err() {
         return Err(ExchangeError::BadReply("not JSON"));
     }
+    // A list would be read as the members in their order.
+    if !reply.body.trim_ascii_start().starts_with(b"{") {
+        return Err(ExchangeError::BadReply("not an object"));
+    }
     if status != 200 {
-        return Err(failure(&reply.body));
+        return Err(failure(&reply.body, error_codes));
     }
     let success: Success = serde_json::from_slice(&reply.body)
         .map_err(|_| ExchangeError::BadReply("members are missing"))?;
@@ -339,10 +349,17 @@ fn names_actor(claims: &Claims, profile: &Profile) -> bool {
     named == Some(&*profile.actor)
 }
 
-fn failure(body: &[u8]) -> ExchangeError {
+fn failure(body: &[u8], error_codes: &BTreeMap<String, ErrorMeaning>) -> ExchangeError {
     let Ok(failure) = serde_json::from_slice::<Failure>(body) else {
         return ExchangeError::BadReply("an error without a code");
     };
+    match error_codes.get(&failure.error) {
+        Some(ErrorMeaning::SubjectRejected) => return ExchangeError::SubjectRejected,
+        Some(ErrorMeaning::Denied) => return ExchangeError::Denied,
+        Some(ErrorMeaning::ClientRejected) => return ExchangeError::ClientRejected,
+        Some(ErrorMeaning::Unavailable) => return ExchangeError::Unavailable,
+        None => {}
+    }
     match failure.error.as_str() {
         "invalid_grant" | "invalid_request" => ExchangeError::SubjectRejected,
         "invalid_scope" | "invalid_target" | "access_denied" => ExchangeError::Denied,

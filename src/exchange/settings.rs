@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use super::client::Client;
 use super::source::{
-    ActorClaim, ActorToken, ClientCredentials, Exchange, Grant, IssuedTokenType, LongerLifetime,
-    Preset, RequestedTokenType, ScopeClaim, TIMEOUT, TargetParameter, TokenType, Verify,
+    ActorClaim, ActorToken, ClientCredentials, ErrorMeaning, Exchange, Grant, IssuedTokenType,
+    LongerLifetime, Preset, RequestedTokenType, ScopeClaim, TIMEOUT, TargetParameter, TokenType,
+    Verify,
 };
 use super::{Target, template::Template};
 use crate::config::{Duration, Problems, boxed};
@@ -49,6 +50,7 @@ pub struct Profile {
     pub(super) actor_claim: ActorClaim,
     pub(super) scope_claim: ScopeClaim,
     pub(super) longer_lifetime: LongerLifetime,
+    pub(super) error_codes: BTreeMap<String, ErrorMeaning>,
     pub(super) forwards_inbound_token: bool,
     /// How often one server is asked again that does not answer.
     pub(super) retries: u32,
@@ -330,6 +332,7 @@ fn profile(
         actor_claim: source.actor_claim.unwrap_or_default(),
         scope_claim: source.scope_claim.unwrap_or_default(),
         longer_lifetime: source.longer_lifetime.unwrap_or_default(),
+        error_codes: source.error_codes.clone().unwrap_or_default(),
         forwards_inbound_token: source.danger_forward_inbound_token.unwrap_or_default(),
         retries: retries(source, path, problems),
         failover: None,

@@ -75,6 +75,9 @@ pub struct Exchange {
     /// What of a token that lives longer than the rule allows, or than the caller's; by default
     /// `refuse`.
     pub longer_lifetime: Option<LongerLifetime>,
+    /// What error codes of the server's own mean. Those of RFC 6749 and RFC 8693 are known; one that
+    /// is not means a reply that nobody understands: 502.
+    pub error_codes: Option<BTreeMap<String, ErrorMeaning>>,
     /// Whether a caller's token that already is what the exchange would give goes up as it is: same
     /// issuer, audience, actor and scope, and no longer life.
     pub danger_forward_inbound_token: Option<bool>,
@@ -315,6 +318,21 @@ pub enum LongerLifetime {
     DangerAccept,
 }
 
+/// What the authorization server means by an error code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorMeaning {
+    /// The caller must sign in again, as with `invalid_grant`.
+    SubjectRejected,
+    /// It does not delegate this to this caller, as with `access_denied`.
+    Denied,
+    /// It does not accept this gateway, as with `invalid_client`: an operator must look.
+    ClientRejected,
+    /// It is overloaded or broken, as with `temporarily_unavailable`.
+    Unavailable,
+}
+
 /// How long an exchange may take, unless it is said.
 pub(super) const TIMEOUT: Duration = Duration::seconds(2);
 
@@ -412,6 +430,7 @@ impl Exchange {
             scope_claim,
             ignored_scopes,
             longer_lifetime,
+            error_codes,
             danger_forward_inbound_token
         )
     }

@@ -1,7 +1,12 @@
 // The authorization server says no, says nothing, or says something else: what the client is told, and that nothing goes up.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { ACCESS_TOKEN, auditOf, call, delegationToken, inboundToken, logged, reply, startScriptedStack } from './support/faults.mjs';
+import { GATEWAY, readJson } from '../../demo/keys.mjs';
+import { JOHN, SARAH } from '../../demo/people.mjs';
+import {
+  ACCESS_TOKEN, auditOf, call, delegationToken, inboundToken, LEDGER, logged, newSigningKey, reply, startScriptedStack,
+} from './support/faults.mjs';
+import { Mint } from './support/tokens.mjs';
 
 const TIMEOUT = 1000;
 const ENOUGH = 4000; // the timeout, and what a busy machine adds
@@ -15,8 +20,8 @@ describe('an exchange that gives no delegation token', () => {
   after(() => stack?.stop());
 
   // Calls once under `script`; nothing may reach the ledger, and the record must say why.
-  async function refused(script, { reason, detail, decision = 'refuse' }) {
-    const [before, { token, id }] = [stack.ledgerRequests().length, await inboundToken(stack)];
+  async function refused(script, { inbound, reason, detail, decision = 'refuse' }) {
+    const [before, { token, id }] = [stack.ledgerRequests().length, await inboundToken(stack, inbound)];
     scripted.script = script;
     const answer = await call(stack, token);
     const [record, ...more] = await auditOf(stack, id);
@@ -103,38 +108,143 @@ describe('an exchange that gives no delegation token', () => {
     test(`${what} for a reply: 502`, async () => assertNoUsableToken(await refused(script, { reason: 'exchange_bad_reply', detail })));
   }
 
-  const now = Math.floor(Date.now() / 1000);
+  // What the server would say if all were well, around this token, with `changes`.
+  const giving = (token, changes = {}) => async (request, response, body) => {
+    const form = new URLSearchParams(body.toString());
+    const access_token = await token(form);
+    reply(response, 200, { access_token, issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', expires_in: 5, ...changes });
+  };
+  const sound = (form) => delegationToken(stack, form);
+  const seconds = () => Math.floor(Date.now() / 1000);
+
   for (const [what, claims, reason, detail] of [
-    ['for another subject', { sub: 'john.mcclane@orchestrator.lab' }, 'exchange_bad_reply', 'the token is for another subject'],
-    ['with another scope', { scope: 'ledger:UpdateAccount' }, 'exchange_bad_reply', 'it has scopes that were not asked for'],
-    ['with one scope more', { scope: 'ledger:ListAccounts ledger:ReadPII' }, 'exchange_bad_reply', 'it has scopes that were not asked for'],
-    ['of another actor', { act: { sub: 'somebody-else' } }, 'exchange_bad_reply', 'the token does not name this gateway as the actor'],
-    ['that lives an hour', { exp: now + 3600 }, 'exchange_bad_token'],
-    ['for another service', { aud: 'https://elsewhere.example/' }, 'exchange_bad_token'],
-    ['that has expired', { iat: now - 60, exp: now - 55 }, 'exchange_bad_token'],
+    ['for another user', () => ({ sub: JOHN.user }), 'exchange_bad_reply', 'the token is for another subject'],
+    ['for the user in other letters', () => ({ sub: SARAH.user.toUpperCase() }), 'exchange_bad_reply', 'the token is for another subject'],
+    ['with another scope', () => ({ scope: 'ledger:UpdateAccount' }), 'exchange_bad_reply', 'it has scopes that were not asked for'],
+    ['with one scope more', () => ({ scope: 'ledger:ListAccounts ledger:ReadPII' }), 'exchange_bad_reply', 'it has scopes that were not asked for'],
+    ['without a scope', () => ({ scope: undefined }), 'exchange_bad_reply', 'it lacks the scope'],
+    ['of another actor', () => ({ act: { sub: 'somebody-else' } }), 'exchange_bad_reply', 'the token does not name this gateway as the actor'],
+    ['of another actor, through this one', () => ({ act: { sub: 'somebody-else', act: { sub: GATEWAY } } }), 'exchange_bad_reply', 'the token does not name this gateway as the actor'],
+    ['of no actor', () => ({ act: undefined }), 'exchange_bad_reply', 'the token does not name this gateway as the actor'],
+    ['that lives an hour', () => ({ exp: seconds() + 3600 }), 'exchange_bad_token', 'lifetime_too_long'],
+    ['for another service', () => ({ aud: 'https://elsewhere.example/' }), 'exchange_bad_token', 'wrong_audience'],
+    ['for another service too', () => ({ aud: [LEDGER, 'https://elsewhere.example/'] }), 'exchange_bad_token', 'wrong_audience'],
+    ['of another issuer', () => ({ iss: 'https://elsewhere.example' }), 'exchange_bad_token', 'wrong_issuer'],
+    ['that has expired', () => ({ iat: seconds() - 60, exp: seconds() - 55 }), 'exchange_bad_token', 'expired'],
+    ['from the future', () => ({ iat: seconds() + 3600, exp: seconds() + 3605 }), 'exchange_bad_token', 'issued_in_future'],
+    ['that is bound to a key', () => ({ cnf: { jkt: 'abc' } }), 'exchange_bad_token', 'sender_constrained'],
   ]) {
     test(`a token ${what}, well signed: 502`, async () => {
-      const script = async (request, response, body) => {
-        const form = new URLSearchParams(body.toString());
-        reply(response, 200, { access_token: await delegationToken(stack, form, claims), issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', expires_in: 5 });
-      };
-      assertNoUsableToken(await refused(script, { reason, detail }));
-      await logged(stack, new RegExp(`\\[error\\].*token exchange: ${reason}`));
+      assertNoUsableToken(await refused(giving((form) => delegationToken(stack, form, claims())), { reason, detail }));
+      await logged(stack, new RegExp(`\\[error\\].*token exchange: ${reason} ${detail}`));
+    });
+  }
+
+  test('a token that outlives the caller\'s, well signed: 502', async () => {
+    const exp = seconds() + 6; // near, so that five seconds lead past it; the leeway is five more
+    const script = giving((form) => delegationToken(stack, form, { iat: exp - 4, exp: exp + 1 }));
+    assertNoUsableToken(await refused(script, { inbound: { exp }, reason: 'exchange_bad_reply', detail: "the token outlives the caller's" }));
+  });
+
+  const claimsFor = (form) => ({
+    aud: form.get('audience'), scope: form.get('scope'), client_id: GATEWAY, may_act: undefined, act: { sub: GATEWAY }, exp: seconds() + 5,
+  });
+  const forged = (form, header, how) => new Mint(stack).token(claimsFor(form), header, how);
+  const itsKey = () => readJson(stack.keys.authorizationServer).jwks.keys.find(({ alg }) => alg === 'ES256');
+  for (const [what, token, detail] of [
+    ['without a signature (alg none)', (form) => forged(form, { alg: 'none', kid: undefined }, { signature: () => '' }), 'unsupported_algorithm'],
+    ['by HS256 with the public key', (form) => new Mint(stack).hs256(claimsFor(form)), 'unsupported_algorithm'],
+    ['whose signature is cut off', async (form) => (await sound(form)).replace(/[^.]*$/, ''), 'bad_signature'],
+    ['by another key under the name of its own', async (form) => delegationToken(stack, form, {}, { ...await newSigningKey('ES256'), kid: itsKey().kid }), 'bad_signature'],
+    ['by a key that nobody knows', async (form) => delegationToken(stack, form, {}, await newSigningKey('ES256')), 'unknown_key'],
+    ['that brings its own key', (form) => forged(form, { jwk: { kty: 'oct', k: 'AAAA' } }), 'forbidden_header'],
+    ['that is an ID token', (form) => forged(form, { typ: 'JWT' }), 'wrong_type'],
+    ['that is opaque', () => 'opaque', 'not_compact'],
+    ['of 20 kB', () => 'x'.repeat(20_000), 'too_long'],
+  ]) {
+    test(`a token ${what}: 502`, async () => {
+      assertNoUsableToken(await refused(giving(token), { reason: 'exchange_bad_token', detail }));
     });
   }
 
   test('the caller\'s own token: 502', async () => {
-    const script = (request, response, body) => reply(response, 200, {
-      access_token: new URLSearchParams(body.toString()).get('subject_token'), issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', expires_in: 5,
-    });
+    const script = giving((form) => form.get('subject_token'));
     assertNoUsableToken(await refused(script, { reason: 'exchange_bad_reply', detail: "the caller's own token came back" }));
   });
 
-  test('what the scripted server signs as it should is used', async () => {
-    scripted.script = async (request, response, body) => {
-      const form = new URLSearchParams(body.toString());
-      reply(response, 200, { access_token: await delegationToken(stack, form), issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', expires_in: 5 });
+  // The token itself is sound.
+  for (const [what, changes, detail] of [
+    ['token_type N_A', { token_type: 'N_A' }, 'the token is not a bearer token'],
+    ['token_type DPoP', { token_type: 'DPoP' }, 'the token is not a bearer token'],
+    ['no token_type', { token_type: undefined }, 'members are missing'],
+    ['another issued_token_type', { issued_token_type: 'urn:ietf:params:oauth:token-type:refresh_token' }, 'another type of token was issued'],
+    ['no issued_token_type', { issued_token_type: undefined }, 'another type of token was issued'],
+    ['a longer life', { expires_in: 3600 }, 'it lives longer than the rule allows'],
+    ['no life', { expires_in: 0 }, 'it lives longer than the rule allows'],
+    ['a life that ran backwards', { expires_in: -5 }, 'members are missing'],
+    ['a wider scope', { scope: 'ledger:ListAccounts ledger:ReadPII' }, 'it has scopes that were not asked for'],
+    ['another scope', { scope: 'ledger:ReadPII' }, 'it has scopes that were not asked for'],
+    ['a token that is two header lines', { access_token: 'token\r\nx-user: root' }, 'the token is none'],
+  ]) {
+    test(`a reply that says ${what}: 502`, async () => {
+      assertNoUsableToken(await refused(giving(sound, changes), { reason: 'exchange_bad_reply', detail }));
+    });
+  }
+
+  test('a reply that says the right scope of a token with a wider one: 502', async () => {
+    const wider = (form) => delegationToken(stack, form, { scope: `${form.get('scope')} ledger:ReadPII` });
+    const script = giving(wider, { scope: 'ledger:ListAccounts' });
+    assertNoUsableToken(await refused(script, { reason: 'exchange_bad_reply', detail: 'it has scopes that were not asked for' }));
+  });
+
+  // A good reply, wrapped; a lenient reader would find it.
+  for (const [what, wrap, detail] of [
+    ['in a page of HTML', (good) => `<!doctype html><script>token = ${good}</script>`, 'not JSON'],
+    ['that stands there twice', (good) => `${good}${good}`, 'not JSON'],
+    ['with access_token twice', (good) => good.replace('{', '{"access_token":"first",'), 'not JSON'],
+    ['with access_token once more, in escapes', (good) => good.replace('{', '{"\\u0061ccess_token":"first",'), 'not JSON'],
+    ['after a byte order mark', (good) => `\ufeff${good}`, 'not JSON'],
+    ['in a list', (good) => `[${good}]`, 'not an object'],
+    ['as a list', (good) => JSON.stringify(Object.values(JSON.parse(good))), 'not an object'],
+    ['before much white space', (good) => good + ' '.repeat(100_000), 'too large'],
+  ]) {
+    test(`a good reply ${what}: 502`, async () => {
+      const script = async (request, response, body) => reply(response, 200, wrap(await goodReply(body)));
+      assertNoUsableToken(await refused(script, { reason: 'exchange_bad_reply', detail }));
+    });
+  }
+  const goodReply = async (body) => JSON.stringify({
+    access_token: await sound(new URLSearchParams(body.toString())), issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', expires_in: 5, scope: 'ledger:ListAccounts',
+  });
+
+  for (const status of [201, 203, 302, 307, 400]) {
+    test(`a good reply under status ${status}, which leads on to another: 502, and nobody follows`, async () => {
+      const paths = [];
+      const script = async (request, response, body) => {
+        paths.push(request.url);
+        const json = { 'content-type': 'application/json' };
+        if (request.url !== '/token') return reply(response, 200, await goodReply(body), json);
+        return reply(response, status, await goodReply(body), { ...json, location: '/elsewhere' });
+      };
+      assertNoUsableToken(await refused(script, { reason: 'exchange_bad_reply', detail: 'an error without a code' }));
+      assert.deepEqual(paths, ['/token']);
+    });
+  }
+
+  test('a good reply that trickles in for longer than the timeout: 503 in time', async () => {
+    const script = async (request, response, body) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      const trickle = setInterval(() => response.write(' '), 50);
+      response.once('close', () => clearInterval(trickle));
+      response.write(await goodReply(body));
     };
+    const answer = await refused(script, { reason: 'exchange_no_answer' });
+    assertRetryLater(answer);
+    assert.ok(answer.ms < ENOUGH, `${answer.ms} ms`);
+  });
+
+  test('what the scripted server signs as it should is used', async () => {
+    scripted.script = giving(sound);
     const { token } = await inboundToken(stack);
     assert.equal((await call(stack, token)).status, 200);
   });

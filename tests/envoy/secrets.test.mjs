@@ -1,14 +1,12 @@
 // The gateway's secret can be changed at any time, and neither it nor any token is to be read anywhere.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { basicCredential, ensureKeys, readJson, writeAtomically } from '../../demo/keys.mjs';
 import { until } from '../../demo/process.mjs';
 import {
-  accessLogged, ACCESS_TOKEN, auditOf, call, delegationToken, inboundToken, LIST_ACCOUNTS, logged, reply, requestHeaders,
-  startScriptedStack, toolCall,
+  accessLogged, ACCESS_TOKEN, auditOf, call, delegationToken, inboundToken, LIST_ACCOUNTS, logged, readablePlaces, reply,
+  requestHeaders, startScriptedStack, toolCall,
 } from './support/faults.mjs';
 
 let stack;
@@ -85,13 +83,7 @@ test('no token and no secret is to be read in a log, in the configuration, or in
   await accessLogged(stack, requestId);
 
   assert.ok([...used].length > 12, 'there is something to look for');
-  const admin = async (path) => [`admin ${path}`, await (await fetch(stack.adminUrl + path)).text()];
-  const file = (path) => [path, readFileSync(path, 'utf8')];
-  const places = [
-    ...Object.values(stack.logs).map(file),
-    ...['envoy.yaml', 'filter.yaml'].map((name) => file(join(stack.directory, 'gateway', name))),
-    ...await Promise.all(['/config_dump?include_eds', '/stats', '/clusters', '/server_info'].map(admin)),
-  ];
+  const places = await readablePlaces(stack);
   assert.match(Object.fromEntries(places)['admin /config_dump?include_eds'], /\[redacted\]/, 'the secret is there');
   for (const [place, text] of places) {
     assert.ok(text.length > 0, `${place} is empty`);

@@ -191,6 +191,18 @@ fn a_token_that_outlives_the_callers_is_refused_or_used_no_longer_than_it() {
 }
 
 #[test]
+fn a_list_is_not_read_as_the_members_in_their_order() {
+    let members: Value = serde_json::from_slice(&issued(&delegation(SCOPE)).body).unwrap();
+    let list = ["access_token", "issued_token_type", "token_type", "expires_in", "scope"]
+        .map(|name| members[name].clone());
+    for (status, list) in [(200, json!(list)), (400, json!(["access_denied"]))] {
+        let (answer, record) = outcome(&mut Stage::new(), reply(status, list));
+        assert_eq!(answer, 502);
+        assert_eq!(record["detail"], "not an object");
+    }
+}
+
+#[test]
 fn an_authorization_server_that_says_no_or_nothing_is_told_apart() {
     let error = |status, code: &str| reply(status, json!({"error": code}));
     let synthetic = |status| CalloutReply { from_server: false, ..reply(status, "") };
@@ -215,6 +227,33 @@ fn an_authorization_server_that_says_no_or_nothing_is_told_apart() {
     let reply = stream.event(&mut stage, Event::Exchanged(settled.result.as_ref())).reply();
     assert_eq!((reply.status, header(&reply, "retry-after")), (503, Some("1")));
     assert_eq!(body(&reply)["error"]["code"], -32603);
+}
+
+#[test]
+fn a_server_with_error_codes_of_its_own_is_understood_where_the_configuration_says_how() {
+    let codes = json!({"error_codes": {
+        "revoked": "subject_rejected", "escalation": "denied", "suspended": "client_rejected", "asleep": "unavailable",
+    }});
+    let explained = || {
+        Stage::with(merge(
+            configuration(),
+            json!({"exchange": merge(configuration()["exchange"].clone(), codes.clone())}),
+        ))
+    };
+    let error = |code: &str| reply(403, json!({"error": code}));
+    for (code, status, reason) in [
+        ("revoked", 401, "exchange_subject_rejected"),
+        ("escalation", 200, "exchange_denied"),
+        ("suspended", 502, "exchange_client_rejected"),
+        ("asleep", 503, "exchange_unavailable"),
+        ("invalid_grant", 401, "exchange_subject_rejected"),
+        ("else", 502, "exchange_bad_reply"),
+    ] {
+        let (answer, record) = outcome(&mut explained(), error(code));
+        assert_eq!((answer, &record["reason"]), (status, &reason.into()), "{code}");
+    }
+    let (answer, record) = outcome(&mut Stage::new(), error("revoked"));
+    assert_eq!((answer, &record["reason"]), (502, &"exchange_bad_reply".into()));
 }
 
 #[test]

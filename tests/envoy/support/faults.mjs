@@ -85,7 +85,8 @@ export class ScriptedServer {
   /** The real server's answer. */
   async answerOf(request, body) {
     const { authorization, 'content-type': type } = request.headers;
-    const answer = await fetch(this.realUrl + request.url, { method: request.method, headers: { authorization, 'content-type': type }, body });
+    const headers = { 'content-type': type, ...authorization && { authorization } };
+    const answer = await fetch(this.realUrl + request.url, { method: request.method, headers, body });
     return { status: answer.status, text: await answer.text() };
   }
 
@@ -144,11 +145,11 @@ export async function inboundToken(stack, changes = {}, key) {
 }
 
 /** A delegation token as the authorization server would make it for an exchange, with `changes`. */
-export function delegationToken(stack, form, changes = {}) {
+export function delegationToken(stack, form, changes = {}, key) {
   return sign(stack, {
     iss: stack.authorizationServerUrl, aud: form.get('audience'), scope: form.get('scope'), sub: SARAH.user, client_id: GATEWAY,
     act: { sub: GATEWAY }, jti: randomUUID(), iat: seconds(), exp: seconds() + 5, ...changes,
-  }, { alg: 'ES256' });
+  }, { alg: 'ES256', key });
 }
 
 export const toolCall = (name, args = {}) => JSON.stringify({ jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name, arguments: args } });
@@ -218,6 +219,17 @@ export const auditOf = (stack, id, count = 1) => until(() => {
 }, 'the audit record');
 
 export const envoyLog = (stack) => readFileSync(stack.logs.envoy, 'utf8');
+
+/** All that an operator gets to read: `[place, text]` of logs, configuration and Envoy's admin interface. */
+export async function readablePlaces(stack) {
+  const admin = async (path) => [`admin ${path}`, await (await fetch(stack.adminUrl + path)).text()];
+  const file = (path) => [path, readFileSync(path, 'utf8')];
+  return [
+    ...Object.values(stack.logs).map(file),
+    ...['envoy.yaml', 'filter.yaml'].map((name) => file(join(stack.directory, 'gateway', name))),
+    ...await Promise.all(['/config_dump?include_eds', '/stats', '/clusters', '/server_info'].map(admin)),
+  ];
+}
 
 export const logged = (stack, pattern) => until(() => pattern.test(envoyLog(stack)), `${pattern} in Envoy's log`);
 

@@ -32,9 +32,9 @@ export class Mint {
   }
 
   /** HS256 with the public key as the secret (CVE-2015-9235 and its kin). */
-  hs256() {
+  hs256(claims = {}) {
     const pem = createPublicKey({ key: this.key, format: 'jwk' }).export({ type: 'spki', format: 'pem' });
-    return this.token({}, { alg: 'HS256' }, { signature: (input) => createHmac('sha256', pem).update(input).digest() });
+    return this.token(claims, { alg: 'HS256' }, { signature: (input) => createHmac('sha256', pem).update(input).digest() });
   }
 }
 
