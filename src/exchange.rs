@@ -1,6 +1,7 @@
 //! Token exchange (RFC 8693): a caller's token in, a delegation token for one scope at one audience
 //! out, asked for once and shared for as long as it lives.
 
+pub mod check;
 mod client;
 mod own_token;
 mod preset;
@@ -217,7 +218,7 @@ impl Exchanges {
         let actor = match &profile.actor_token {
             Actor::None => None,
             Actor::SubjectToken => Some(&key.subject_token),
-            Actor::Given(token) => Some(token),
+            Actor::Given(token) => Some(token.as_ref()?),
             Actor::Own(_) => Some(self.own_tokens.token(place, now)?),
         };
         Some(request::exchange(profile, key, actor, now))

@@ -39,14 +39,18 @@ pub struct Profile {
     pub(super) target: TargetParameter,
     pub(super) scope: Template,
     pub(super) parameters: Vec<(Box<str>, Box<str>)>,
-    pub(super) issuer: Rc<Issuer>,
+    /// Who issues the delegation token.
+    pub issuer: Rc<Issuer>,
     /// What the delegation token must name as the actor.
-    pub(super) actor: Box<str>,
+    pub actor: Box<str>,
     pub(super) verify: Verify,
     pub(super) issued_token_type: IssuedTokenType,
-    pub(super) subject_claim: Box<str>,
-    pub(super) inbound_subject_claim: Box<str>,
-    pub(super) actor_claim: ActorClaim,
+    /// Which claim of it names the user.
+    pub subject_claim: Box<str>,
+    /// Which claim of the caller's token it must equal.
+    pub inbound_subject_claim: Box<str>,
+    /// Which claim names the actor.
+    pub actor_claim: ActorClaim,
     pub(super) scope_claim: ScopeClaim,
     pub(super) longer_lifetime: LongerLifetime,
     pub(super) forwards_inbound_token: bool,
@@ -62,7 +66,8 @@ pub(super) enum Actor {
     None,
     SubjectToken,
     Own(ClientCredentials),
-    Given(BearerToken),
+    /// None where its variable cannot be read: nothing is ever asked.
+    Given(Option<BearerToken>),
 }
 
 /// Parameters that are this gateway's to set.
@@ -164,7 +169,8 @@ impl Settings {
 
 impl Profile {
     /// What a delegation token for `target` must be.
-    pub(super) fn expectations(&self, target: &Target) -> Expectations {
+    #[must_use]
+    pub fn expectations(&self, target: &Target) -> Expectations {
         let claims = [&*self.subject_claim, "azp", "cid", "appid", "client_id"];
         Expectations {
             audiences: vec![self.fill(&self.token_audience, target).into()],
@@ -186,7 +192,8 @@ impl Profile {
     }
 
     /// The parameter `scope` for `target`.
-    pub(super) fn scope(&self, target: &Target) -> String {
+    #[must_use]
+    pub fn scope(&self, target: &Target) -> String {
         self.fill(&self.scope, target)
     }
 
@@ -280,7 +287,7 @@ fn profile(
         client,
         subject_token_type: source.subject_token_type.unwrap_or_default(),
         requested_token_type: source.requested_token_type.unwrap_or_default(),
-        actor_token: actor_token?,
+        actor_token,
         target: source.target.unwrap_or_default(),
         scope: scope?,
         parameters,
@@ -342,15 +349,15 @@ fn actor_token(
     path: &str,
     around: &Surroundings,
     problems: &mut Problems,
-) -> Option<Actor> {
-    Some(match source.actor_token.clone().unwrap_or_default() {
+) -> Actor {
+    match source.actor_token.clone().unwrap_or_default() {
         ActorToken::None => Actor::None,
         ActorToken::SubjectToken => Actor::SubjectToken,
         ActorToken::ClientCredentials(credentials) => Actor::Own(credentials),
         ActorToken::FromEnvironment(name) => {
             let path = format!("{path}.actor_token.from_environment");
-            let token = super::client::secret(&name, &path, around.environment, problems)?;
-            Actor::Given(BearerToken::new(&token))
+            let token = super::client::secret(&name, &path, around.environment, problems);
+            Actor::Given(token.map(|token| BearerToken::new(&token)))
         }
-    })
+    }
 }
