@@ -351,6 +351,15 @@ fn a_reply_that_fails_says_at_which_check_and_holds_what_it_holds() {
         assert!(checks[failed + 1..].iter().all(|one| one["result"] == "not_made"), "{report:#}");
     }
 
+    let quoted =
+        json!({"error": "invalid_grant", "error_description": format!("bad {}", place.token)});
+    let (url, server) = serve(vec![(400, quoted.to_string())]);
+    let output = place.run(&["--tool", "list", "--send", "--url", &url], &[]);
+    server.join().unwrap();
+    let text = stdout(&output);
+    assert!(text.contains("  error_description: bad (the token of the caller)\n"), "{text}");
+    assert!(!text.contains(&place.token));
+
     let (url, server) = serve(vec![(200, token(&json!({"sub": "john", "act": {"sub": "other"}})))]);
     let output = place.run(&["--tool", "list", "--send", "--url", &url], &[]);
     server.join().unwrap();

@@ -65,7 +65,10 @@ impl Reply {
         let status = heard.as_ref().and_then(|reply| reply.status);
         let body = heard.map(|reply| reply.body).unwrap_or_default();
         let members: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
-        let said = |name| members.get(name).map(|value| (name, text(value)));
+        // Some servers quote what they do not accept.
+        let hidden =
+            |text: String| text.replace(caller.token.reveal(), "(the token of the caller)");
+        let said = |name| members.get(name).map(|value| (name, hidden(text(value))));
         let error = ["error", "error_description"].into_iter().filter_map(said).collect();
         let rows = if members.contains_key("access_token") {
             rows(&members, profile, caller, target)
