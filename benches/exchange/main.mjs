@@ -23,6 +23,12 @@ const run = promisify(execFile);
 const state = mkdtempSync(join(tmpdir(), 'deputy-bench-'));
 const log = (name) => join(state, name);
 const started = [];
+const abort = new AbortController();
+process.on('exit', () => {
+  abort.abort();
+  rmSync(state, { recursive: true });
+});
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
 const start = async (server) => {
   started.push(await server);
   return started.at(-1);
@@ -35,7 +41,6 @@ try {
   console.log(markdown(results));
 } finally {
   for (const one of started.reverse()) await one.stop();
-  rmSync(state, { recursive: true });
 }
 
 async function measure() {
@@ -110,8 +115,8 @@ function writeRequests(tokens, tools) {
 
 async function load(generator, port, seconds) {
   const { stdout } = generator === 'wrk'
-    ? await run('wrk', ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '-s', here('load.lua'), `http://127.0.0.1:${port}/mcp`, '--', log('requests')])
-    : await run(process.execPath, [here('load.mjs'), port, seconds, CONNECTIONS, log('requests')].map(String));
+    ? await run('wrk', ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '-s', here('load.lua'), `http://127.0.0.1:${port}/mcp`, '--', log('requests')], abort)
+    : await run(process.execPath, [here('load.mjs'), port, seconds, CONNECTIONS, log('requests')].map(String), abort);
   return JSON.parse(stdout.trim().split('\n').at(-1));
 }
 
