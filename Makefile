@@ -84,6 +84,9 @@ bench-policy: demo/node_modules/.ready ## measure decisions and pushes by the nu
 		> target/policy-in-wasm.json
 	cargo bench --quiet --bench policy -- target/policy-in-wasm.json
 
+bench-exchange: tools build ## measure exchanges against the fewest possible, and calls with and without, into benches/results/
+	$(NODE) benches/exchange/main.mjs
+
 tests/conformance/node_modules/.ready: tests/conformance/package-lock.json
 	npm ci --prefix tests/conformance --no-audit --no-fund --loglevel=error
 	touch $@
@@ -107,4 +110,4 @@ tools: $(VENV)/.ready demo/node_modules/.ready
 
 clients: target/tools/mcp-1/.ready target/tools/mcp-2/.ready target/tools/authgent/.ready $(RMCP_CLIENT)
 
-.PHONY: help tools clients init build demo up down smoke-test test conformance oracle policy-oracle bench-policy lint render clean
+.PHONY: help tools clients init build demo up down smoke-test test conformance oracle policy-oracle bench-policy bench-exchange lint render clean

@@ -1,6 +1,7 @@
 //! Token exchange (RFC 8693): a caller's token in, a delegation token for one scope at one audience
 //! out, asked for once and shared for as long as it lives.
 
+pub mod check;
 mod client;
 mod own_token;
 mod preset;

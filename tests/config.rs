@@ -34,6 +34,19 @@ fn the_shipped_configuration_is_sound() {
 }
 
 #[test]
+fn a_secret_in_envoys_environment_need_not_be_in_ones_own() {
+    for setting in [
+        "exchange.actor_token={from_environment: NOT_SET}",
+        "exchange.client_authentication={client_secret_post: {from_environment: NOT_SET}}",
+    ] {
+        let output = deputy(&["check", "--set", setting]);
+        assert_eq!(stderr(&output), "deputy.yaml: fine, 1 endpoint\n");
+        let output = deputy(&["render", "--json", "--set", setting]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    }
+}
+
+#[test]
 fn the_shipped_rendering_is_fresh() {
     let output = deputy(&["render", "--check"]);
     assert_eq!(

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::check::Check;
 use super::settings::Profile;
 use super::source::{
     ActorClaim, ErrorMeaning, IssuedTokenType, LongerLifetime, ScopeClaim, Verify,
@@ -125,9 +126,26 @@ pub(super) fn check(
     sent: Now,
     now: Now,
 ) -> Result<Delegated, ExchangeError> {
-    let success = success(reply, &profile.error_codes)?;
+    check_each(reply, profile, caller, key, [sent, now], &mut |_| {})
+}
+
+/// As the filter checks a reply that was asked for at the first of two moments and came by the
+/// second; tells of each check before it is made. The last one that was told of is the one that
+/// fails.
+///
+/// # Errors
+/// See [`ExchangeError`].
+pub fn check_each(
+    reply: &CalloutReply,
+    profile: &Profile,
+    caller: &Caller,
+    key: &Key,
+    [sent, now]: [Now; 2],
+    begin: &mut dyn FnMut(Check),
+) -> Result<Delegated, ExchangeError> {
+    let success = success(reply, &profile.error_codes, begin)?;
     let target = &key.target;
-    let (lifetime, said) = delegation(&success, profile, caller, target, now)?;
+    let (lifetime, said) = delegation(&success, profile, caller, target, now, begin)?;
     // From when it was sent: the server made the token no earlier.
     let lives = Duration::from_secs(lifetime.min(target.max_lifetime));
     let margin = lives.mul_f64(0.2).min(Duration::from_secs(1));
@@ -174,7 +192,7 @@ pub(super) fn already_delegated(
 /// # Errors
 /// See [`ExchangeError`].
 pub(super) fn own_token(reply: &CalloutReply) -> Result<(BearerToken, Duration), ExchangeError> {
-    let success = success(reply, &BTreeMap::new()).map_err(|error| match error {
+    let success = success(reply, &BTreeMap::new(), &mut |_| {}).map_err(|error| match error {
         // It is no caller's fault that this gateway gets no token.
         ExchangeError::SubjectRejected | ExchangeError::Denied => ExchangeError::ClientRejected,
         error => error,
@@ -194,14 +212,18 @@ pub(super) fn own_token(reply: &CalloutReply) -> Result<(BearerToken, Duration),
 fn success(
     reply: &CalloutReply,
     error_codes: &BTreeMap<String, ErrorMeaning>,
+    begin: &mut dyn FnMut(Check),
 ) -> Result<Success, ExchangeError> {
+    begin(Check::Answered);
     let status = reply.status.ok_or(ExchangeError::NoAnswer)?;
     if !reply.from_server && status >= 500 {
         return Err(ExchangeError::NoAnswer);
     }
+    begin(Check::Available);
     if status == 429 || status >= 500 {
         return Err(ExchangeError::Unavailable);
     }
+    begin(Check::Json);
     if reply.body.len() > REPLY_BYTES {
         return Err(ExchangeError::BadReply("too large"));
     }
@@ -212,9 +234,11 @@ fn success(
     if !reply.body.trim_ascii_start().starts_with(b"{") {
         return Err(ExchangeError::BadReply("not an object"));
     }
+    begin(Check::Granted);
     if status != 200 {
         return Err(failure(&reply.body, error_codes));
     }
+    begin(Check::Members);
     let success: Success = serde_json::from_slice(&reply.body)
         .map_err(|_| ExchangeError::BadReply("members are missing"))?;
     // It goes into a header.
@@ -233,28 +257,37 @@ fn delegation(
     caller: &Caller,
     target: &Target,
     now: Now,
+    begin: &mut dyn FnMut(Check),
 ) -> Result<(u64, Option<Claims>), ExchangeError> {
     let bad = |what| Err(ExchangeError::BadReply(what));
+    begin(Check::Bearer);
     if !success.token_type.eq_ignore_ascii_case("Bearer") {
         return bad("the token is not a bearer token");
     }
+    begin(Check::IssuedTokenType);
     match (&success.issued_token_type, profile.requested_token_type.urn()) {
         (None, _) if profile.issued_token_type == IssuedTokenType::Optional => {}
         (Some(issued), Some(requested)) if issued == requested => {}
         (Some(issued), None) if issued == super::source::TokenType::AccessToken.urn() => {}
         _ => return bad("another type of token was issued"),
     }
+    begin(Check::NotReturned);
     if success.access_token == caller.token.reveal() {
         return bad("the caller's own token came back");
     }
     if let Some(granted) = &success.scope {
+        begin(Check::ReplyScope);
         are_granted(granted.split(' '), profile, target)?;
     }
+    begin(Check::ReplyLifetime);
     let is_longer = |lifetime: u64| lifetime > profile.expectations(target).max_lifetime;
     if success.expires_in.is_some_and(|lifetime| lifetime == 0 || is_longer(lifetime)) {
         return bad("it lives longer than the rule allows");
     }
     let details = success.authorization_details.as_ref();
+    if target.authorization_details.is_some() {
+        begin(Check::ReplyDetails);
+    }
     if details.is_some_and(|details| !are_details(details, target)) {
         return bad("other details were authorized");
     }
@@ -268,6 +301,7 @@ fn delegation(
             |lifetime| Ok((lifetime, None)),
         );
     }
+    begin(Check::Token);
     let expected = profile.expectations(target);
     let claims = Unverified::parse(&success.access_token)
         .and_then(|token| match profile.verify {
@@ -277,22 +311,27 @@ fn delegation(
             _ => token.verify(&profile.issuer, &expected, now.unix_seconds()),
         })
         .map_err(ExchangeError::BadToken)?;
+    begin(Check::Subject);
     let subject = named(&claims, &profile.subject_claim);
     if subject.is_none() || subject != named(&caller.claims, &profile.inbound_subject_claim) {
         return bad("the token is for another subject");
     }
+    begin(Check::Actor);
     if !names_actor(&claims, profile) {
         return bad("the token does not name this gateway as the actor");
     }
     if profile.scope_claim != ScopeClaim::Reply {
+        begin(Check::TokenScope);
         are_granted(claims.scopes.iter().map(AsRef::as_ref), profile, target)?;
     }
-    let bound = claims.members.get("authorization_details");
-    if target.authorization_details.is_some()
-        && !bound.is_some_and(|details| are_details(details, target))
-    {
-        return bad("it is not bound to this call");
+    if target.authorization_details.is_some() {
+        begin(Check::Details);
+        let bound = claims.members.get("authorization_details");
+        if !bound.is_some_and(|details| are_details(details, target)) {
+            return bad("it is not bound to this call");
+        }
     }
+    begin(Check::Expiry);
     if profile.longer_lifetime == LongerLifetime::Refuse
         && claims.expires_at > caller.claims.expires_at
     {

@@ -40,14 +40,18 @@ pub struct Profile {
     pub(super) target: TargetParameter,
     pub(super) scope: Template,
     pub(super) parameters: Vec<(Box<str>, Box<str>)>,
-    pub(super) issuer: Rc<Issuer>,
+    /// Who issues the delegation token.
+    pub issuer: Rc<Issuer>,
     /// What the delegation token must name as the actor.
-    pub(super) actor: Box<str>,
+    pub actor: Box<str>,
     pub(super) verify: Verify,
     pub(super) issued_token_type: IssuedTokenType,
-    pub(super) subject_claim: Box<str>,
-    pub(super) inbound_subject_claim: Box<str>,
-    pub(super) actor_claim: ActorClaim,
+    /// Which claim of it names the user.
+    pub subject_claim: Box<str>,
+    /// Which claim of the caller's token it must equal.
+    pub inbound_subject_claim: Box<str>,
+    /// Which claim names the actor.
+    pub actor_claim: ActorClaim,
     pub(super) scope_claim: ScopeClaim,
     pub(super) longer_lifetime: LongerLifetime,
     pub(super) error_codes: BTreeMap<String, ErrorMeaning>,
@@ -184,7 +188,8 @@ impl Settings {
 
 impl Profile {
     /// What a delegation token for `target` must be.
-    pub(super) fn expectations(&self, target: &Target) -> Expectations {
+    #[must_use]
+    pub fn expectations(&self, target: &Target) -> Expectations {
         let claims =
             [&*self.subject_claim, "azp", "cid", "appid", "client_id", "authorization_details"];
         Expectations {
@@ -215,7 +220,8 @@ impl Profile {
     }
 
     /// The parameter `scope` for `target`.
-    pub(super) fn scope(&self, target: &Target) -> String {
+    #[must_use]
+    pub fn scope(&self, target: &Target) -> String {
         self.fill(&self.scope, target)
     }
 

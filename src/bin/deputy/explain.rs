@@ -16,8 +16,8 @@ use serde_json::{Map, Value};
 use crate::call::{Call, What};
 use crate::caller::{self, Caller};
 use crate::cases::Cases;
-use crate::judge::Judge;
 use crate::moment::Moment;
+use crate::place::Place;
 use crate::report::{Diagnostic, EXIT_CODES, Failure, Format, ODD};
 use crate::set::Set;
 use crate::source::{Source, read_yaml};
@@ -48,18 +48,6 @@ pub struct Explain {
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-/// Which rules; not needed if there is one endpoint.
-#[derive(Args)]
-#[group(multiple = false)]
-struct Place {
-    /// The policy that judges
-    #[arg(long, value_name = "NAME")]
-    policy: Option<String>,
-    /// The path of the endpoint
-    #[arg(long, value_name = "PATH")]
-    endpoint: Option<String>,
 }
 
 /// What is asked for.
@@ -178,43 +166,6 @@ impl Explain {
         }
         if explanation.is_allowed() { Ok(()) } else { Err(Failure::NotAllowed) }
     }
-}
-
-impl Place {
-    fn judge<'a>(&self, source: &'a Source) -> Result<Judge<'a>, Failure> {
-        let mut problems = Problems::default();
-        if let Some(name) = &self.policy {
-            let policies = &source.typed.policies;
-            let Some((name, _)) = policies.get_key_value(name) else {
-                let known = policies.keys().map(String::as_str);
-                problems.add_unknown("", format!("unknown policy `{name}`"), name, known);
-                return Err(Failure::usage(problems));
-            };
-            // It has no errors: it was compiled with the rest.
-            let judges = Judge::all(source, name).unwrap_or_default();
-            return one(judges, "this policy judges several endpoints", source);
-        }
-        let judges = Judge::at_endpoints(source);
-        let judges: Vec<_> = judges.filter(|judge| judge.is_at(self.endpoint.as_deref())).collect();
-        if let (Some(path), []) = (&self.endpoint, judges.as_slice()) {
-            let known = source.typed.endpoints.iter().map(|endpoint| endpoint.path.as_str());
-            problems.add_unknown("", format!("unknown endpoint `{path}`"), path, known);
-            return Err(Failure::usage(problems));
-        }
-        one(judges, "there are several endpoints", source)
-    }
-}
-
-/// The only one.
-fn one<'a>(judges: Vec<Judge<'a>>, several: &str, source: &Source) -> Result<Judge<'a>, Failure> {
-    let mut judges = judges.into_iter();
-    if let (Some(judge), None) = (judges.next(), judges.next()) {
-        return Ok(judge);
-    }
-    let paths = source.typed.endpoints.iter().map(|endpoint| endpoint.path.as_str());
-    let paths: Vec<&str> = paths.collect();
-    let help = format!("name one with `--endpoint`: `{}`", paths.join("`, `"));
-    Err(Failure::Usage(format!("{several}; help: {help}")))
 }
 
 impl Named {

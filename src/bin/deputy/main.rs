@@ -8,10 +8,12 @@ mod check;
 mod completions;
 mod diff;
 mod envoy;
+mod exchange;
 mod explain;
 mod file;
 mod judge;
 mod moment;
+mod place;
 mod push;
 mod render;
 mod report;
@@ -41,6 +43,7 @@ struct Arguments {
 enum Command {
     Check(check::Check),
     Diff(diff::Diff),
+    Exchange(Box<exchange::Exchange>),
     Explain(Box<explain::Explain>),
     Render(render::Render),
     Push(push::Push),
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Check(command) => command.run(),
         Command::Diff(command) => command.run(),
+        Command::Exchange(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Render(command) => command.run(),
         Command::Push(command) => command.run(),

@@ -22,7 +22,8 @@ Exit codes:
   8  `push --admin`: Envoy refused the configuration, or did not take it in time
   9  `shadow report --fail-on-any`: rules in shadow would have denied something
   10 `diff`: something opens, or may, or is revealed
-  11 `diff`: something changes, and nothing opens";
+  11 `diff`: something changes, and nothing opens
+  12 `exchange`: it is refused, or a check of the reply fails";
 
 /// How a command prints its result.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -81,6 +82,8 @@ pub enum Failure {
     NotTaken(String),
     /// Rules in shadow would have denied something.
     WouldDeny,
+    /// The exchange gives no delegation token, which has been told already.
+    NotDelegated,
     /// Two configurations do not mean the same, which has been told already.
     Differs {
         /// Whether the second allows what the first does not.
@@ -137,6 +140,7 @@ impl Failure {
                 eprintln!("{error}error{error:#}: {message}");
                 ExitCode::from(8)
             }
+            Self::NotDelegated => ExitCode::from(12),
             Self::WouldDeny => ExitCode::from(9),
         }
     }

@@ -1,0 +1,153 @@
+// How many exchanges calls cost at the machine's full rate, against the fewest that are possible, and how long calls take that
+// find a delegation token and calls that do not. See benches/results/exchange.md.
+import { execFile } from 'node:child_process';
+import { createPrivateKey, randomUUID, sign } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { auditRecords } from '../../demo/audit-log.mjs';
+import { startGateway } from '../../demo/gateway.mjs';
+import { ensureKeys, readJson, root } from '../../demo/keys.mjs';
+import { freePort, startServer } from '../../demo/process.mjs';
+import { markdown } from './report.mjs';
+
+const CONNECTIONS = 64;
+const WARM_UP = 4.5; // seconds, more than a delegation token is used
+const MEASURED = 8; // about twice as long as one is
+const TOOLS = ['listAccounts', 'getAccount', 'getTransactions', 'updateAccountStatus', 'getCustomerPII'];
+const here = (name) => new URL(name, import.meta.url).pathname;
+const run = promisify(execFile);
+
+const state = mkdtempSync(join(tmpdir(), 'deputy-bench-'));
+const log = (name) => join(state, name);
+const started = [];
+const abort = new AbortController();
+process.on('exit', () => {
+  abort.abort();
+  rmSync(state, { recursive: true });
+});
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
+const start = async (server) => {
+  started.push(await server);
+  return started.at(-1);
+};
+try {
+  const others = loadavg()[0]; // what else this machine does
+  const results = { load_before: round(others), ...await measure() };
+  writeFileSync(join(root, 'benches/results/exchange.json'), `${JSON.stringify(results, null, 2)}\n`);
+  writeFileSync(join(root, 'benches/results/exchange.md'), markdown(results));
+  console.log(markdown(results));
+} finally {
+  for (const one of started.reverse()) await one.stop();
+}
+
+async function measure() {
+  const keys = await ensureKeys(state);
+  const server = await start(startServer(here('authorization-server.mjs'), { env: { STATE: state }, log: log('authorization-server.log') }));
+  const upstream = await start(startServer(here('upstream.mjs'), { log: log('upstream.log') }));
+  const ports = { gateway: await freePort(), admin: await freePort() };
+  const host = (url) => new URL(url).host;
+  const place = {
+    directory: state, keys, ports, log: log('envoy.log'), resource: `http://127.0.0.1:${ports.gateway}/mcp`, issuer: server.url,
+    authorizationServer: host(server.url), ledger: host(upstream.url),
+  };
+  const generator = await run('wrk', ['--version']).then(() => 'wrk', (error) => (error.code === 'ENOENT' ? 'node' : 'wrk'));
+  const mint = caller(place, keys);
+
+  writeRequests([mint()], TOOLS);
+  const ceiling = await load(generator, new URL(upstream.url).port, 2);
+  const results = [];
+  for (const workers of [1, 2]) {
+    const gateway = await start(startGateway(place, { workers }));
+    for (const callers of [1, 100, 1000]) {
+      for (const tools of [1, 5]) {
+        writeRequests(Array.from({ length: callers }, mint), TOOLS.slice(0, tools));
+        const before = processorTime(gateway.pid);
+        const total = await load(generator, ports.gateway, Math.ceil(WARM_UP + MEASURED + 0.5));
+        const cpu = processorTime(gateway.pid) - before;
+        const exchanges = await (await fetch(`${server.url}/exchanges`)).json();
+        results.push({
+          workers, callers, tools, ...summary(exchanges, await records(place.log)), cpu_ms_per_call: round(cpu / total.requests),
+          refused: total.refused, failed: total.failed,
+        });
+        console.error(JSON.stringify(results.at(-1)));
+      }
+    }
+    await started.pop().stop();
+  }
+  return {
+    machine: { cpu: cpus()[0].model, cpus: cpus().length, node: process.version },
+    generator, connections: CONNECTIONS, measured_s: MEASURED, upstream_alone_per_s: Math.round(ceiling.requests / ceiling.seconds), results,
+  };
+}
+
+/** Makes the token of a new caller. */
+function caller({ issuer, resource }, keys) {
+  const jwk = readJson(keys.authorizationServer).jwks.keys.find(({ alg }) => alg === 'ES256');
+  const key = createPrivateKey({ key: jwk, format: 'jwk' });
+  const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  return () => {
+    const [jti, iat] = [randomUUID(), Math.floor(Date.now() / 1000)];
+    const claims = { iss: issuer, sub: `user-${jti}`, aud: resource, client_id: 'bench', scope: 'mcp:connect pii:read', iat, exp: iat + 600, jti };
+    const input = `${encode({ alg: 'ES256', typ: 'at+jwt', kid: jwk.kid })}.${encode(claims)}`;
+    return `${input}.${sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`;
+  };
+}
+
+/** In ms, of all threads of a process (proc(5)). */
+function processorTime(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+/** Every caller calls every tool, in turn. */
+function writeRequests(tokens, tools) {
+  const requests = tokens.flatMap((token) => tools.map((name) => {
+    const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: {} } });
+    const request = ['POST /mcp HTTP/1.1', 'host: gateway', 'content-type: application/json', 'accept: application/json, text/event-stream',
+      'mcp-protocol-version: 2025-11-25', `authorization: Bearer ${token}`, `content-length: ${body.length}`, '', body].join('\r\n');
+    return `${request.length}\n${request}`;
+  }));
+  writeFileSync(log('requests'), requests.join(''));
+}
+
+async function load(generator, port, seconds) {
+  const { stdout } = generator === 'wrk'
+    ? await run('wrk', ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '-s', here('load.lua'), `http://127.0.0.1:${port}/mcp`, '--', log('requests')], abort)
+    : await run(process.execPath, [here('load.mjs'), port, seconds, CONNECTIONS, log('requests')].map(String), abort);
+  return JSON.parse(stdout.trim().split('\n').at(-1));
+}
+
+/** The audit records of one load, once all are written. */
+async function records(file) {
+  for (let size = -1; size !== statSync(file).size; await sleep(300)) size = statSync(file).size;
+  const found = auditRecords(readFileSync(file, 'utf8'));
+  truncateSync(file);
+  return found;
+}
+
+function summary(exchanges, audit) {
+  const from = exchanges[0][0] + WARM_UP * 1000;
+  const isMeasured = (at) => at >= from && at < from + MEASURED * 1000;
+  const asked = exchanges.filter(([at]) => isMeasured(at));
+  const calls = audit.filter(({ time }) => isMeasured(Date.parse(time)));
+  const callsByKey = Object.values(Object.groupBy(calls, ({ token_id: token, tool }) => `${token} ${tool}`)).map(({ length }) => length);
+  const life = asked.reduce((sum, [, ms]) => sum + ms, 0) / asked.length / 1000;
+  // A key that is called less than once in a lifetime needs no more exchanges than calls.
+  const floor = callsByKey.reduce((sum, count) => sum + Math.min(count, MEASURED / life), 0);
+  const of = (source) => percentiles(calls.filter(({ delegation }) => delegation?.source === source));
+  return {
+    ratio: round(asked.length / floor), exchanges: asked.length, floor: round(floor), active_keys: callsByKey.length, real_lifetime_s: round(life),
+    calls_per_s: Math.round(calls.length / MEASURED), exchanges_per_s: Math.round(asked.length / MEASURED), cached: of('cached'), uncached: of('exchanged'),
+  };
+}
+
+function percentiles(calls) {
+  const sorted = calls.map(({ duration_ms: ms }) => ms).sort((a, b) => a - b);
+  const at = (part) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? null;
+  return { calls: sorted.length, p50_ms: at(0.5), p99_ms: at(0.99) };
+}
+
+function round(number) { return Math.round(number * 100) / 100; }

@@ -1,0 +1,270 @@
+//! `deputy exchange`: what would be asked of the authorization server for a call, and what comes of
+//! it.
+
+mod attempt;
+mod reply;
+mod request;
+mod server;
+
+use std::env;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use anstream::eprintln;
+use clap::Args;
+use mcp_deputy::answer::Refusal;
+use mcp_deputy::config::{Duration, Problems};
+use mcp_deputy::exchange::source::{ClientAuthentication, Exchange as Section, Secret};
+use mcp_deputy::exchange::{Settings, Target};
+use mcp_deputy::token::{BearerToken, Caller, Callers};
+use serde_json::Map;
+
+use crate::call::{Call, What};
+use crate::caller;
+use crate::moment::Moment;
+use crate::place::Place;
+use crate::report::{EXIT_CODES, Failure, Format, HELP, ODD, print};
+use crate::set::Set;
+use crate::source::Source;
+use crate::yaml;
+use attempt::{Attempt, clock};
+use server::Server;
+
+/// Show what would be asked of the authorization server for a token and a tool, or ask it
+///
+/// The request is the filter's own, and so are the checks of the reply. Tokens and secrets are shown
+/// by their length and the head of their SHA-256.
+#[derive(Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Exchange {
+    /// The source file
+    #[arg(long, default_value = "deputy.yaml", value_name = "FILE")]
+    config: PathBuf,
+    /// Override a value: `issuers[0].issuer=https://login.example.com`
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    overrides: Vec<Set>,
+    /// A file with the caller's access token, or `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    token: PathBuf,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    what: Wanted,
+    /// The longest lifetime that is accepted
+    #[arg(long, default_value = "5s", value_name = "DURATION", value_parser = duration)]
+    #[arg(conflicts_with = "tool")]
+    lifetime: Duration,
+    #[command(flatten)]
+    credentials: Credentials,
+    /// The token endpoint as it is reached from here; by default the cluster's address, over http
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Send nothing: this is the default
+    #[arg(long)]
+    dry_run: bool,
+    /// Send it, and check the reply
+    #[arg(long, conflicts_with = "dry_run")]
+    send: bool,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// What the token is exchanged for.
+#[derive(Args)]
+#[group(required = true, multiple = true)]
+struct Wanted {
+    /// What the rule for this tool delegates
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["audience", "scope"])]
+    tool: Option<String>,
+    /// This audience
+    #[arg(long, value_name = "AUDIENCE", requires = "scope")]
+    audience: Option<String>,
+    /// This scope
+    #[arg(long, value_name = "SCOPE", requires = "audience")]
+    scope: Option<String>,
+}
+
+/// What stands for the credentials that Envoy adds, which the filter never sees.
+#[derive(Args)]
+#[group(multiple = false)]
+struct Credentials {
+    /// The variable with the client secret that Envoy adds, for HTTP Basic
+    #[arg(long, value_name = "VARIABLE")]
+    client_secret_from_environment: Option<String>,
+    /// The file from which Envoy takes the credentials that it adds
+    #[arg(long, value_name = "FILE")]
+    sds_file: Option<PathBuf>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    serde_json::from_value(text.into()).map_err(|error| error.to_string())
+}
+
+impl Exchange {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// No delegation token comes of it; the policy does not allow the call; or the configuration has
+    /// errors, or cannot be read.
+    pub fn run(self) -> Result<(), Failure> {
+        let format = self.format;
+        self.exchange().map_err(|failure| format.tell(failure))
+    }
+
+    fn exchange(self) -> Result<(), Failure> {
+        let source = Source::read(&self.config, self.overrides)?;
+        let text = read_token(&self.token)?;
+        let (caller, mut warnings) = read_caller(text.trim(), &source)?;
+        let target = self.what.target(&self.place, self.lifetime, &source, &caller)?;
+        let section = section(&source.typed.exchange, &target);
+        let authorization = self.credentials.authorization(&section)?;
+        let with_secret = self.credentials.applied(&source.typed.exchange);
+        let mut problems = Problems::default();
+        let read = |name: &str| env::var(name).ok();
+        let settings =
+            Settings::compile(&with_secret, &source.config.issuers, Some(&read), &mut problems);
+        // The rest of it was checked with the whole: these are secrets that are not there.
+        let (Some(settings), true) = (settings, problems.is_empty() || !self.send) else {
+            return Err(Failure::usage(problems));
+        };
+        warnings.extend(problems.into_errors().into_iter().map(|problem| problem.to_string()));
+        let server = Server::new(self.url, &source, authorization);
+        let is_injected = self.credentials.client_secret_from_environment.is_none()
+            && authenticates(&section) == ClientAuthentication::Injected;
+        if is_injected && self.send && !server.has_credentials() {
+            warnings.push(
+                "Envoy adds the credentials, and there is none here; help: name its file with \
+                 `--sds-file`, or the secret with `--client-secret-from-environment`"
+                    .to_owned(),
+            );
+        }
+        let attempt = Attempt { settings: &settings, caller, target, server, is_injected };
+        let report = attempt.make(self.send)?;
+        match self.format {
+            Format::Text => {
+                for warning in &warnings {
+                    eprintln!("{ODD}warning{ODD:#}: {warning}");
+                }
+                print(&report.text())?;
+            }
+            Format::Json => print(&format!("{:#}\n", report.json(&warnings)))?,
+        }
+        if report.is_good() { Ok(()) } else { Err(Failure::NotDelegated) }
+    }
+}
+
+fn read_token(file: &Path) -> Result<String, Failure> {
+    if file != Path::new("-") {
+        return fs::read_to_string(file).map_err(|error| Failure::file(file, &error));
+    }
+    let mut text = String::new();
+    let read = io::stdin().lock().read_to_string(&mut text);
+    read.map_err(|error| Failure::Usage(format!("standard input: {error}")))?;
+    Ok(text)
+}
+
+/// The caller, and what the filter would not accept.
+fn read_caller(text: &str, source: &Source) -> Result<(Rc<Caller>, Vec<String>), Failure> {
+    let config = &source.config;
+    let verified = Callers::new(1).verify(text, &config.issuers, &config.scopes, clock());
+    verified.map(|caller| (caller, Vec::new())).or_else(|error| {
+        let mut caller = caller::of_token(text, config).map_err(Failure::Usage)?;
+        caller.token = BearerToken::new(text);
+        let warning = format!("the filter does not accept the caller's token: {error}");
+        Ok((Rc::new(caller), vec![warning]))
+    })
+}
+
+/// What holds for a target.
+fn section(exchange: &Section, target: &Target) -> Section {
+    let mut resolved = exchange.resolved().into_iter();
+    let all = resolved.next().map(|(_, all)| all).unwrap_or_default();
+    let own = resolved.find(|(audience, _)| *audience == Some(&*target.audience));
+    own.map_or(all, |(_, own)| own)
+}
+
+fn authenticates(section: &Section) -> ClientAuthentication {
+    section.client_authentication.clone().unwrap_or_default()
+}
+
+impl Wanted {
+    fn target(
+        self,
+        place: &Place,
+        lifetime: Duration,
+        source: &Source,
+        caller: &Caller,
+    ) -> Result<Rc<Target>, Failure> {
+        if let (Some(audience), Some(scope)) = (&self.audience, &self.scope) {
+            return Ok(Rc::new(Target {
+                scope: scope.as_str().into(),
+                audience: audience.as_str().into(),
+                max_lifetime: lifetime.as_seconds(),
+                cache: false,
+                authorization_details: None,
+            }));
+        }
+        let what = What::Tool(self.tool.unwrap_or_default());
+        let judge = place.judge(source)?;
+        let call = Call { what, arguments: Map::new() };
+        match call.judge(judge.policy(), caller, Moment::current()).result {
+            Ok(permit) => permit.target().map(Rc::clone).ok_or_else(|| {
+                Failure::Usage(format!("{call} goes up without a token: nothing is exchanged"))
+            }),
+            Err(refusal) => {
+                let why = match &refusal {
+                    Refusal::Denied(denial) => denial.message.to_string(),
+                    refusal => refusal.reason().to_owned(),
+                };
+                eprintln!("nothing is exchanged, since {call} is not allowed: {why}");
+                eprintln!("  {HELP}help{HELP:#}: `deputy explain` says by which rule");
+                Err(Failure::NotAllowed)
+            }
+        }
+    }
+}
+
+impl Credentials {
+    /// The configuration with the secret that is at hand in the place of the one that Envoy adds.
+    fn applied(&self, exchange: &Section) -> Section {
+        let Some(name) = &self.client_secret_from_environment else { return exchange.clone() };
+        let apply = |section: &Section| {
+            let mut section = section.clone();
+            let secret = Secret { from_environment: name.clone() };
+            if authenticates(&section) == ClientAuthentication::Injected {
+                section.client_authentication =
+                    Some(ClientAuthentication::ClientSecretBasic(secret));
+            }
+            section
+        };
+        let targets = exchange.targets.iter();
+        let targets = targets.map(|(audience, target)| {
+            let is_said = target.client_authentication.is_some();
+            (audience.clone(), if is_said { apply(target) } else { target.clone() })
+        });
+        Section { targets: targets.collect(), ..apply(exchange) }
+    }
+
+    /// The value of the header `Authorization` that Envoy adds.
+    fn authorization(&self, section: &Section) -> Result<Option<String>, Failure> {
+        let is_given = self.client_secret_from_environment.is_some() || self.sds_file.is_some();
+        if is_given && authenticates(section) != ClientAuthentication::Injected {
+            let message = "`exchange.client_authentication` says how this gateway authenticates";
+            let help = "leave out `--sds-file` and `--client-secret-from-environment`";
+            return Err(Failure::Usage(format!("{message}; help: {help}")));
+        }
+        let Some(file) = &self.sds_file else { return Ok(None) };
+        let text = fs::read_to_string(file).map_err(|error| Failure::file(file, &error))?;
+        // What is wrong with it may quote it, and it holds a secret.
+        let document = yaml::value(&text).unwrap_or_default();
+        let secret = document.pointer("/resources/0/generic_secret/secret/inline_string");
+        let secret = secret.and_then(serde_json::Value::as_str).map(str::to_owned);
+        secret.map(Some).ok_or_else(|| {
+            let message = "has no `generic_secret` with an `inline_string`";
+            Failure::Usage(format!("`{}` {message}", file.display()))
+        })
+    }
+}

@@ -1,0 +1,419 @@
+//! `deputy exchange`: what it shows of a token request, what it never shows, and what it says of a
+//! reply.
+
+// The helpers of tests may panic as tests may.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic
+)]
+
+mod support;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jwt_compact::{Algorithm, AlgorithmSignature, alg::Ed25519, jwk::JsonWebKey};
+use mcp_deputy::fingerprint::fingerprint;
+use serde_json::{Value, json};
+use support::{scratch, stderr, stdout};
+
+const KEY: &str = include_str!("keys/ed25519.jwk");
+const ISSUER: &str = "https://login.example";
+const AUDIENCE: &str = "https://ledger.example/";
+const SARAH: &str = "sarah@example.com";
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+fn sign(claims: &Value) -> String {
+    let jwk: JsonWebKey<'_> = serde_json::from_str(KEY).unwrap();
+    let key: <Ed25519 as Algorithm>::SigningKey = (&jwk).try_into().unwrap();
+    let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let header = json!({"alg": "EdDSA", "typ": "at+jwt"}).to_string();
+    let input = format!("{}.{}", encode(header.as_bytes()), encode(claims.to_string().as_bytes()));
+    let signature = Ed25519.sign(&key, input.as_bytes());
+    format!("{input}.{}", encode(&signature.as_bytes()))
+}
+
+fn merged(mut base: Value, changes: &Value) -> Value {
+    for (name, value) in changes.as_object().unwrap() {
+        base[name] = value.clone();
+    }
+    base
+}
+
+fn inbound(changes: &Value) -> String {
+    let claims = json!({
+        "iss": ISSUER, "sub": SARAH, "aud": "https://gateway.example/mcp", "client_id": "cli",
+        "iat": now(), "exp": now() + 600, "scope": "mcp:connect",
+    });
+    sign(&merged(claims, changes))
+}
+
+fn delegation(changes: &Value) -> String {
+    let claims = json!({
+        "iss": ISSUER, "sub": SARAH, "aud": AUDIENCE, "client_id": "gateway", "jti": "minted",
+        "iat": now(), "exp": now() + 5, "scope": "ledger:List", "act": {"sub": "gateway"},
+    });
+    sign(&merged(claims, changes))
+}
+
+fn granted(token: &str) -> String {
+    json!({
+        "access_token": token, "token_type": "Bearer", "expires_in": 5,
+        "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "refresh_token": "refresh-me",
+    })
+    .to_string()
+}
+
+/// A place with a configuration, and what runs the tool there.
+struct Place {
+    directory: PathBuf,
+    token: String,
+}
+
+impl Place {
+    fn new(name: &str, exchange: &Value) -> Self {
+        let directory = scratch(&format!("exchange-{name}"));
+        let mut key: Value = serde_json::from_str(KEY).unwrap();
+        key.as_object_mut().unwrap().remove("d");
+        let configuration = json!({
+            "protected_resource": {
+                "resource": "https://gateway.example/mcp", "authorization_servers": [ISSUER],
+                "scopes_supported": ["mcp:connect", "pii:read"],
+            },
+            "issuers": [{"issuer": ISSUER, "jwks": {"keys": [key]}}],
+            "endpoints": [{"path": "/mcp", "policy": "ledger", "required_scopes": ["mcp:connect"]}],
+            "policies": {"ledger": {
+                "audience": AUDIENCE,
+                "baseline": "without_token",
+                "tools": {
+                    "list": {"delegation": {"scope": "ledger:List"}},
+                    "pii": {"require": {"scopes": ["pii:read"]}, "delegation": {"scope": "ledger:Pii"}},
+                },
+            }},
+            "exchange": merged(json!({
+                "cluster": "authorization_server", "authority": "login.example",
+                "issuer": ISSUER, "actor": "gateway",
+            }), exchange),
+        });
+        fs::write(directory.join("deputy.yaml"), configuration.to_string()).unwrap();
+        Self { directory, token: inbound(&json!({})) }
+    }
+
+    fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_deputy"))
+            .args(["exchange", "--token", "-"])
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .current_dir(&self.directory)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Who does not read its input may be gone.
+        let _ = writeln!(child.stdin.take().unwrap(), "{}", self.token);
+        child.wait_with_output().unwrap()
+    }
+
+    /// What is printed for programs, and the exit code.
+    fn report(&self, arguments: &[&str], environment: &[(&str, &str)]) -> (Value, i32) {
+        let output = self.run(&[arguments, &["--format", "json"]].concat(), environment);
+        let report = serde_json::from_str(&stdout(&output));
+        (report.unwrap_or_else(|_| panic!("{}", stderr(&output))), output.status.code().unwrap())
+    }
+}
+
+/// Answers each connection with the next of these, and gives what was asked.
+fn serve(replies: Vec<(u16, String)>) -> (String, JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/token", listener.local_addr().unwrap());
+    let answer = move |(status, body): (u16, String)| {
+        let mut stream = listener.accept().unwrap().0;
+        let mut request = Vec::new();
+        let mut chunk = [0; 4096];
+        loop {
+            let text = String::from_utf8_lossy(&request).into_owned();
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let head = head.to_lowercase();
+                let length = head.split("content-length: ").nth(1).unwrap();
+                let length = length.lines().next().unwrap().parse::<usize>().unwrap();
+                if body.len() >= length {
+                    break;
+                }
+            }
+            let read = stream.read(&mut chunk).unwrap();
+            assert!(read > 0, "the request ended early: {text}");
+            request.extend_from_slice(&chunk[..read]);
+        }
+        let length = body.len();
+        let head =
+            format!("HTTP/1.1 {status} Answer\r\ncontent-length: {length}\r\nlocation: /x\r\n");
+        stream.write_all(format!("{head}connection: close\r\n\r\n{body}").as_bytes()).unwrap();
+        String::from_utf8(request).unwrap()
+    };
+    (url, thread::spawn(move || replies.into_iter().map(answer).collect()))
+}
+
+fn result_of<'a>(report: &'a Value, check: &str) -> &'a str {
+    let checks = report["reply"]["checks"].as_array().unwrap();
+    let check = checks.iter().find(|one| one["check"] == check);
+    check.unwrap()["result"].as_str().unwrap()
+}
+
+#[test]
+fn a_request_is_shown_without_its_secrets_and_not_sent() {
+    let place = Place::new("shown", &json!({}));
+    let output = place.run(&["--tool", "list"], &[]);
+    let (length, sha256) = (place.token.len(), fingerprint(place.token.as_bytes()));
+    let expected = format!(
+        "\
+sarah@example.com: ledger:List at https://ledger.example/, for 5 s at most
+
+POST /token at the cluster authorization_server
+  host           login.example
+  content-type   application/x-www-form-urlencoded
+  accept         application/json
+  authorization  (added by Envoy)
+
+  grant_type            urn:ietf:params:oauth:grant-type:token-exchange
+  subject_token         ({length} bytes, sha256 {sha256}…)
+  subject_token_type    urn:ietf:params:oauth:token-type:access_token
+  requested_token_type  urn:ietf:params:oauth:token-type:access_token
+  audience              https://ledger.example/
+  scope                 ledger:List
+
+not sent: `--send` does it
+"
+    );
+    assert_eq!((stdout(&output), stderr(&output)), (expected, String::new()));
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn no_way_to_authenticate_shows_a_secret() {
+    let secret = "s3cr3t-that-nobody-may-see";
+    let environment = [("SECRET", secret), ("KEY", KEY), ("ACTOR", "actor-token-s3cr3t")];
+    let from = |name: &str| json!({"from_environment": name});
+    let key = json!({"private_key_jwt": {"from_environment": "KEY", "audience": ISSUER}});
+    let d = serde_json::from_str::<Value>(KEY).unwrap()["d"].as_str().unwrap().to_owned();
+    for (index, (changes, shown, options)) in [
+        (
+            json!({"client_authentication": {"client_secret_post": from("SECRET")}}),
+            "client_secret",
+            &[][..],
+        ),
+        (
+            json!({"client_authentication": {"client_secret_basic": from("SECRET")}}),
+            "authorization",
+            &[],
+        ),
+        (json!({"client_authentication": key}), "client_assertion", &[]),
+        (json!({"actor_token": from("ACTOR")}), "actor_token", &[]),
+        (json!({"grant": "jwt_bearer_on_behalf_of"}), "assertion", &[]),
+        (json!({}), "authorization", &["--client-secret-from-environment", "SECRET"]),
+        (json!({}), "authorization", &["--sds-file", "secret.yaml"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let place = Place::new(&format!("secret-{index}"), &changes);
+        let sds = json!({"resources": [{"generic_secret": {"secret": {"inline_string": secret}}}]});
+        fs::write(place.directory.join("secret.yaml"), sds.to_string()).unwrap();
+        for format in ["text", "json"] {
+            let target = ["--audience", AUDIENCE, "--scope", "ledger:List", "--format", format];
+            let arguments = [&target, options].concat();
+            let output = place.run(&arguments, &environment);
+            assert_eq!(output.status.code(), Some(0), "{changes}: {}", stderr(&output));
+            let text = stdout(&output) + &stderr(&output);
+            assert!(text.contains(shown), "{text}");
+            for hidden in [secret, "actor-token-s3cr3t", &place.token, &d, "Basic "] {
+                assert!(!text.contains(hidden), "{changes} shows {hidden}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_secret_that_is_not_set_is_named() {
+    for (name, section) in [
+        (
+            "client_secret_post",
+            json!({"client_authentication": {"client_secret_post": {"from_environment": "UNSET"}}}),
+        ),
+        ("actor_token", json!({"actor_token": {"from_environment": "UNSET"}})),
+    ] {
+        let place = Place::new(&format!("unset-{name}"), &section);
+        let output = place.run(&["--tool", "list"], &[]);
+        let told = "`UNSET` is not set in the environment";
+        assert!(stderr(&output).contains(told), "{name}: {}", stderr(&output));
+        let sent = place.run(&["--tool", "list", "--send", "--url", "http://127.0.0.1:1/"], &[]);
+        assert_eq!(sent.status.code(), Some(1));
+        assert!(stderr(&sent).contains(told), "{name}: {}", stderr(&sent));
+    }
+}
+
+#[test]
+fn the_gateways_own_token_is_asked_for_first() {
+    let credentials = json!({"actor_token": {"client_credentials": {"scope": "act"}}});
+    let place = Place::new("own-token", &credentials);
+    let (report, code) = place.report(&["--tool", "list"], &[]);
+    assert_eq!((code, report["requests"].as_array().unwrap().len()), (0, 2));
+    assert_eq!(report["requests"][0]["form"]["grant_type"], "client_credentials");
+    assert_eq!(report["requests"][1]["form"]["actor_token"], json!({"from": "the first request"}));
+
+    let own = json!({"access_token": "own", "token_type": "Bearer", "expires_in": 60}).to_string();
+    let (url, server) = serve(vec![(200, own), (200, granted(&delegation(&json!({}))))]);
+    let (report, code) = place.report(&["--tool", "list", "--send", "--url", &url], &[]);
+    assert_eq!((code, &report["outcome"]), (0, &json!("delegated")), "{report:#}");
+    assert!(server.join().unwrap()[1].contains("&actor_token=own&"));
+
+    let (url, server) = serve(vec![(401, json!({"error": "invalid_client"}).to_string())]);
+    let (report, code) = place.report(&["--tool", "list", "--send", "--url", &url], &[]);
+    assert_eq!((code, &report["reason"]), (12, &json!("exchange_client_rejected")));
+    server.join().unwrap();
+}
+
+#[test]
+fn what_is_sent_is_the_filters_request_under_the_credentials_at_hand() {
+    let place = Place::new("sent", &json!({}));
+    let (url, server) = serve(vec![(200, granted(&delegation(&json!({}))))]);
+    let arguments = ["--tool", "list", "--send", "--url", &url];
+    let secret = ["--client-secret-from-environment", "SECRET"];
+    let output = place.run(&[&arguments[..], &secret].concat(), &[("SECRET", "x")]);
+    assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
+    let text = stdout(&output);
+    assert_eq!(text.matches("pass").count(), 14, "{text}");
+    assert!(text.ends_with("delegated: token minted\n"), "{text}");
+    assert!(!text.contains("refresh-me"));
+    let request = server.join().unwrap().remove(0);
+    assert!(request.contains("authorization: Basic Z2F0ZXdheTp4\r\n"), "{request}");
+    assert!(request.contains("host: login.example\r\n"), "{request}");
+    assert!(request.contains(&format!("subject_token={}&", place.token)), "{request}");
+    assert!(request.ends_with("&audience=https%3A%2F%2Fledger.example%2F&scope=ledger%3AList"));
+}
+
+#[test]
+fn a_reply_that_fails_says_at_which_check_and_holds_what_it_holds() {
+    let place = Place::new("fails", &json!({}));
+    let token = |changes: &Value| granted(&delegation(changes));
+    let error = |code: &str| json!({"error": code, "error_description": "because"}).to_string();
+    let mut widened: Value = serde_json::from_str(&token(&json!({}))).unwrap();
+    widened["scope"] = "ledger:List ledger:All".into();
+    for ((status, body), check, reason) in [
+        ((503, "busy".to_owned()), "it is neither overloaded nor broken", "exchange_unavailable"),
+        ((200, "<html>".to_owned()), "the reply is JSON, and small", "exchange_bad_reply"),
+        ((200, "x".repeat(70_000)), "the reply is JSON, and small", "exchange_bad_reply"),
+        ((302, "{}".to_owned()), "it grants a token", "exchange_bad_reply"),
+        ((400, error("invalid_target")), "it grants a token", "exchange_denied"),
+        ((200, "{}".to_owned()), "it has the members that it must have", "exchange_bad_reply"),
+        ((200, granted(&place.token)), "the token is not the caller's own", "exchange_bad_reply"),
+        (
+            (200, widened.to_string()),
+            "the reply's scope is the one that was asked for",
+            "exchange_bad_reply",
+        ),
+        ((200, token(&json!({"aud": "other"}))), "the token verifies", "exchange_bad_token"),
+        (
+            (200, token(&json!({"sub": "john"}))),
+            "the token is for the caller's subject",
+            "exchange_bad_reply",
+        ),
+        (
+            (200, token(&json!({"act": {"sub": "other"}}))),
+            "the token names this gateway as the actor",
+            "exchange_bad_reply",
+        ),
+        (
+            (200, token(&json!({"scope": "ledger:All"}))),
+            "the token's scope is the one that was asked for",
+            "exchange_bad_reply",
+        ),
+    ] {
+        let (url, server) = serve(vec![(status, body)]);
+        let (report, code) = place.report(&["--tool", "list", "--send", "--url", &url], &[]);
+        server.join().unwrap();
+        assert_eq!((code, &report["reason"]), (12, &json!(reason)), "{check}: {report:#}");
+        assert_eq!(result_of(&report, check), "fail", "{report:#}");
+        let checks = report["reply"]["checks"].as_array().unwrap();
+        let failed = checks.iter().position(|one| one["result"] == "fail").unwrap();
+        assert!(checks[failed + 1..].iter().all(|one| one["result"] == "not_made"), "{report:#}");
+    }
+
+    let quoted =
+        json!({"error": "invalid_grant", "error_description": format!("bad {}", place.token)});
+    let (url, server) = serve(vec![(400, quoted.to_string())]);
+    let output = place.run(&["--tool", "list", "--send", "--url", &url], &[]);
+    server.join().unwrap();
+    let text = stdout(&output);
+    assert!(text.contains("  error_description: bad (the token of the caller)\n"), "{text}");
+    assert!(!text.contains(&place.token));
+
+    let (url, server) = serve(vec![(200, token(&json!({"sub": "john", "act": {"sub": "other"}})))]);
+    let output = place.run(&["--tool", "list", "--send", "--url", &url], &[]);
+    server.join().unwrap();
+    let text = stdout(&output);
+    let line = |words: &[&str]| {
+        text.lines().any(|line| line.split_whitespace().collect::<Vec<_>>() == words)
+    };
+    assert!(line(&["token", "sub", SARAH, "john"]), "{text}");
+    assert!(line(&["token", "act.sub", "gateway", "other"]), "{text}");
+    assert!(line(&["token", "aud", AUDIENCE, AUDIENCE]), "{text}");
+    assert!(text.contains("FAIL  the token is for the caller's subject"), "{text}");
+}
+
+#[test]
+fn a_server_that_is_not_there_fails_the_first_check() {
+    let place = Place::new("nobody", &json!({}));
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("http://{nobody}/token");
+    let (report, code) = place.report(&["--tool", "list", "--send", "--url", &url], &[]);
+    assert_eq!((code, &report["reason"]), (12, &json!("exchange_no_answer")));
+    assert_eq!(result_of(&report, "the server answers in time"), "fail");
+    let unknown = place.run(&["--tool", "list", "--send"], &[]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(stderr(&unknown).contains("--url"), "{}", stderr(&unknown));
+}
+
+#[test]
+fn what_the_filter_does_not_ask_is_not_asked() {
+    let place = Place::new("denied", &json!({}));
+    let denied = place.run(&["--tool", "pii"], &[]);
+    assert_eq!((denied.status.code(), stdout(&denied).as_str()), (Some(4), ""));
+
+    let token = inbound(&json!({"may_act": {"sub": "somebody else"}}));
+    let other = Place { token, ..Place::new("may-act", &json!({})) };
+    let (report, code) =
+        other.report(&["--tool", "list", "--send", "--url", "http://127.0.0.1:1"], &[]);
+    assert_eq!(
+        (code, &report["reason"], &report["requests"]),
+        (12, &json!("may_not_act"), &json!([]))
+    );
+
+    let token = inbound(&json!({"exp": now() - 60, "iat": now() - 600}));
+    let expired = Place { token, ..Place::new("expired", &json!({})) };
+    let output = expired.run(&["--tool", "list"], &[]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stderr(&output).contains("does not accept the caller's token"), "{}", stderr(&output));
+
+    for arguments in [
+        &["--audience", AUDIENCE][..],
+        &["--tool", "list", "--scope", "x"],
+        &["--tool", "list", "--send", "--dry-run"],
+        &["--tool", "list", "--sds-file", "nothing.yaml"],
+        &[],
+    ] {
+        assert_eq!(place.run(arguments, &[]).status.code(), Some(1), "{arguments:?}");
+    }
+}
