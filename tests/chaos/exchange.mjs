@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { Agent } from 'node:http';
+import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { root } from '../../demo/keys.mjs';
@@ -187,7 +188,7 @@ class Run {
       noUsableToken: this.#count('no usable token'), scopeMissing: this.#count('scope missing'),
       exchanges: this.server.asked, exchangesAtBackup: this.backup?.asked ?? 0,
       longest_ms: ms(longestOf(this.#answers)),
-      recovery_ms: ms(recovered - turned), lastRefused_ms: ms(lastRefused - turned), byMood,
+      recovery_ms: ms(recovered - turned), lastRefused_ms: ms(lastRefused - turned), load: Math.round(loadavg()[0] * 10) / 10, byMood,
     };
   }
 }
@@ -243,9 +244,11 @@ function markdown({ seconds, seed, runs }) {
   row('longest wait, ms', ({ longest_ms: ms }) => ms);
   row('the last client is served after recovery, ms', ({ recovery_ms: ms }) => ms);
   row('the last refusal after recovery, ms', ({ lastRefused_ms: ms }) => ms);
+  row(`load average of the machine, of ${availableParallelism()} processors`, ({ load }) => load);
   lines.push('', 'By the mood in which a call was asked. Calls whose delegation is cached are served in each; garbage and tokens that are not',
     'what was asked for are no outage, so no other server is asked. A client that is refused calls again 20 ms later, so there are more',
-    'refusals than a patient client would meet.');
+    'refusals than a patient client would meet. Recovery is the timeout of the calls that the silent server held, and then everybody\'s',
+    'exchange at once: how fast the demo\'s authorization server signs on a busy machine.');
   for (const [name, { byMood }] of Object.entries(runs)) {
     lines.push('', cells(name, 'calls', '200', '503', '502', 'longest, ms'), rule(6));
     for (const [mood, of] of Object.entries(byMood)) lines.push(cells(mood, of.calls, of.result, of.tryLater, of.noUsableToken, of.longest_ms));
