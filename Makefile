@@ -78,6 +78,9 @@ oracle: tools clients build ## N=20000 hostile requests to servers on the offici
 policy-oracle: ## N=1000000 policies, callers and calls, decided by the filter and by a naive reading of docs/policy.md; SEED=
 	DEPUTY_TRIPLES=$(or $(N),1000000) DEPUTY_SEED=$(or $(SEED),1) cargo test --release --test policy -- --nocapture
 
+chaos: tools build ## 50 clients while the authorization server fails in every way, into benches/results/; SECONDS=60 SEED=1
+	$(NODE) tests/chaos/exchange.mjs $(or $(SECONDS),60) $(or $(SEED),1)
+
 bench-policy: demo/node_modules/.ready ## measure decisions and pushes by the number of rules, into benches/results/
 	CARGO_TARGET_WASM32_WASIP1_RUNNER="$(CURDIR)/$(NODE) benches/policy/wasi.mjs" \
 		cargo run --quiet --release --example policy_in_wasm --target wasm32-wasip1 \
@@ -110,4 +113,4 @@ tools: $(VENV)/.ready demo/node_modules/.ready
 
 clients: target/tools/mcp-1/.ready target/tools/mcp-2/.ready target/tools/authgent/.ready $(RMCP_CLIENT)
 
-.PHONY: help tools clients init build demo up down smoke-test test conformance oracle policy-oracle bench-policy bench-exchange lint render clean
+.PHONY: help tools clients init build demo up down smoke-test test conformance oracle policy-oracle chaos bench-policy bench-exchange lint render clean

@@ -162,10 +162,10 @@ impl Flight {
         self.attempts = self.attempts.saturating_add(1);
     }
 
-    /// How much of the time that the server has is left.
+    /// How much of the time that the server has is left: always some, for none is no limit to Envoy.
     fn remaining(&self, profile: &Profile, now: Now) -> Duration {
         let spent = now.monotonic.saturating_sub(self.started);
-        profile.timeout.as_std().saturating_sub(spent)
+        profile.timeout.as_std().saturating_sub(spent).max(SHORTEST)
     }
 
     /// Whether another attempt is worth it after `error`; if it is, with whom and when is set.
@@ -193,6 +193,9 @@ impl Flight {
         true
     }
 }
+
+/// The shortest time that can be told to Envoy.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// How long to wait before another attempt: not all for the same time.
 fn pause(now: Now) -> Duration {

@@ -462,6 +462,20 @@ fn a_server_that_took_all_the_time_or_has_answered_is_not_asked_again() {
 }
 
 #[test]
+fn an_attempt_that_comes_too_late_still_has_an_end() {
+    for late in [Duration::from_millis(200), Duration::from_micros(149_500)] {
+        let mut stage = stage_with(json!({"retries": 1}));
+        let callout = stage.send(&token(json!({})), &call("listAccounts")).1.callout();
+        stage.pass(Duration::from_millis(1850));
+        assert!(stage.settle(&callout, Err(ExchangeError::NoAnswer)).is_none());
+        stage.pass(late);
+        let callout = due(&mut stage).pop().unwrap();
+        assert!(callout.timeout.as_millis() > 0, "to Envoy, no milliseconds are no limit");
+        assert!(stage.settle(&callout, Err(ExchangeError::NoAnswer)).is_some());
+    }
+}
+
+#[test]
 fn those_who_come_while_another_attempt_is_due_wait_for_it() {
     let mut stage = stage_with(json!({"retries": 1}));
     let token = token(json!({}));

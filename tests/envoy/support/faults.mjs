@@ -161,15 +161,20 @@ export const requestHeaders = (token) => ({
   'mcp-protocol-version': '2025-11-25',
 });
 
-/** Posts a message on a connection of its own: `{ request, answer }`; `answer` rejects when nothing comes, or the request is destroyed. */
-export function post(stack, token, body = LIST_ACCOUNTS) {
+/**
+ * Posts a message, on a connection of its own unless an `agent` has one: `{ request, answer }`; `answer` rejects when nothing
+ * comes, or the request is destroyed.
+ */
+export function post(stack, token, body = LIST_ACCOUNTS, agent = false) {
   const started = performance.now();
-  const request = httpRequest(stack.gatewayUrl, { method: 'POST', agent: false, headers: requestHeaders(token), timeout: PATIENCE });
+  const request = httpRequest(stack.gatewayUrl, { method: 'POST', agent, headers: requestHeaders(token), timeout: PATIENCE });
   const answer = new Promise((resolve, reject) => {
     request.on('timeout', () => request.destroy(new Error('no answer: it hangs')));
     request.on('error', reject);
-    request.on('close', () => reject(new Error('closed without an answer')));
+    const closed = () => reject(new Error('closed without an answer'));
+    request.on('close', closed);
     request.on('response', async (response) => {
+      request.off('close', closed); // a connection that stays open closes the request before all is read
       try {
         const chunks = [];
         for await (const chunk of response) chunks.push(chunk);
@@ -185,7 +190,7 @@ export function post(stack, token, body = LIST_ACCOUNTS) {
   return { request, answer };
 }
 
-export const call = (stack, token, body) => post(stack, token, body).answer;
+export const call = (stack, token, body, agent) => post(stack, token, body, agent).answer;
 
 /** Posts a message on an HTTP/2 session, whose streams are all one worker's. Without `end` the body stays open. */
 export function streamOn(session, token, { end = true } = {}) {
