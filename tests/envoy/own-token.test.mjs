@@ -1,9 +1,9 @@
-// The gateway as a client that the filter knows: keys and secrets from Envoy's environment, a token of its own, and what is told of them.
+// Calls that come before the gateway has a token of its own to act by.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { createRequire } from 'node:module';
 import { GATEWAY } from '../../demo/keys.mjs';
-import { ACCESS_TOKEN, auditOf, call, delegationToken, envoyLog, inboundToken, newSigningKey, reply, startScriptedStack } from './support/faults.mjs';
+import { ACCESS_TOKEN, auditOf, call, delegationToken, inboundToken, newSigningKey, reply, startScriptedStack } from './support/faults.mjs';
 
 const { importJWK, jwtVerify } = createRequire(new URL('../../demo/package.json', import.meta.url))('jose');
 
@@ -56,12 +56,4 @@ test('calls that wait for the gateway\'s own token go on with it, and each reque
     ids.add(payload.jti);
   }
   assert.equal(ids.size, asked.length);
-});
-
-test('neither the key nor the gateway\'s own token is to be read anywhere', async () => {
-  const dump = await (await fetch(`${stack.adminUrl}/config_dump`)).text();
-  assert.match(dump, /DEPUTY_TEST_CLIENT_KEY/);
-  for (const secret of [key.d, OWN_TOKEN]) {
-    for (const text of [dump, envoyLog(stack), JSON.stringify(stack.auditRecords())]) assert.ok(!text.includes(secret));
-  }
 });
