@@ -168,24 +168,28 @@ impl Flight {
         profile.timeout.as_std().saturating_sub(spent).max(SHORTEST)
     }
 
-    /// Whether another attempt is worth it after `error`; if it is, with whom and when is set.
-    fn tries_again(&mut self, settings: &Settings, error: &ExchangeError, now: Now) -> bool {
-        let Some(profile) = settings.at(self.place) else { return false };
-        let again = now.monotonic.saturating_add(pause(now));
-        let is_in_time = self.remaining(profile, now) > pause(now);
-        if *error == ExchangeError::NoAnswer && self.attempts <= profile.retries && is_in_time {
-            (self.leader, self.due) = (None, again);
-            return true;
+    /// Whether the same server is worth another attempt after `error`; if it is, when is set.
+    fn tries_again(&mut self, profile: &Profile, error: &ExchangeError, now: Now) -> bool {
+        let pause = pause(now);
+        let tries = *error == ExchangeError::NoAnswer
+            && self.attempts <= profile.retries
+            && self.remaining(profile, now) > pause;
+        if tries {
+            (self.leader, self.due) = (None, now.monotonic.saturating_add(pause));
         }
+        tries
+    }
+
+    /// Whether another server is to be asked after `error`; if one is, it is set.
+    fn fails_over(&mut self, settings: &Settings, error: &ExchangeError, now: Now) -> bool {
         let is_outage = matches!(
             error,
             ExchangeError::NoAnswer | ExchangeError::Unavailable | ExchangeError::Unreachable
         );
-        let Some((place, other)) = profile.failover.and_then(|at| Some((at, settings.at(at)?)))
-        else {
-            return false;
-        };
-        if !is_outage || !other.may_act_for(&self.caller) {
+        let place = settings.at(self.place).and_then(|profile| profile.failover);
+        let other = place.and_then(|place| Some((place, settings.at(place)?)));
+        let Some((place, other)) = other.filter(|_| is_outage) else { return false };
+        if !other.may_act_for(&self.caller) {
             return false;
         }
         (self.place, self.attempts, self.leader) = (place, 0, None);
@@ -259,13 +263,16 @@ impl Exchanges {
         {
             return Answer::Refused(error.clone());
         }
-        if let Some(error) = self.own_tokens.refusal(place, now) {
-            return Answer::Refused(error);
-        }
         if let Some(flight) = self.flights.get_mut(&key) {
             flight.waiting.push(stream);
         } else {
-            self.flights.insert(key.clone(), Flight::new(caller, place, stream, now));
+            let mut flight = Flight::new(caller, place, stream, now);
+            if let Some(error) = self.own_tokens.refusal(place, now)
+                && !flight.fails_over(settings, &error, now)
+            {
+                return Answer::Refused(error);
+            }
+            self.flights.insert(key.clone(), flight);
         }
         match self.depart(settings, &key, stream, now) {
             Some(callout) => Answer::Call(key, callout),
@@ -324,7 +331,7 @@ impl Exchanges {
             .and_then(|reply| reply::check(&reply, profile, &flight.caller, key, flight.sent, now))
             .map(Rc::new);
         if let Err(error) = &result
-            && flight.tries_again(settings, error, now)
+            && (flight.tries_again(profile, error, now) || flight.fails_over(settings, error, now))
         {
             self.flights.insert(key.clone(), flight);
             return None;
@@ -356,7 +363,7 @@ impl Exchanges {
         let mut waiting = Vec::new();
         self.flights.retain(|_, flight| {
             let waits = flight.leader.is_none() && flight.place == place;
-            if !waits || flight.tries_again(settings, &error, now) && flight.place != place {
+            if !waits || flight.fails_over(settings, &error, now) {
                 return true;
             }
             waiting.append(&mut flight.waiting);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::STANDARD, engine::general_purpose::URL_SAFE_NO_PAD};
 use jwt_compact::jwk::JsonWebKey;
 use jwt_compact::{Algorithm, AlgorithmSignature, alg::Ed25519, alg::Es256};
+use mcp_deputy::exchange::reply::ExchangeError;
 use mcp_deputy::exchange::{Callout, Purpose};
 use mcp_deputy::transaction::{Event, Step};
 use serde_json::{Value, json};
@@ -424,4 +425,34 @@ fn an_audience_may_have_an_authorization_server_of_its_own() {
     );
     let settled = stage.settle(&callout, Ok(issued(&claims))).unwrap();
     assert!(settled.result.is_err());
+}
+
+#[test]
+fn another_server_is_asked_when_the_first_gives_this_gateway_no_token() {
+    let other = json!({"cluster": "other", "authority": "other.example", "actor_token": "none"});
+    for failure in [Err(ExchangeError::NoAnswer), Ok(reply(503, ""))] {
+        let mut stage = stage(json!({
+            "actor_token": {"client_credentials": {}}, "failover": other, "retries": 1,
+        }));
+        // Its token may be exchanged by whoever answers.
+        let inbound = token(json!({"may_act": null}));
+        let (first, step) = stage.send(&inbound, &call("listAccounts"));
+        assert!(step.is_pause());
+        let own = own_callout(&mut stage);
+        let told = stage.settle(&own, failure.clone());
+        assert!(told.is_none_or(|settled| settled.waiting.is_empty()), "{failure:?}");
+        // Nor is who comes while the failure stands refused.
+        let (second, step) =
+            stage.send(&token(json!({"may_act": null, "jti": "2"})), &call("listAccounts"));
+        let Step::Call(callout) = step else { panic!("{failure:?}: {step:?}") };
+        assert_eq!(&*callout.cluster, "other");
+        let settled =
+            stage.settle(&callout, Ok(issued(&delegation("ledger:ListAccounts")))).unwrap();
+        assert_eq!((settled.waiting, settled.result.is_ok()), (vec![second.id], true));
+        let callout = stage.due().pop().unwrap();
+        assert_eq!(&*callout.cluster, "other");
+        let settled =
+            stage.settle(&callout, Ok(issued(&delegation("ledger:ListAccounts")))).unwrap();
+        assert_eq!((settled.waiting, settled.result.is_ok()), (vec![first.id], true));
+    }
 }
