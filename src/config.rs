@@ -129,8 +129,12 @@ impl Config {
             exchange::Settings::compile(&pushed.exchange, &issuers, environment, &mut problems);
         keep_claims(&mut issuers, &endpoints, exchange.as_ref());
         if let Some(exchange) = &exchange {
-            for endpoint in &endpoints {
-                exchange.check(&endpoint.policy, &mut problems);
+            // A policy that two endpoints share is reported once.
+            let mut checked = BTreeSet::new();
+            for policy in endpoints.iter().map(|endpoint| &endpoint.policy) {
+                if checked.insert(&policy.baseline().name) {
+                    exchange.check(policy, &mut problems);
+                }
             }
         }
         let servers = &pushed.protected_resource.authorization_servers;

@@ -280,9 +280,10 @@ impl Policy {
         asked: Asked,
         what: impl Fn() -> String,
     ) -> Result<Permit, Denial> {
+        let rules = rules.unwrap_or_default();
         let no_rule = || Denial::nothing(format!("Access denied: no rule allows {}.", what()));
         let mut denied: Option<(&Rule, Denial)> = None;
-        for rule in rules.unwrap_or_default() {
+        for rule in rules {
             let Some(denial) = rule.denial(asked) else { return Ok(rule.permit(asked)) };
             // What the caller can mend says more than what nobody can.
             if denied.as_ref().is_none_or(|(_, first)| !first.helps() && denial.helps()) {
@@ -290,8 +291,7 @@ impl Policy {
             }
         }
         let Some((rule, denial)) = denied else { return Err(no_rule()) };
-        let in_shadow =
-            rules.unwrap_or_default().iter().find(|rule| rule.enforcement == Enforcement::Shadow);
+        let in_shadow = rules.iter().find(|rule| rule.enforcement == Enforcement::Shadow);
         match (in_shadow, rule.shape) {
             // What the endpoint requires of every request is no rule's to put on trial.
             (Some(rule), _) if asked.caller.scopes.contains_all(&self.baseline.scopes) => {

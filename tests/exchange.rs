@@ -138,6 +138,9 @@ fn every_mistake_is_told_with_its_path() {
     for (preset, lifetime, shortest) in [("okta", "4m", "5m"), ("entra", "5m", "10m")] {
         let mut short = configuration(&exchange(&json!({"preset": preset})));
         short["policies"]["ledger"]["lifetime"] = json!(lifetime);
+        // Told once, though two endpoints have the policy.
+        let endpoints = short["endpoints"].as_array_mut().unwrap();
+        endpoints.push(json!({"path": "/mcp/again", "policy": "ledger"}));
         let seconds = lifetime.strip_suffix('m').unwrap().parse::<u64>().unwrap() * 60;
         assert_eq!(
             Config::from_value(short.clone()).unwrap_err().to_string(),

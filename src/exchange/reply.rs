@@ -260,6 +260,7 @@ fn delegation(
     begin: &mut dyn FnMut(Check),
 ) -> Result<(u64, Option<Claims>), ExchangeError> {
     let bad = |what| Err(ExchangeError::BadReply(what));
+    let expected = profile.expectations(target);
     begin(Check::Bearer);
     if !success.token_type.eq_ignore_ascii_case("Bearer") {
         return bad("the token is not a bearer token");
@@ -280,8 +281,8 @@ fn delegation(
         are_granted(granted.split(' '), profile, target)?;
     }
     begin(Check::ReplyLifetime);
-    let is_longer = |lifetime: u64| lifetime > profile.expectations(target).max_lifetime;
-    if success.expires_in.is_some_and(|lifetime| lifetime == 0 || is_longer(lifetime)) {
+    let is_unfit = |lifetime: u64| lifetime == 0 || lifetime > expected.max_lifetime;
+    if success.expires_in.is_some_and(is_unfit) {
         return bad("it lives longer than the rule allows");
     }
     let details = success.authorization_details.as_ref();
@@ -302,7 +303,6 @@ fn delegation(
         );
     }
     begin(Check::Token);
-    let expected = profile.expectations(target);
     let claims = Unverified::parse(&success.access_token)
         .and_then(|token| match profile.verify {
             Verify::DangerClaimsAlone => {
@@ -354,13 +354,12 @@ fn are_granted<'a>(
     profile: &Profile,
     target: &Target,
 ) -> Result<(), ExchangeError> {
+    let asked = profile.scope(target);
     let mut has_it = false;
     for scope in granted {
-        has_it |= *scope == *target.scope || *scope == *profile.scope(target);
-        if *scope != *target.scope
-            && *scope != *profile.scope(target)
-            && !profile.ignores(scope, target)
-        {
+        let is_it = *scope == *target.scope || *scope == *asked;
+        has_it |= is_it;
+        if !is_it && !profile.ignores(scope, target) {
             return Err(ExchangeError::BadReply("it has scopes that were not asked for"));
         }
     }
