@@ -101,6 +101,22 @@ policies.enterprise-ledger.tools.list accounts: `list accounts` is not a tool na
 }
 
 #[test]
+fn only_a_call_of_a_tool_can_be_bound_to() {
+    let mut pushed = pushed();
+    let policy = &mut pushed["policies"]["enterprise-ledger"];
+    let delegation = json!({"scope": "a", "authorization_details": {"type": "t"}});
+    policy["baseline"] = json!({"delegation": delegation});
+    policy["prompts"] = json!({"brief": {"delegation": delegation}});
+    let problem = "delegation.authorization_details: not possible here; help: only a call of a tool can be bound to";
+    assert_eq!(
+        errors(pushed),
+        format!(
+            "policies.enterprise-ledger.baseline.{problem}\npolicies.enterprise-ledger.prompts.brief.{problem}"
+        )
+    );
+}
+
+#[test]
 fn errors_of_shape_in_one_rule_hide_none_of_meaning_in_another() {
     let mut pushed = pushed();
     let tools = &mut pushed["policies"]["enterprise-ledger"]["tools"];

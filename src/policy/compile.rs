@@ -83,6 +83,14 @@ struct Compiler<'a> {
 impl Compiler<'_> {
     fn baseline(&mut self, source: &Baseline, path: &str) -> Rule {
         let around = self.around;
+        let path = format!("{path}.baseline");
+        let (binding, target) = match source {
+            Baseline::WithoutToken => (None, None),
+            Baseline::Delegation(delegation) => (
+                self.binding(delegation, &path, "baseline"),
+                Some(self.target(delegation, &format!("{path}.delegation"))),
+            ),
+        };
         Rule {
             name: format!("{}.baseline", around.name).into(),
             scopes: around.required.clone(),
@@ -91,13 +99,8 @@ impl Compiler<'_> {
             scope_message: scope_message("this MCP server", around.required, around.scopes),
             shape: DenialShape::StepUp,
             enforcement: Enforcement::Enforce,
-            binding: None,
-            target: match source {
-                Baseline::WithoutToken => None,
-                Baseline::Delegation(delegation) => {
-                    Some(self.target(delegation, &format!("{path}.baseline.delegation")))
-                }
-            },
+            binding,
+            target,
             redaction: None,
         }
     }
