@@ -16,26 +16,14 @@ use super::stage::*;
 
 const SCOPE: &str = "ledger:ListAccounts";
 
-/// A stage whose `exchange` differs so.
-fn stage(changes: Value) -> Stage {
-    let mut configuration = configuration();
-    configuration["exchange"] = merge(configuration["exchange"].clone(), changes);
-    Stage::with(configuration)
-}
-
-fn field(callout: &Callout, name: &str) -> Option<String> {
-    let form = form(callout);
-    assert!(form.iter().filter(|(known, _)| known == name).count() <= 1, "{name} twice");
-    form.into_iter().find(|(known, _)| known == name).map(|(_, value)| value)
-}
-
 fn authorization(callout: &Callout) -> Option<&str> {
     callout.headers.iter().find(|(name, _)| *name == "authorization").map(|(_, value)| &**value)
 }
 
 /// The request for a delegation token, where this gateway authenticates so.
 fn authenticated(authentication: Value) -> Callout {
-    let mut stage = stage(json!({"client_authentication": authentication, "client_id": "id: 1%"}));
+    let mut stage =
+        Stage::exchanging(json!({"client_authentication": authentication, "client_id": "id: 1%"}));
     stage.send(&token(json!({})), &call("listAccounts")).1.callout()
 }
 
@@ -126,7 +114,7 @@ fn an_assertion_is_signed_for_each_request() {
 /// Many may go out at one moment: at a tick, all who waited for the gateway's own token.
 #[test]
 fn no_two_assertions_have_the_same_id() {
-    let mut stage = stage(json!({
+    let mut stage = Stage::exchanging(json!({
         "client_authentication": {
             "private_key_jwt": {"from_environment": "P256", "audience": ISSUER},
         },
@@ -150,7 +138,7 @@ fn no_two_assertions_have_the_same_id() {
 fn what_a_server_wants_besides_is_sent() {
     let inbound = token(json!({}));
     let sent = |changes: Value| {
-        let callout = stage(changes).send(&inbound, &call("listAccounts")).1.callout();
+        let callout = Stage::exchanging(changes).send(&inbound, &call("listAccounts")).1.callout();
         form(&callout)
     };
     let values = |form: &[(String, String)], name: &str| -> Vec<String> {
@@ -193,7 +181,7 @@ fn what_is_not_verified_is_said_to_be_dangerous_and_all_else_is_still_checked() 
             "access_token": token, "token_type": "Bearer", "expires_in": 5, "scope": SCOPE,
             "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
         });
-        let mut stage = stage(json!({"verify": verify}));
+        let mut stage = Stage::exchanging(json!({"verify": verify}));
         let reply = reply(200, merge(issued, changes));
         stage.exchange(&self::token(json!({})), "listAccounts", reply).1
     };
@@ -220,7 +208,7 @@ fn what_is_not_verified_is_said_to_be_dangerous_and_all_else_is_still_checked() 
 /// A stage where this gateway acts by a token of its own.
 fn acting() -> Stage {
     let credentials = json!({"scope": "act", "audience": "exchange"});
-    stage(json!({"actor_token": {"client_credentials": credentials}}))
+    Stage::exchanging(json!({"actor_token": {"client_credentials": credentials}}))
 }
 
 fn own_token(text: &str, expires_in: u64) -> Value {
@@ -431,7 +419,7 @@ fn an_audience_may_have_an_authorization_server_of_its_own() {
 fn another_server_is_asked_when_the_first_gives_this_gateway_no_token() {
     let other = json!({"cluster": "other", "authority": "other.example", "actor_token": "none"});
     for failure in [Err(ExchangeError::NoAnswer), Ok(reply(503, ""))] {
-        let mut stage = stage(json!({
+        let mut stage = Stage::exchanging(json!({
             "actor_token": {"client_credentials": {}}, "failover": other, "retries": 1,
         }));
         // Its token may be exchanged by whoever answers.

@@ -223,8 +223,7 @@ fn r01_a_batch_is_judged_message_by_message() {
     let two = batch(&[request(1, "getCustomerPII"), request(2, "readNotes")]);
     let (mut stream, step) = stage.send(&held, &two);
     let callout = step.callout();
-    let form = form_urlencoded::parse(&callout.body).find(|(name, _)| name == "scope").unwrap();
-    assert_eq!(form.1, "ledger:ReadPII", "one token for all");
+    assert_eq!(field(&callout, "scope").unwrap(), "ledger:ReadPII", "one token for all");
     let settled = stage.settle(&callout, Ok(issued(&delegation("ledger:ReadPII")))).unwrap();
     let exchanged = Event::Exchanged(settled.result.as_ref());
     assert_eq!(stream.event(&mut stage, exchanged).edits().set.len(), 1);

@@ -407,29 +407,17 @@ fn who_comes_after_a_lost_exchange_asks_anew() {
     assert!(matches!(stage.send(&held, &call("listAccounts")).1, Step::Call(_)));
 }
 
-/// A stage whose exchange has these settings besides.
-fn stage_with(changes: Value) -> Stage {
-    let mut configuration = configuration();
-    configuration["exchange"] = merge(configuration["exchange"].clone(), changes);
-    Stage::with(configuration)
-}
-
-/// What the root context is to ask for now.
-fn due(stage: &mut Stage) -> Vec<mcp_deputy::exchange::Callout> {
-    stage.shared.exchanges.due(&stage.shared.config.exchange, stage.now)
-}
-
 #[test]
 fn a_server_that_does_not_answer_is_asked_again_while_there_is_time() {
-    let mut stage = stage_with(json!({"retries": 2}));
+    let mut stage = Stage::exchanging(json!({"retries": 2}));
     let (mut stream, step) = stage.send(&token(json!({})), &call("listAccounts"));
     let mut callout = step.callout();
     assert_eq!(callout.timeout, Duration::from_secs(2));
     for spent in [100, 200] {
         assert!(stage.settle(&callout, Err(ExchangeError::NoAnswer)).is_none());
-        assert!(due(&mut stage).is_empty(), "not at once");
+        assert!(stage.due().is_empty(), "not at once");
         stage.pass(Duration::from_millis(100));
-        callout = due(&mut stage).pop().unwrap();
+        callout = stage.due().pop().unwrap();
         assert_eq!(
             callout.timeout,
             Duration::from_millis(2000 - spent),
@@ -452,24 +440,24 @@ fn a_server_that_took_all_the_time_or_has_answered_is_not_asked_again() {
         (Duration::ZERO, Ok(reply(400, json!({"error": "invalid_scope"})))),
         (Duration::ZERO, Ok(reply(200, "<html>"))),
     ] {
-        let mut stage = stage_with(json!({"retries": 2}));
+        let mut stage = Stage::exchanging(json!({"retries": 2}));
         let callout = stage.send(&token(json!({})), &call("listAccounts")).1.callout();
         stage.pass(passed);
         assert!(stage.settle(&callout, reply.clone()).is_some(), "{reply:?}");
         stage.pass(Duration::from_secs(1));
-        assert!(due(&mut stage).is_empty(), "{reply:?}");
+        assert!(stage.due().is_empty(), "{reply:?}");
     }
 }
 
 #[test]
 fn an_attempt_that_comes_too_late_still_has_an_end() {
     for late in [Duration::from_millis(200), Duration::from_micros(149_500)] {
-        let mut stage = stage_with(json!({"retries": 1}));
+        let mut stage = Stage::exchanging(json!({"retries": 1}));
         let callout = stage.send(&token(json!({})), &call("listAccounts")).1.callout();
         stage.pass(Duration::from_millis(1850));
         assert!(stage.settle(&callout, Err(ExchangeError::NoAnswer)).is_none());
         stage.pass(late);
-        let callout = due(&mut stage).pop().unwrap();
+        let callout = stage.due().pop().unwrap();
         assert!(callout.timeout.as_millis() > 0, "to Envoy, no milliseconds are no limit");
         assert!(stage.settle(&callout, Err(ExchangeError::NoAnswer)).is_some());
     }
@@ -477,7 +465,7 @@ fn an_attempt_that_comes_too_late_still_has_an_end() {
 
 #[test]
 fn those_who_come_while_another_attempt_is_due_wait_for_it() {
-    let mut stage = stage_with(json!({"retries": 1}));
+    let mut stage = Stage::exchanging(json!({"retries": 1}));
     let token = token(json!({}));
     let (first, step) = stage.send(&token, &call("listAccounts"));
     let callout = step.callout();
@@ -485,7 +473,7 @@ fn those_who_come_while_another_attempt_is_due_wait_for_it() {
     let (second, step) = stage.send(&token, &call("listAccounts"));
     assert!(step.is_pause());
     stage.pass(Duration::from_millis(100));
-    let callout = due(&mut stage).pop().unwrap();
+    let callout = stage.due().pop().unwrap();
     let settled = stage.settle(&callout, Ok(issued(&delegation(SCOPE)))).unwrap();
     assert_eq!(settled.waiting, [first.id, second.id]);
     assert!(settled.result.is_ok());
@@ -501,11 +489,11 @@ fn another_server_is_asked_when_the_first_is_down_and_checked_by_its_own_rules()
         Ok(reply(503, "")),
         Ok(reply(429, "")),
     ] {
-        let mut stage = stage_with(settings.clone());
+        let mut stage = Stage::exchanging(settings.clone());
         let inbound = token(json!({"may_act": null}));
         let (mut stream, step) = stage.send(&inbound, &call("listAccounts"));
         assert!(stage.settle(&step.callout(), outage.clone()).is_none(), "{outage:?}");
-        let callout = due(&mut stage).pop().unwrap();
+        let callout = stage.due().pop().unwrap();
         assert_eq!((&*callout.cluster, callout.timeout), ("other", Duration::from_secs(2)));
         let minted = merge(delegation(SCOPE), json!({"act": {"sub": "gateway-2"}}));
         let settled = stage.settle(&callout, Ok(issued(&minted))).unwrap();
@@ -514,18 +502,18 @@ fn another_server_is_asked_when_the_first_is_down_and_checked_by_its_own_rules()
     }
     // A refusal is an answer; the first server's actor is not the other's; and who may act is the
     // caller's token's to say.
-    let mut stage = stage_with(settings.clone());
+    let mut stage = Stage::exchanging(settings.clone());
     let callout = stage.send(&token(json!({"may_act": null})), &call("listAccounts")).1.callout();
     let refused = reply(400, json!({"error": "invalid_grant"}));
     assert!(stage.settle(&callout, Ok(refused)).unwrap().result.is_err());
 
-    let mut stage = stage_with(settings.clone());
+    let mut stage = Stage::exchanging(settings.clone());
     let callout = stage.send(&token(json!({"may_act": null})), &call("listAccounts")).1.callout();
     assert!(stage.settle(&callout, Err(ExchangeError::NoAnswer)).is_none());
-    let callout = due(&mut stage).pop().unwrap();
+    let callout = stage.due().pop().unwrap();
     assert!(stage.settle(&callout, Ok(issued(&delegation(SCOPE)))).unwrap().result.is_err());
 
-    let mut stage = stage_with(settings);
+    let mut stage = Stage::exchanging(settings);
     let callout = stage.send(&token(json!({})), &call("listAccounts")).1.callout();
     let settled = stage.settle(&callout, Err(ExchangeError::NoAnswer)).unwrap();
     assert_eq!(settled.result.unwrap_err(), ExchangeError::NoAnswer);
@@ -554,9 +542,8 @@ fn a_token_that_is_bound_to_a_call_is_for_that_call_alone() {
     let mut ask = |amount: u64, bound: Value| {
         let (mut stream, step) = stage.send(&inbound, &pay(amount));
         let callout = step.callout();
-        let form =
-            form_urlencoded::parse(&callout.body).find(|(name, _)| name == "authorization_details");
-        let asked: Value = serde_json::from_str(&form.unwrap().1).unwrap();
+        let asked = field(&callout, "authorization_details").unwrap();
+        let asked: Value = serde_json::from_str(&asked).unwrap();
         assert_eq!(asked, details(amount));
         let minted = merge(delegation(SCOPE), json!({"authorization_details": bound}));
         let settled = stage.settle(&callout, Ok(issued(&minted))).unwrap();

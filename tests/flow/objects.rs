@@ -20,10 +20,7 @@ fn ask(scopes: &str, method: &str, params: Value) -> Step {
 /// The scope of the delegation that the step asks for, or the status of the answer.
 fn outcome(step: Step) -> String {
     match step {
-        Step::Call(callout) => {
-            let form = form_urlencoded::parse(&callout.body).find(|(name, _)| name == "scope");
-            form.unwrap().1.into_owned()
-        }
+        Step::Call(callout) => field(&callout, "scope").unwrap(),
         step => step.reply().status.to_string(),
     }
 }

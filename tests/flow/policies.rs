@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_deputy::transaction::{Event, Step};
+use mcp_deputy::transaction::Step;
 use serde_json::{Value, json};
 
 use super::stage::*;
@@ -19,21 +19,17 @@ fn act(arguments: Value) -> String {
     json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}).to_string()
 }
 
-/// Answers the exchange that the step asks for, so that the call goes up.
-fn settle(stage: &mut Stage, stream: &mut Stream, step: Step) {
-    let settled = stage.settle(&step.callout(), Ok(issued(&delegation("ledger:Act")))).unwrap();
-    assert_eq!(settled.waiting, [stream.id]);
-    let step = stream.event(stage, Event::Exchanged(settled.result.as_ref()));
-    assert!(matches!(step, Step::Continue(_)), "{step:?}");
+/// The call goes up under the delegation of `act`, which is asked for now.
+fn go_up_as_act(stage: &mut Stage, stream: &mut Stream, step: Step) {
+    let Step::Call(callout) = &step else { panic!("{step:?}") };
+    assert_eq!(field(callout, "scope").as_deref(), Some("ledger:Act"));
+    let _ = stream.go_up(stage, step);
 }
 
 /// The scope of the delegation that is asked for, or the message of the denial.
 fn outcome(step: Step) -> String {
     match step {
-        Step::Call(callout) => {
-            let form = form_urlencoded::parse(&callout.body).find(|(name, _)| name == "scope");
-            form.unwrap().1.into_owned()
-        }
+        Step::Call(callout) => field(&callout, "scope").unwrap(),
         step => {
             let body: Value = serde_json::from_slice(&step.reply().body).unwrap();
             body["error"]["message"].as_str().unwrap().to_owned()
@@ -250,7 +246,7 @@ fn a_rule_in_shadow_lets_through_and_says_what_it_would_have_denied() {
     };
     let mut stage = self::stage(rule("shadow"));
     let (mut stream, step) = stage.send(&token(json!({})), &act(json!({})));
-    settle(&mut stage, &mut stream, step);
+    go_up_as_act(&mut stage, &mut stream, step);
     let record = stream.close(&mut stage, 200).unwrap();
     assert_eq!(record["decision"], "allow");
     let expected =
@@ -259,7 +255,7 @@ fn a_rule_in_shadow_lets_through_and_says_what_it_would_have_denied() {
 
     let (mut stream, step) =
         stage.send(&token(json!({"scope": "mcp:connect audit:read"})), &act(json!({})));
-    settle(&mut stage, &mut stream, step);
+    go_up_as_act(&mut stage, &mut stream, step);
     assert_eq!(stream.close(&mut stage, 200).unwrap().get("would_deny"), None);
 
     // What the endpoint requires of every request is not on trial, nor what no rule names.
@@ -287,7 +283,7 @@ fn a_delegation_that_is_not_cached_is_asked_for_by_each_call() {
     let (mut first, first_step) = stage.send(&token, &act(json!({})));
     let (mut second, second_step) = stage.send(&token, &act(json!({})));
     for (stream, step) in [(&mut first, first_step), (&mut second, second_step)] {
-        settle(&mut stage, stream, step);
+        go_up_as_act(&mut stage, stream, step);
     }
     for stream in [first, second] {
         let record = stream.close(&mut stage, 200).unwrap();

@@ -1,6 +1,6 @@
 //! Redaction by rule: whose answers lose what, on which way, and how what cannot be read fails.
 
-use mcp_deputy::transaction::{Event, Step};
+use mcp_deputy::transaction::Step;
 use serde_json::{Value, json};
 
 use super::stage::*;
@@ -29,14 +29,6 @@ fn stage() -> Stage {
 const JSON: [(&str, &str); 2] = [(":status", "200"), ("content-type", "application/json")];
 const EVENTS: [(&str, &str); 2] = [(":status", "200"), ("content-type", "text/event-stream")];
 
-fn go_up(stage: &mut Stage, stream: &mut Stream, step: Step) {
-    let Step::Call(callout) = step else { return drop(step.edits()) };
-    let form = form_urlencoded::parse(&callout.body).find(|(name, _)| name == "scope");
-    let reply = issued(&delegation(&form.unwrap().1));
-    let settled = stage.settle(&callout, Ok(reply)).unwrap();
-    let _ = stream.event(stage, Event::Exchanged(settled.result.as_ref())).edits();
-}
-
 /// A request of 2025-11-25 that went up.
 fn asked(stage: &mut Stage, scopes: &str, method: &str, params: Value) -> Stream {
     let token = token(json!({"scope": format!("mcp:connect {scopes}")}));
@@ -44,7 +36,7 @@ fn asked(stage: &mut Stage, scopes: &str, method: &str, params: Value) -> Stream
     assert!(step.is_pause());
     let message = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
     let step = stream.body(stage, message.to_string().as_bytes());
-    go_up(stage, &mut stream, step);
+    let _ = stream.go_up(stage, step);
     stream
 }
 
@@ -128,7 +120,7 @@ fn p17_a_batch_loses_what_any_of_its_rules_redacts() {
     let call = |tool: &str, id: u32| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": tool}});
     let batch = json!([call("plain", 1), call("profile", 2), call("card", 3)]).to_string();
     let (mut stream, step) = stage.send(&token(json!({})), &batch);
-    go_up(&mut stage, &mut stream, step);
+    let _ = stream.go_up(&mut stage, step);
     let answers = |ssn: &str, card: &str| {
         json!([{"id": 1, "result": {"card": card}}, {"id": 2, "result": {"ssn": ssn}}]).to_string()
     };
@@ -169,7 +161,7 @@ fn p17_a_stream_of_no_request_loses_what_any_rule_redacts() {
         ("authorization", &*bearer),
     ];
     let step = stream.headers(&mut stage, &headers, true);
-    go_up(&mut stage, &mut stream, step);
+    let _ = stream.go_up(&mut stage, step);
     let event = |ssn: &str, card: &str| {
         let result = json!({"structuredContent": {"ssn": ssn, "card": card}});
         format!("data: {}\n\n", json!({"jsonrpc": "2.0", "id": 7, "result": result}))
@@ -180,7 +172,7 @@ fn p17_a_stream_of_no_request_loses_what_any_rule_redacts() {
     let listen = json!({"notifications": {}});
     let (mut stream, step) =
         stage.ask_stateless(&token(json!({})), "subscriptions/listen", listen, &[]);
-    go_up(&mut stage, &mut stream, step);
+    let _ = stream.go_up(&mut stage, step);
     let out = passed(&mut stage, &mut stream, &EVENTS, &event("078", "4111"));
     assert_eq!(out, event("[redacted]", "[redacted]"));
 }

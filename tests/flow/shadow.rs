@@ -22,10 +22,7 @@ fn in_shadow() -> Stage {
 fn delegated_as(stage: &mut Stage, body: &str, scope: &str) -> Result<String, Value> {
     let (stream, step) = stage.send(&token(json!({"scope": scope})), body);
     match step {
-        Step::Call(callout) => {
-            let form = form_urlencoded::parse(&callout.body).find(|(name, _)| name == "scope");
-            Ok(form.unwrap().1.into_owned())
-        }
+        Step::Call(callout) => Ok(field(&callout, "scope").unwrap()),
         step => {
             let status = step.reply().status;
             Err(stream.close(stage, status).unwrap())

@@ -191,6 +191,13 @@ impl Stage {
         Self { shared: Shared::new(config), now, next: 0 }
     }
 
+    /// The configuration of these tests, whose `exchange` differs so.
+    pub fn exchanging(changes: Value) -> Self {
+        let mut configuration = configuration();
+        configuration["exchange"] = merge(configuration["exchange"].clone(), changes);
+        Self::with(configuration)
+    }
+
     pub fn pass(&mut self, time: Duration) {
         self.now.unix += time;
         self.now.monotonic += time;
@@ -319,6 +326,15 @@ impl Stream {
         self.event(stage, Event::RequestBody { length: body.len(), whole: Some(body) })
     }
 
+    /// What goes up after `step`, for which there is a delegation token if it needs one.
+    pub fn go_up(&mut self, stage: &mut Stage, step: Step) -> Edits {
+        let Step::Call(callout) = step else { return step.edits() };
+        let reply = issued(&delegation(&field(&callout, "scope").unwrap()));
+        let settled = stage.settle(&callout, Ok(reply)).unwrap();
+        assert_eq!(settled.waiting, [self.id]);
+        self.event(stage, Event::Exchanged(settled.result.as_ref())).edits()
+    }
+
     pub fn response(&mut self, stage: &mut Stage, headers: &[(&str, &str)]) -> Step {
         let headers: Vec<_> = headers
             .iter()
@@ -387,6 +403,13 @@ pub fn body(reply: &LocalReply) -> Value {
 /// The parameters of a token request, in their order.
 pub fn form(callout: &Callout) -> Vec<(String, String)> {
     form_urlencoded::parse(&callout.body).into_owned().collect()
+}
+
+/// The parameter of a token request, which has it at most once.
+pub fn field(callout: &Callout, name: &str) -> Option<String> {
+    let form = form(callout);
+    assert!(form.iter().filter(|(known, _)| known == name).count() <= 1, "{name} twice");
+    form.into_iter().find(|(known, _)| known == name).map(|(_, value)| value)
 }
 
 /// The request for a delegation token, after that for the gateway's own token if one is needed.

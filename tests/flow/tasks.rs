@@ -1,6 +1,6 @@
 //! Tasks are their caller's and their tool's, on every method that names one.
 
-use mcp_deputy::transaction::{Event, Step};
+use mcp_deputy::transaction::Step;
 use mcp_deputy::upstream::Edits;
 use serde_json::{Value, json};
 
@@ -36,15 +36,6 @@ fn ask_stateless(stage: &mut Stage, token: &str, method: &str, params: Value) ->
     stage.ask_stateless(token, method, merge(json!({ "_meta": meta }), params), &[])
 }
 
-/// What goes up, once there is a delegation token.
-fn forwarded(stage: &mut Stage, stream: &mut Stream, step: Step) -> Edits {
-    let Step::Call(callout) = step else { return step.edits() };
-    let form = form_urlencoded::parse(&callout.body).find(|(name, _)| name == "scope");
-    let reply = issued(&delegation(&form.unwrap().1));
-    let settled = stage.settle(&callout, Ok(reply)).unwrap();
-    stream.event(stage, Event::Exchanged(settled.result.as_ref())).edits()
-}
-
 /// The MCP server's answer, as the client reads it.
 fn answered(stage: &mut Stage, stream: &mut Stream, result: Value) -> Value {
     let headers = [(":status", "200"), ("content-type", "application/json")];
@@ -58,7 +49,7 @@ fn answered(stage: &mut Stage, stream: &mut Stream, result: Value) -> Value {
 fn create(stage: &mut Stage, token: &str, tool: &str) -> String {
     let params = json!({"name": tool, "task": {"ttl": 60_000}});
     let (mut stream, step) = ask(stage, token, "/mcp", "tools/call", params);
-    let edits = forwarded(stage, &mut stream, step);
+    let edits = stream.go_up(stage, step);
     assert_eq!(edits.body, None, "a call goes up byte for byte");
     let task = json!({"taskId": ID, "status": "working"});
     let result = answered(stage, &mut stream, json!({ "task": task }));
@@ -91,7 +82,7 @@ fn a_task_goes_up_under_the_servers_id_and_its_tools_delegation_and_comes_back_s
     for method in ["tasks/get", "tasks/result", "tasks/cancel"] {
         let params = json!({"a": [sealed], "taskId": sealed, "b": sealed});
         let (mut stream, step) = ask(&mut stage, &sarah, "/mcp", method, params);
-        let edits = forwarded(&mut stage, &mut stream, step);
+        let edits = stream.go_up(&mut stage, step);
         let expected = message(method, json!({"a": [sealed], "taskId": ID, "b": sealed}));
         assert_eq!(String::from_utf8(edits.body.clone().unwrap()).unwrap(), expected);
         assert_eq!(set(&edits, "content-length"), Some(&*expected.len().to_string()));
@@ -118,7 +109,7 @@ fn a_task_of_the_extension_is_named_by_the_header_too() {
     let sarah = token(json!({}));
     let (mut stream, step) =
         ask_stateless(&mut stage, &sarah, "tools/call", json!({"name": "listAccounts"}));
-    let _ = forwarded(&mut stage, &mut stream, step);
+    let _ = stream.go_up(&mut stage, step);
     let result = json!({"resultType": "task", "taskId": "=?k", "status": "working"});
     let result = answered(&mut stage, &mut stream, result);
     let sealed = result["taskId"].as_str().unwrap();
@@ -201,7 +192,7 @@ fn s05_no_session_passes_for_a_task_nor_a_task_for_a_session() {
     assert_eq!(step.reply().status, 404);
     let initialize = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize"}).to_string();
     let (mut stream, step) = stage.send(&sarah, &initialize);
-    let _ = forwarded(&mut stage, &mut stream, step);
+    let _ = stream.go_up(&mut stage, step);
     let headers = [(":status", "200"), ("mcp-session-id", "listAccounts:task-1")];
     let edits = stream.response(&mut stage, &headers).edits();
     let session = set(&edits, "mcp-session-id").unwrap().to_owned();
@@ -267,7 +258,7 @@ fn s05_streams_of_no_tool_say_nothing_of_tasks() {
     let (mut stream, step) = stage.post(&sarah, &[(":method", "GET")]);
     assert!(step.is_pause());
     let step = stream.body(&mut stage, b"");
-    let _ = forwarded(&mut stage, &mut stream, step);
+    let _ = stream.go_up(&mut stage, step);
     let _ =
         stream.response(&mut stage, &[(":status", "200"), ("content-type", "text/event-stream")]);
     let status =
@@ -293,7 +284,7 @@ fn s05_a_task_that_cannot_be_bound_does_not_pass() {
         let mut stage = Stage::with(configuration);
         let params = json!({"name": "listAccounts", "task": {}});
         let (mut stream, step) = ask(&mut stage, &token(json!({})), "/mcp", "tools/call", params);
-        let _ = forwarded(&mut stage, &mut stream, step);
+        let _ = stream.go_up(&mut stage, step);
         let headers = [(":status", "200"), ("content-type", "application/json")];
         let _ = stream.response(&mut stage, &headers);
         let answer = json!({"jsonrpc": "2.0", "id": 7, "result": result}).to_string();
@@ -313,7 +304,7 @@ fn s05_a_call_that_belongs_to_a_task_does_not_lend_it_its_own_rule() {
     let meta = |id: &str| json!({RELATED: {"taskId": id}});
     let params = json!({"name": "listAccounts", "_meta": meta(&sealed)});
     let (mut stream, step) = ask(&mut stage, &weaker, "/mcp", "tools/call", params);
-    let edits = forwarded(&mut stage, &mut stream, step);
+    let edits = stream.go_up(&mut stage, step);
     let up: Value = serde_json::from_slice(&edits.body.unwrap()).unwrap();
     assert_eq!(up["params"]["_meta"], meta(ID));
     let result = answered(&mut stage, &mut stream, json!({"content": [], "_meta": meta(ID)}));
@@ -325,7 +316,7 @@ fn an_answer_that_can_hold_no_task_costs_nothing() {
     let mut stage = Stage::with(tasks());
     let (mut stream, step) =
         ask(&mut stage, &token(json!({})), "/mcp", "tools/call", json!({"name": "listAccounts"}));
-    let edits = forwarded(&mut stage, &mut stream, step);
+    let edits = stream.go_up(&mut stage, step);
     assert_eq!(edits.body, None);
     let headers = [(":status", "200"), ("content-type", "application/json")];
     assert!(matches!(stream.response(&mut stage, &headers), Step::Continue(_)));
@@ -359,7 +350,7 @@ fn a_task_is_judged_by_the_rule_of_its_tool_without_the_arguments() {
     let (_, step) = ask(&mut stage, &holder, "/mcp", "tools/call", make(2));
     assert_eq!(body(&step.reply())["error"]["code"], 403);
     let (mut stream, step) = ask(&mut stage, &holder, "/mcp", "tools/call", make(1));
-    forwarded(&mut stage, &mut stream, step);
+    stream.go_up(&mut stage, step);
     let made =
         answered(&mut stage, &mut stream, json!({"task": {"taskId": ID, "status": "working"}}));
     let params = json!({"taskId": made["task"]["taskId"]});
