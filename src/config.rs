@@ -13,6 +13,7 @@ use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 pub use duration::Duration;
 pub use error::{ConfigError, ConfigErrors, Problems, did_you_mean};
@@ -58,6 +59,8 @@ pub struct Config {
     pub limits: pushed::Limits,
     /// The first 16 hexadecimal digits of the SHA-256 of the policies: which rules decided.
     pub policy_hash: Box<str>,
+    /// The SHA-256 of all that was pushed.
+    pub digest: [u8; 32],
     /// What is odd but does not stop the push: keys that were skipped, policies that nothing uses.
     pub warnings: Vec<ConfigError>,
 }
@@ -86,7 +89,7 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it, each with its path; nothing of it is used then.
     pub fn parse(text: &[u8], environment: Environment) -> Result<Self, ConfigErrors> {
-        Self::compile(read::value(text)?, Some(environment))
+        Self::compile(read::value(text)?, Sha256::digest(text).into(), Some(environment))
     }
 
     /// Compiles a configuration without the secrets that it names, to check it or to use it where
@@ -95,10 +98,15 @@ impl Config {
     /// # Errors
     /// As [`Config::parse`].
     pub fn from_value(value: Value) -> Result<Self, ConfigErrors> {
-        Self::compile(value, None)
+        let digest = Sha256::digest(value.to_string()).into();
+        Self::compile(value, digest, None)
     }
 
-    fn compile(value: Value, environment: Option<Environment>) -> Result<Self, ConfigErrors> {
+    fn compile(
+        value: Value,
+        digest: [u8; 32],
+        environment: Option<Environment>,
+    ) -> Result<Self, ConfigErrors> {
         let policy_hash = hash(value.get("policies"));
         let reading = read::reading::<Pushed>(value);
         let Some(pushed) = &reading.typed else { return reading.problems.into_result(None) };
@@ -164,6 +172,7 @@ impl Config {
             sessions,
             limits: pushed::Limits { ..pushed.limits },
             policy_hash,
+            digest,
             warnings,
         });
         if reading.problems.is_empty() {

@@ -8,6 +8,7 @@ mod preset;
 pub mod reply;
 mod request;
 pub mod settings;
+pub mod shared;
 pub mod source;
 mod template;
 
@@ -22,6 +23,7 @@ use own_token::OwnTokens;
 use reply::{CalloutReply, ExchangeError};
 pub use settings::Settings;
 use settings::{Actor, Profile};
+use shared::{Address, Claim, SharedData, SharedExchanges};
 
 /// What a caller's token is exchanged for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -114,13 +116,38 @@ pub struct Settled {
     pub result: Result<Rc<Delegated>, ExchangeError>,
 }
 
+/// What the root context is to do.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Due {
+    /// Requests to make.
+    pub calls: Vec<Callout>,
+    /// What other workers were told, and who waits for it here.
+    pub settled: Vec<Settled>,
+}
+
 /// The exchanges of one configuration in one worker: what is known, and what is under way.
 #[derive(Debug)]
 pub struct Exchanges {
+    capacity: usize,
     delegated: Cache<Key, Rc<Delegated>>,
     refused: Cache<Key, (ExchangeError, Duration)>,
     flights: HashMap<Key, Flight>,
     own_tokens: OwnTokens,
+    /// What the other workers know. None where there are none.
+    shared: Option<SharedExchanges>,
+    /// Whether somebody waits for what another worker has asked for.
+    waits_for_others: bool,
+}
+
+/// What can be done for those who wait for an exchange.
+enum Departure {
+    /// Make this request.
+    Call(Callout),
+    /// Nothing yet.
+    Wait,
+    /// Another worker was told this.
+    Settled(Result<Rc<Delegated>, ExchangeError>),
 }
 
 /// An exchange under way.
@@ -139,12 +166,24 @@ struct Flight {
     /// before another attempt, and while there is no token of this gateway's own yet.
     leader: Option<u32>,
     waiting: Vec<u32>,
+    /// Where the other workers look for it.
+    address: Option<Address>,
+    /// On the monotonic clock, until when they leave it to this one.
+    claimed_until: Option<Duration>,
 }
 
 impl Flight {
-    fn new(caller: &Rc<Caller>, place: usize, stream: u32, now: Now) -> Self {
+    fn new(
+        caller: &Rc<Caller>,
+        place: usize,
+        address: Option<Address>,
+        stream: u32,
+        now: Now,
+    ) -> Self {
         Self {
             caller: Rc::clone(caller),
+            address,
+            claimed_until: None,
             place,
             started: now.monotonic,
             attempts: 0,
@@ -160,6 +199,36 @@ impl Flight {
         self.leader = Some(leader);
         self.sent = now;
         self.attempts = self.attempts.saturating_add(1);
+    }
+
+    /// Asks the other workers to leave it to this one, for as long as the server has.
+    fn claim(&mut self, shared: &SharedExchanges, profile: &Profile, now: Now) -> Claim {
+        let Some(address) = &self.address else { return Claim::Granted };
+        let until = now.monotonic.saturating_add(profile.timeout.as_std()).saturating_add(SLACK);
+        let times = [now.monotonic, until];
+        let claim = shared.claim(address, self.claimed_until, self.started, times);
+        if matches!(claim, Claim::Granted) {
+            if self.claimed_until.is_none() {
+                self.started = now.monotonic;
+            }
+            self.claimed_until = Some(until);
+        }
+        claim
+    }
+
+    /// Where to tell the other workers of it, if they leave it to this one.
+    fn shared<'a>(
+        &'a self,
+        shared: Option<&'a SharedExchanges>,
+    ) -> Option<(&'a SharedExchanges, &'a Address)> {
+        shared.zip(self.address.as_ref()).filter(|_| self.claimed_until.is_some())
+    }
+
+    /// Nobody waits for it here any more.
+    fn release(&self, shared: Option<&SharedExchanges>) {
+        if let Some((shared, address)) = self.shared(shared) {
+            shared.release(address);
+        }
     }
 
     /// How much of the time that the server has is left: always some, for none is no limit to Envoy.
@@ -201,6 +270,9 @@ impl Flight {
 /// The shortest time that can be told to Envoy.
 const SHORTEST: Duration = Duration::from_millis(1);
 
+/// How much longer than the server has the other workers wait for this one.
+const SLACK: Duration = Duration::from_millis(250);
+
 /// How long to wait before another attempt: not all for the same time.
 fn pause(now: Now) -> Duration {
     let jitter = u64::from(now.monotonic.subsec_nanos()).checked_rem(80).unwrap_or_default();
@@ -215,15 +287,25 @@ const REFUSED_FOR: Duration = Duration::from_secs(1);
 const ROOT: u32 = 0;
 
 impl Exchanges {
-    /// Nothing known, nothing under way.
+    /// Nothing known, nothing under way; what is known is kept of at most `capacity` exchanges.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self {
+            capacity,
             delegated: Cache::new(capacity),
             refused: Cache::new(capacity),
             flights: HashMap::new(),
             own_tokens: OwnTokens::default(),
+            shared: None,
+            waits_for_others: false,
         }
+    }
+
+    /// The same, shared with all workers that have the configuration of this SHA-256.
+    #[must_use]
+    pub fn shared(self, data: Rc<dyn SharedData>, configuration: [u8; 32]) -> Self {
+        let shared = SharedExchanges::new(data, configuration, self.capacity);
+        Self { shared: Some(shared), ..self }
     }
 
     /// Asks, for a stream, to exchange a caller's token.
@@ -266,7 +348,8 @@ impl Exchanges {
         if let Some(flight) = self.flights.get_mut(&key) {
             flight.waiting.push(stream);
         } else {
-            let mut flight = Flight::new(caller, place, stream, now);
+            let address = self.shared.as_ref().and_then(|shared| shared.address(&key));
+            let mut flight = Flight::new(caller, place, address, stream, now);
             if let Some(error) = self.own_tokens.refusal(place, now)
                 && !flight.fails_over(settings, &error, now)
             {
@@ -275,31 +358,73 @@ impl Exchanges {
             self.flights.insert(key.clone(), flight);
         }
         match self.depart(settings, &key, stream, now) {
-            Some(callout) => Answer::Call(key, callout),
-            None => Answer::Wait(key),
+            Departure::Call(callout) => Answer::Call(key, callout),
+            Departure::Wait => Answer::Wait(key),
+            Departure::Settled(result) => {
+                // Who else waits for it here hears it at the next tick.
+                self.abandon(&key, stream);
+                result.map_or_else(Answer::Refused, Answer::Delegated)
+            }
         }
     }
 
     /// Asks for what waits under `key`, in a callout that `leader` is to own.
     ///
-    /// None if somebody has asked, if it is too early to ask again, and while the first token of this
-    /// gateway's own is on its way: the root context asks for that, and then for those who wait.
-    fn depart(&mut self, settings: &Settings, key: &Key, leader: u32, now: Now) -> Option<Callout> {
-        let flight = self.flights.get_mut(key)?;
+    /// Waits if somebody has asked, here or in another worker, if it is too early to ask again, and
+    /// while the first token of this gateway's own is on its way: the root context asks for that, and
+    /// then for those who wait.
+    fn depart(&mut self, settings: &Settings, key: &Key, leader: u32, now: Now) -> Departure {
+        let Some(flight) = self.flights.get_mut(key) else { return Departure::Wait };
         if flight.leader.is_some() || now.monotonic < flight.due {
-            return None;
+            return Departure::Wait;
         }
-        let profile = settings.at(flight.place)?;
+        let Some(profile) = settings.at(flight.place) else { return Departure::Wait };
         let actor = match &profile.actor_token {
             Actor::None => None,
             Actor::SubjectToken => Some(&key.subject_token),
             Actor::Given(token) => Some(token),
-            Actor::Own(_) => Some(self.own_tokens.token(flight.place, now)?),
-            Actor::Unknown => return None,
+            Actor::Own(_) => match self.own_tokens.token(flight.place, now) {
+                Some(token) => Some(token),
+                None => return Departure::Wait,
+            },
+            Actor::Unknown => return Departure::Wait,
         };
+        if let Some(shared) = &self.shared {
+            match flight.claim(shared, profile, now) {
+                Claim::Granted => {}
+                Claim::Elsewhere => {
+                    self.waits_for_others = true;
+                    return Departure::Wait;
+                }
+                Claim::Settled(result, until) => {
+                    let (owner, result) = (Rc::clone(&flight.caller.owner), result.map(Rc::new));
+                    self.remember(key, &result, until, &owner);
+                    return Departure::Settled(result);
+                }
+            }
+        }
         let time = flight.remaining(profile, now);
         flight.ask(leader, now);
-        Some(request::exchange(profile, key, actor, time, now))
+        Departure::Call(request::exchange(profile, key, actor, time, now))
+    }
+
+    /// Keeps what came of an exchange, if it may serve later calls. A refusal serves them until then.
+    fn remember(
+        &mut self,
+        key: &Key,
+        result: &Result<Rc<Delegated>, ExchangeError>,
+        until: Duration,
+        owner: &Rc<str>,
+    ) {
+        match result {
+            Ok(delegated) if key.target.cache => {
+                self.delegated.insert(key.clone(), Rc::clone(delegated), owner);
+            }
+            Err(error) if key.target.cache && error.is_refusal() => {
+                self.refused.insert(key.clone(), (error.clone(), until), owner);
+            }
+            Ok(_) | Err(_) => {}
+        }
     }
 
     /// Takes the authorization server's reply, or word that it could not be asked.
@@ -336,17 +461,11 @@ impl Exchanges {
             self.flights.insert(key.clone(), flight);
             return None;
         }
-        let owner = &flight.caller.owner;
-        match &result {
-            Ok(delegated) if key.target.cache => {
-                self.delegated.insert(key.clone(), Rc::clone(delegated), owner);
-            }
-            Err(error) if key.target.cache && error.is_refusal() => {
-                let until = now.monotonic.saturating_add(REFUSED_FOR);
-                self.refused.insert(key.clone(), (error.clone(), until), owner);
-            }
-            Ok(_) | Err(_) => {}
+        if let Some((shared, address)) = flight.shared(self.shared.as_ref()) {
+            shared.settle(address, result.as_deref(), now.monotonic);
         }
+        let until = now.monotonic.saturating_add(REFUSED_FOR);
+        self.remember(key, &result, until, &flight.caller.owner);
         Some(Settled { waiting: flight.waiting, result })
     }
 
@@ -367,6 +486,7 @@ impl Exchanges {
                 return true;
             }
             waiting.append(&mut flight.waiting);
+            flight.release(self.shared.as_ref());
             false
         });
         Some(Settled { waiting, result: Err(error) })
@@ -380,28 +500,45 @@ impl Exchanges {
             flight.leader = None;
         }
         if flight.waiting.is_empty() {
+            flight.release(self.shared.as_ref());
             self.flights.remove(key);
         }
     }
 
     /// What the root context is to ask for: tokens of this gateway's own, in time; and what is to be
-    /// tried again, went with the stream that asked for it, or had to wait for such a token.
-    pub fn due(&mut self, settings: &Settings, now: Now) -> Vec<Callout> {
-        let mut callouts = Vec::new();
+    /// tried again, went with the stream that asked for it, or had to wait for such a token. And what
+    /// other workers were told meanwhile.
+    pub fn due(&mut self, settings: &Settings, now: Now) -> Due {
+        let mut due = Due::default();
+        self.waits_for_others = false;
         for place in settings.with_own_token() {
             let waits = |flight: &Flight| flight.leader.is_none() && flight.place == place;
             let is_awaited = self.flights.values().any(waits);
             if self.own_tokens.is_due(place, is_awaited, now)
                 && let Some(profile) = settings.at(place)
             {
-                callouts.extend(request::own_token(profile, place, now));
+                due.calls.extend(request::own_token(profile, place, now));
             }
         }
         let waiting = self.flights.iter().filter(|(_, flight)| flight.leader.is_none());
         let waiting: Vec<Key> = waiting.map(|(key, _)| key.clone()).collect();
         for key in waiting {
-            callouts.extend(self.depart(settings, &key, ROOT, now));
+            match self.depart(settings, &key, ROOT, now) {
+                Departure::Call(callout) => due.calls.push(callout),
+                Departure::Wait => {}
+                Departure::Settled(result) => {
+                    let flight = self.flights.remove(&key);
+                    let waiting = flight.map(|flight| flight.waiting).unwrap_or_default();
+                    due.settled.push(Settled { waiting, result });
+                }
+            }
         }
-        callouts
+        due
+    }
+
+    /// Whether somebody waits for what another worker has asked for: then ticks should come soon.
+    #[must_use]
+    pub const fn waits_for_others(&self) -> bool {
+        self.waits_for_others
     }
 }

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -14,7 +14,8 @@ use crate::answer::LocalReply;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::exchange::reply::{CalloutReply, ExchangeError};
-use crate::exchange::{Callout, Purpose};
+use crate::exchange::shared::SharedData;
+use crate::exchange::{Callout, Purpose, Settled};
 use crate::request::Headers;
 use crate::transaction::{Engine, Event, Step, Transaction};
 use crate::upstream::Edits;
@@ -31,18 +32,22 @@ mod start {
 /// How often waiting transactions are looked at.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How often, while one of them waits for another worker, which cannot wake it.
+const SHORT_TICK: Duration = Duration::from_millis(5);
+
 /// More than any buffer holds: all of it.
 const ALL: usize = i32::MAX as usize;
 
 /// One configuration at work in one worker thread.
 struct Worker {
-    started: Instant,
     engine: Engine,
     transactions: HashMap<u32, Transaction>,
     /// The root context's number.
     root: u32,
     /// By the host's number for it: the stream that made a callout, and what it is for.
     callouts: HashMap<u32, (u32, Purpose)>,
+    /// How often the host ticks.
+    tick: Duration,
     /// The host's number for the counter of what rules in shadow would have denied.
     shadow_denials: u32,
 }
@@ -50,16 +55,26 @@ struct Worker {
 type Shared = Rc<RefCell<Worker>>;
 
 impl Worker {
-    fn now(&self) -> Now {
+    fn now() -> Now {
         let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Now { unix, monotonic: self.started.elapsed() }
+        Now { unix, monotonic: monotonic() }
     }
 
     fn deliver(&mut self, stream: u32, event: Event) -> Step {
-        let now = self.now();
-        match self.transactions.get_mut(&stream) {
+        let now = Self::now();
+        let step = match self.transactions.get_mut(&stream) {
             Some(transaction) => transaction.handle(event, &mut self.engine, now),
             None => Step::Pause,
+        };
+        self.keep_pace();
+        step
+    }
+
+    fn keep_pace(&mut self) {
+        let hurries = self.engine.exchanges.waits_for_others();
+        let tick = if hurries { SHORT_TICK } else { TICK };
+        if tick != self.tick && hostcalls::set_tick_period(tick).is_ok() {
+            self.tick = tick;
         }
     }
 
@@ -100,7 +115,7 @@ impl Worker {
         purpose: &Purpose,
         reply: Result<CalloutReply, ExchangeError>,
     ) -> Vec<(u32, Step)> {
-        let now = self.now();
+        let now = Self::now();
         let Engine { config, exchanges, .. } = &mut self.engine;
         let Some(settled) = exchanges.settle(&config.exchange, purpose, reply, now) else {
             return Vec::new();
@@ -111,10 +126,45 @@ impl Worker {
             let detail = error.detail().unwrap_or_default();
             log::error!("token exchange: {} {detail}", error.reason());
         }
+        self.tell(settled)
+    }
+
+    fn tell(&mut self, settled: Settled) -> Vec<(u32, Step)> {
         let waiting = settled.waiting.into_iter();
         let result = &settled.result;
         waiting.map(|id| (id, self.deliver(id, Event::Exchanged(result.as_ref())))).collect()
     }
+}
+
+/// What all workers of the process can read: the host's shared data.
+struct WorkersData;
+
+impl SharedData for WorkersData {
+    fn read(&self, name: &str) -> Option<(Vec<u8>, u32)> {
+        let (value, version) = hostcalls::get_shared_data(name).ok()?;
+        value.zip(version)
+    }
+
+    fn write(&self, name: &str, value: &[u8], version: Option<u32>) -> bool {
+        hostcalls::set_shared_data(name, Some(value), version).is_ok()
+    }
+}
+
+#[allow(unsafe_code)]
+#[link(wasm_import_module = "wasi_snapshot_preview1")]
+unsafe extern "C" {
+    fn clock_time_get(clock: u32, precision: u64, nanoseconds: *mut u64) -> u16;
+}
+
+/// The clock that never goes back, the same one in all workers. `Instant` reads it too, but does not
+/// tell what it says.
+#[allow(unsafe_code)]
+fn monotonic() -> Duration {
+    const MONOTONIC: u32 = 1;
+    let mut nanoseconds = 0;
+    // SAFETY: the host writes eight bytes to where `nanoseconds` stands, before it returns.
+    let _ = unsafe { clock_time_get(MONOTONIC, 1, &raw mut nanoseconds) };
+    Duration::from_nanos(nanoseconds)
 }
 
 /// One configuration push.
@@ -154,11 +204,11 @@ impl RootContext for Root {
             return false;
         };
         self.worker = Some(Rc::new(RefCell::new(Worker {
-            started: Instant::now(),
-            engine: Engine::new(config),
+            engine: Engine::new(config, Rc::new(WorkersData)),
             transactions: HashMap::new(),
             root: self.id,
             callouts: HashMap::new(),
+            tick: TICK,
             shadow_denials,
         })));
         hostcalls::set_tick_period(TICK).is_ok()
@@ -168,12 +218,14 @@ impl RootContext for Root {
         let Some(shared) = &self.worker else { return };
         let steps = {
             let worker = &mut *shared.borrow_mut();
-            let now = worker.now();
+            let now = Worker::now();
             let Engine { config, exchanges, .. } = &mut worker.engine;
             let due = exchanges.due(&config.exchange, now);
             let root = worker.root;
-            let calls = due.iter().flat_map(|callout| worker.call(root, callout));
+            let calls = due.calls.iter().flat_map(|callout| worker.call(root, callout));
             let mut steps: Vec<_> = calls.collect();
+            steps.extend(due.settled.into_iter().flat_map(|settled| worker.tell(settled)));
+            worker.keep_pace();
             let waiting = worker.transactions.iter().filter(|(_, one)| one.wants_ticks());
             let waiting: Vec<u32> = waiting.map(|(stream, _)| *stream).collect();
             let ticked = waiting.into_iter().map(|id| (id, worker.deliver(id, Event::Tick)));
@@ -189,7 +241,7 @@ impl RootContext for Root {
     fn create_http_context(&self, stream: u32) -> Option<Box<dyn HttpContext>> {
         if let Some(worker) = &self.worker {
             let worker = &mut *worker.borrow_mut();
-            let transaction = Transaction::new(stream, worker.now());
+            let transaction = Transaction::new(stream, Worker::now());
             worker.transactions.insert(stream, transaction);
         }
         Some(Box::new(Stream { id: stream, worker: self.worker.clone(), filters: false }))
@@ -348,7 +400,7 @@ impl HttpContext for Stream {
     fn on_log(&mut self) {
         let Some(worker) = &self.worker else { return };
         let worker = &mut *worker.borrow_mut();
-        let now = worker.now();
+        let now = Worker::now();
         let Some(transaction) = worker.transactions.remove(&self.id) else { return };
         if transaction.is_undecided() {
             worker.callouts.retain(|_, (stream, _)| *stream != self.id);

@@ -15,6 +15,7 @@ use crate::audit::Record;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::exchange::reply::ExchangeError;
+use crate::exchange::shared::SharedData;
 use crate::exchange::{Callout, Delegated, Exchanges, Key};
 use crate::mcp::{HeaderError, Id, MirroredHeaders};
 use crate::policy::Permit;
@@ -36,12 +37,13 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts afresh with a configuration.
+    /// Starts afresh with a configuration. `shared` is what all workers of the process share.
     #[must_use]
-    pub fn new(config: Config) -> Self {
+    pub fn new(config: Config, shared: Rc<dyn SharedData>) -> Self {
+        let exchanges = Exchanges::new(config.limits.cached_delegations);
         Self {
             callers: Callers::new(config.limits.cached_tokens),
-            exchanges: Exchanges::new(config.limits.cached_delegations),
+            exchanges: exchanges.shared(shared, config.digest),
             config,
         }
     }

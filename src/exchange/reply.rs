@@ -69,6 +69,21 @@ impl ExchangeError {
         }
     }
 
+    /// What another worker was told, by its [`reason`](Self::reason): the details are in that
+    /// worker's log.
+    pub(super) fn from_reason(reason: &str) -> Self {
+        let known = [
+            Self::Unreachable,
+            Self::NoAnswer,
+            Self::Unavailable,
+            Self::SubjectRejected,
+            Self::Denied,
+            Self::ClientRejected,
+        ];
+        let found = known.into_iter().find(|error| error.reason() == reason);
+        found.unwrap_or(Self::BadReply("another worker was given a bad one"))
+    }
+
     /// More words for the audit record and the operator; never any of the token.
     #[must_use]
     pub fn detail(&self) -> Option<&'static str> {

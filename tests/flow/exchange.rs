@@ -385,10 +385,10 @@ fn c09_those_who_wait_survive_the_stream_that_asked() {
     assert!(leader.close(&mut stage, 0).is_some());
 
     let settings = &stage.shared.config.exchange;
-    let again = stage.shared.exchanges.due(settings, stage.now);
+    let again = stage.shared.exchanges.due(settings, stage.now).calls;
     assert_eq!(again.len(), 1, "the callout went with its stream, so it is made again");
     assert_eq!((&again[0].purpose, &again[0].body), (&first.purpose, &first.body));
-    assert!(stage.shared.exchanges.due(settings, stage.now).is_empty(), "once");
+    assert!(stage.shared.exchanges.due(settings, stage.now).calls.is_empty(), "once");
 
     let settled = stage.settle(&again[0], Ok(issued(&delegation(SCOPE)))).unwrap();
     assert_eq!(settled.waiting, [waiter.id]);

@@ -1,5 +1,8 @@
 //! The fixture: a configuration, an authorization server's keys, and a hand that plays the host.
 
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -9,6 +12,7 @@ use mcp_deputy::answer::LocalReply;
 use mcp_deputy::clock::Now;
 use mcp_deputy::config::Config;
 use mcp_deputy::exchange::reply::{CalloutReply, ExchangeError};
+use mcp_deputy::exchange::shared::SharedData;
 use mcp_deputy::exchange::{Callout, Settled};
 use mcp_deputy::request::Headers;
 use mcp_deputy::transaction::{Engine as Shared, Event, Step, Transaction};
@@ -161,6 +165,33 @@ pub fn call(tool: &str) -> String {
     json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": tool}}).to_string()
 }
 
+/// What the workers of a process share: Envoy's shared data.
+#[derive(Default)]
+pub struct Data {
+    pub values: RefCell<BTreeMap<String, (Vec<u8>, u32)>>,
+    versions: Cell<u32>,
+    /// Whether another worker writes just before the next one that does.
+    pub overtakes: Cell<bool>,
+}
+
+impl SharedData for Data {
+    fn read(&self, name: &str) -> Option<(Vec<u8>, u32)> {
+        self.values.borrow().get(name).cloned()
+    }
+
+    fn write(&self, name: &str, value: &[u8], version: Option<u32>) -> bool {
+        let mut values = self.values.borrow_mut();
+        let known = values.get(name).map(|(_, version)| *version);
+        let is_overtaken = self.overtakes.take();
+        if version.is_some() && known.is_some() && (version != known || is_overtaken) {
+            return false;
+        }
+        self.versions.set(self.versions.get() + 1);
+        values.insert(name.to_owned(), (value.to_vec(), self.versions.get()));
+        true
+    }
+}
+
 /// A worker with one configuration, at a moment.
 pub struct Stage {
     pub shared: Shared,
@@ -174,6 +205,11 @@ impl Stage {
     }
 
     pub fn with(configuration: Value) -> Self {
+        Self::beside(configuration, Rc::default())
+    }
+
+    /// A worker that shares this data with others.
+    pub fn beside(configuration: Value, data: Rc<Data>) -> Self {
         let environment = |name: &str| {
             let keys = [
                 ("KEY", "k".repeat(32)),
@@ -188,7 +224,7 @@ impl Stage {
         let text = configuration.to_string();
         let config = Config::parse(text.as_bytes(), &environment).expect("a good configuration");
         let now = Now { unix: Duration::from_secs(NOW), monotonic: Duration::from_secs(50) };
-        Self { shared: Shared::new(config), now, next: 0 }
+        Self { shared: Shared::new(config, data), now, next: 0 }
     }
 
     /// The configuration of these tests, whose `exchange` differs so.
@@ -289,7 +325,7 @@ impl Stage {
 
     /// What the root context asks for at a tick.
     pub fn due(&mut self) -> Vec<Callout> {
-        self.shared.exchanges.due(&self.shared.config.exchange, self.now)
+        self.shared.exchanges.due(&self.shared.config.exchange, self.now).calls
     }
 
     /// A call from the first byte to the step after the exchange.

@@ -68,7 +68,7 @@ impl Attempt<'_> {
         let mut next = match asked {
             Answer::Call(_, callout) => Some(callout),
             // First this gateway's own token.
-            Answer::Wait(_) => exchanges.due(self.settings, clock()).pop(),
+            Answer::Wait(_) => exchanges.due(self.settings, clock()).calls.pop(),
             Answer::Refused(error) => return Ok(Outcome::Refused(error)),
             Answer::Forward(_) | Answer::Delegated(_) => return Ok(Outcome::Forwarded),
         };
@@ -86,7 +86,7 @@ impl Attempt<'_> {
                     if let Some(Err(error)) = settled.map(|settled| settled.result) {
                         return Ok(Outcome::Refused(error));
                     }
-                    next = exchanges.due(self.settings, clock()).pop();
+                    next = exchanges.due(self.settings, clock()).calls.pop();
                 }
             }
         }
