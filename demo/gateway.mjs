@@ -50,6 +50,8 @@ export async function startGateway(place, { config, set, edit, env, workers = 2 
     push({ config: pushed = config, set: more, options = ['--admin', adminUrl] } = {}) {
       return deputy(['push', directory, ...options], directory, place, { config: pushed, set: { ...set, ...more } });
     },
+    /** Runs another command of `deputy` on the same configuration: `{ code, stdout, stderr }`. */
+    command: (command) => deputy(command, directory, place, { config, set }),
     /** Renders again; the new filter configuration is swapped in by rename. Tells what Envoy made of it. */
     async reconfigure(changes = {}) {
       const filter = () => readFileSync(join(directory, 'filter.yaml'), 'utf8');
@@ -79,7 +81,7 @@ export async function renderGateway(directory, place, { config, set, edit = {} }
   }
 }
 
-/** Runs a command of `deputy` on the configuration as it is at this `place`: `{ code, stderr }`. */
+/** Runs a command of `deputy` on the configuration as it is at this `place`: `{ code, stdout, stderr }`. */
 async function deputy(command, directory, place, { config = DEPUTY_CONFIG, set = {} }) {
   const settings = {
     'protected_resource.resource': place.resource,
@@ -99,10 +101,10 @@ async function deputy(command, directory, place, { config = DEPUTY_CONFIG, set =
   };
   const args = Object.entries(settings).flatMap(([path, value]) => ['--set', `${path}=${value}`]);
   try {
-    const { stderr } = await promisify(execFile)(DEPUTY, [...command, '--config', config, ...args], { cwd: root });
-    return { code: 0, stderr };
+    const { stdout, stderr } = await promisify(execFile)(DEPUTY, [...command, '--config', config, ...args], { cwd: root });
+    return { code: 0, stdout, stderr };
   } catch (error) {
-    return { code: error.code, stderr: error.stderr || error.message };
+    return { code: error.code, stdout: error.stdout, stderr: error.stderr || error.message };
   }
 }
 

@@ -123,6 +123,9 @@ class Stack {
   /** What `deputy push` does to the gateway: `{ config, set, options }` lead to `{ code, stderr }`. */
   push(changes) { return this.#parts.gateway.push(changes); }
 
+  /** Any other command of `deputy` on the gateway's configuration: `{ code, stdout, stderr }`. */
+  command(command) { return this.#parts.gateway.command(command); }
+
   /** The directory that the gateway watches. */
   get gatewayDirectory() { return this.#parts.gateway.directory; }
 

@@ -163,9 +163,16 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
         Refusal::Request(RequestError::NoToken) => {
             unauthorized(Challenge::Missing, "Authentication required.")
         }
-        Refusal::Token(_) | Refusal::Exchange(ExchangeError::SubjectRejected) => {
-            unauthorized(Challenge::InvalidToken, "The access token is not accepted.")
+        Refusal::Exchange(ExchangeError::ClaimsRequired(claims)) if !claims.is_empty() => {
+            let kind = Challenge::InsufficientClaims(claims);
+            unauthorized(kind, "The authorization server asks the user for more.")
         }
+        Refusal::Token(_)
+        | Refusal::Exchange(
+            ExchangeError::SubjectRejected
+            | ExchangeError::ClaimsRequired(_)
+            | ExchangeError::SubjectExpires,
+        ) => unauthorized(Challenge::InvalidToken, "The access token is not accepted."),
         Refusal::Request(RequestError::RepeatedHeader | RequestError::TokenInQuery) => {
             let message = "Send one access token, in one Authorization header.";
             challenge(plain(400, message), Challenge::InvalidRequest, about.required_scopes)

@@ -39,6 +39,8 @@ pub enum Challenge<'a> {
     InvalidToken,
     /// The token lacks scopes.
     InsufficientScope,
+    /// The client must ask for these claims, in base64: as Entra's clients read it.
+    InsufficientClaims(&'a str),
     /// The user must sign in like this (RFC 9470 section 3).
     InsufficientAuthentication(&'a Authentication),
 }
@@ -102,6 +104,9 @@ impl Challenges {
             Challenge::InvalidRequest => header.push_str("error=\"invalid_request\", "),
             Challenge::InvalidToken => header.push_str("error=\"invalid_token\", "),
             Challenge::InsufficientScope => header.push_str("error=\"insufficient_scope\", "),
+            Challenge::InsufficientClaims(claims) => {
+                let _ = write!(header, "error=\"insufficient_claims\", claims=\"{claims}\", ");
+            }
             Challenge::InsufficientAuthentication(needed) => {
                 header.push_str("error=\"insufficient_user_authentication\", ");
                 if !needed.acr_values.is_empty() {

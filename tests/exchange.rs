@@ -130,10 +130,29 @@ fn every_mistake_is_told_with_its_path() {
         ),
         (json!({"preset": "zitadel", "actor_claim": "azp"}), String::new()),
         (okta.clone(), String::new()),
+        (json!({"target": "resource"}), String::new()),
     ] {
         let errors = Config::from_value(configuration(&exchange(&more)))
             .map_or_else(|errors| errors.to_string(), |_| String::new());
         assert_eq!(errors, expected, "{more}");
+    }
+    for target in ["resource", "both"] {
+        for audience in ["ledger", "https://ledger.example/#top", ":x", "1a:b", "urn:"] {
+            let mut unfit = configuration(&exchange(&json!({"target": target})));
+            unfit["policies"]["ledger"]["audience"] = json!(audience);
+            let errors = Config::from_value(unfit).unwrap_err().to_string();
+            let expected = format!(
+                "policies.ledger.tools.read.delegation: audience `{audience}` is no `resource` \
+                 (RFC 8707); help: write an absolute URI without a fragment, or `exchange.target: \
+                 audience`"
+            );
+            assert_eq!(errors, expected);
+        }
+        for audience in ["api://ledger", "urn:ledger:1", "HTTPS://ledger.example"] {
+            let mut fit = configuration(&exchange(&json!({"target": target})));
+            fit["policies"]["ledger"]["audience"] = json!(audience);
+            assert!(Config::from_value(fit).is_ok(), "{audience}");
+        }
     }
     for (preset, lifetime, shortest) in [("okta", "4m", "5m"), ("entra", "5m", "10m")] {
         let mut short = configuration(&exchange(&json!({"preset": preset})));

@@ -100,6 +100,13 @@ impl Place {
                 "tools": {
                     "list": {"delegation": {"scope": "ledger:List"}},
                     "pii": {"require": {"scopes": ["pii:read"]}, "delegation": {"scope": "ledger:Pii"}},
+                    "pay": {
+                        "require": {"arguments": {"amount": {"max": 100}}},
+                        "delegation": {
+                            "scope": "ledger:Pay",
+                            "authorization_details": {"type": "payment", "arguments": ["amount"]},
+                        },
+                    },
                 },
             }},
             "exchange": merged(json!({
@@ -416,4 +423,17 @@ fn what_the_filter_does_not_ask_is_not_asked() {
     ] {
         assert_eq!(place.run(arguments, &[]).status.code(), Some(1), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_rule_that_looks_at_arguments_is_asked_with_them() {
+    let place = Place::new("arguments", &json!({}));
+    let pay = |arguments: &str| place.run(&["--tool", "pay", "--arguments", arguments], &[]);
+    let shown = stdout(&pay(r#"{"amount": 99}"#));
+    assert!(shown.contains(r#""amount":99"#), "{shown}");
+    let refused = pay(r#"{"amount": 101}"#);
+    assert_eq!((stdout(&refused), refused.status.code()), (String::new(), Some(4)));
+    assert_eq!(pay("99").status.code(), Some(1));
+    let aimless = place.run(&["--audience", "a", "--scope", "b", "--arguments", "{}"], &[]);
+    assert_eq!(aimless.status.code(), Some(1));
 }

@@ -8,10 +8,9 @@ authorization server and the MCP server. So the rates are this machine's; the ra
 A *key* is a caller's token and a scope. The floor is the fewest exchanges that could serve the active keys: for each key
 time / lifetime, and no more than it was called. The lifetime is that for which the tokens really lived: a five-second token
 has whole seconds in \`iat\` and \`exp\`, so it lives for four to five. The filter uses one for four seconds after it asked for
-it, so that with one worker 1.1 to 1.2 is what is possible while the machine keeps up. Where keys have to wait for their
+it, so that 1.1 to 1.2 is what is possible while the machine keeps up. Where keys have to wait for their
 turn, the time between an expiry and the next call costs nothing, and the ratio falls; where a key is called about once in a
-lifetime, no call can be cached, and a ratio of 1 says nothing. Each worker of Envoy has a cache of its
-own: with two, each key is asked for by each worker that meets it.
+lifetime, no call can be cached, and a ratio of 1 says nothing. The workers of Envoy share what one of them was given.
 `;
 
 export function markdown({ load_before: load, machine, generator, connections, measured_s: seconds, upstream_alone_per_s: ceiling, results }) {

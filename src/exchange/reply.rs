@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -39,6 +41,11 @@ pub enum ExchangeError {
     Unavailable,
     /// The server does not accept the caller's token (`invalid_grant`, `invalid_request`).
     SubjectRejected,
+    /// The user must do more at the server: a second factor, say. With it what the client is to ask
+    /// for: a JSON object (OpenID Connect Core section 5.5) in base64, as Entra's clients read it.
+    ClaimsRequired(Box<str>),
+    /// The caller's token ends before the delegation token that it was exchanged for would.
+    SubjectExpires,
     /// The server does not delegate this to this caller (`invalid_scope`, `invalid_target`,
     /// `access_denied`).
     Denied,
@@ -61,6 +68,8 @@ impl ExchangeError {
             Self::NoAnswer => "exchange_no_answer",
             Self::Unavailable => "exchange_unavailable",
             Self::SubjectRejected => "exchange_subject_rejected",
+            Self::ClaimsRequired(_) => "exchange_claims_required",
+            Self::SubjectExpires => "token_expires_soon",
             Self::Denied => "exchange_denied",
             Self::MayNotAct => "may_not_act",
             Self::ClientRejected => "exchange_client_rejected",
@@ -77,6 +86,8 @@ impl ExchangeError {
             Self::NoAnswer,
             Self::Unavailable,
             Self::SubjectRejected,
+            Self::ClaimsRequired(Box::default()),
+            Self::SubjectExpires,
             Self::Denied,
             Self::ClientRejected,
         ];
@@ -105,7 +116,10 @@ impl ExchangeError {
 
     /// Whether it is the server's considered word on this token and target, worth remembering.
     pub(super) fn is_refusal(&self) -> bool {
-        matches!(self, Self::SubjectRejected | Self::Denied)
+        matches!(
+            self,
+            Self::SubjectRejected | Self::ClaimsRequired(_) | Self::SubjectExpires | Self::Denied
+        )
     }
 }
 
@@ -124,6 +138,8 @@ struct Success {
 #[derive(Deserialize)]
 struct Failure {
     error: String,
+    /// Entra's: what the client must ask for.
+    claims: Option<Value>,
 }
 
 /// A token reply is small; more is not one.
@@ -209,7 +225,7 @@ pub(super) fn already_delegated(
 pub(super) fn own_token(reply: &CalloutReply) -> Result<(BearerToken, Duration), ExchangeError> {
     let success = success(reply, &BTreeMap::new(), &mut |_| {}).map_err(|error| match error {
         // It is no caller's fault that this gateway gets no token.
-        ExchangeError::SubjectRejected | ExchangeError::Denied => ExchangeError::ClientRejected,
+        error if error.is_refusal() => ExchangeError::ClientRejected,
         error => error,
     })?;
     if !success.token_type.eq_ignore_ascii_case("Bearer") {
@@ -350,6 +366,12 @@ fn delegation(
     if profile.longer_lifetime == LongerLifetime::Refuse
         && claims.expires_at > caller.claims.expires_at
     {
+        // A server that gives every token the same life cannot help it.
+        let ends_soon =
+            caller.claims.expires_at < now.unix_seconds().saturating_add(target.max_lifetime);
+        if ends_soon {
+            return Err(ExchangeError::SubjectExpires);
+        }
         return bad("the token outlives the caller's");
     }
     let lifetime = claims.expires_at.saturating_sub(claims.issued_at);
@@ -413,11 +435,25 @@ fn failure(body: &[u8], error_codes: &BTreeMap<String, ErrorMeaning>) -> Exchang
         Some(ErrorMeaning::Unavailable) => return ExchangeError::Unavailable,
         None => {}
     }
+    if let Some(claims) = failure.claims.as_ref().and_then(Value::as_str).and_then(claims_request) {
+        return ExchangeError::ClaimsRequired(claims);
+    }
     match failure.error.as_str() {
-        "invalid_grant" | "invalid_request" => ExchangeError::SubjectRejected,
+        // The latter two are OpenID Connect's (Core section 3.1.2.6).
+        "invalid_grant" | "invalid_request" | "interaction_required" | "login_required" => {
+            ExchangeError::SubjectRejected
+        }
         "invalid_scope" | "invalid_target" | "access_denied" => ExchangeError::Denied,
         "invalid_client" | "unauthorized_client" => ExchangeError::ClientRejected,
         "temporarily_unavailable" | "server_error" | "slow_down" => ExchangeError::Unavailable,
         _ => ExchangeError::BadReply("an error code that means nothing here"),
     }
+}
+
+/// What the client is to ask for, for a header.
+fn claims_request(claims: &str) -> Option<Box<str>> {
+    /// Proxies and clients have limits for headers.
+    const LONGEST: usize = 2048;
+    let is_object = json::object(claims.as_bytes(), &json::Limits::default()).is_ok();
+    (claims.len() <= LONGEST && is_object).then(|| STANDARD.encode(claims).into())
 }

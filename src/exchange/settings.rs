@@ -168,12 +168,22 @@ impl Settings {
 
     /// Checks what the rules of a policy delegate against what their authorization servers can do.
     pub fn check(&self, policy: &Policy, problems: &mut Problems) {
-        if self.profiles.iter().all(|profile| profile.shortest_lifetime.is_none()) {
+        let is_lenient = |profile: &Profile| {
+            profile.shortest_lifetime.is_none() && !profile.target.is_resource()
+        };
+        if self.profiles.iter().all(is_lenient) {
             return;
         }
         for rule in policy.all_rules() {
             let Some(target) = &rule.target else { continue };
             let Some((_, profile)) = self.profile(target) else { continue };
+            if profile.target.is_resource() && !is_absolute_uri(&target.audience) {
+                problems.add_with_help(
+                    format!("policies.{}.delegation", rule.name),
+                    format!("audience `{}` is no `resource` (RFC 8707)", target.audience),
+                    "write an absolute URI without a fragment, or `exchange.target: audience`",
+                );
+            }
             if profile.longer_lifetime == LongerLifetime::Refuse
                 && let Some(shortest) = profile.shortest_lifetime
                 && shortest > target.max_lifetime
@@ -187,6 +197,17 @@ impl Settings {
             }
         }
     }
+}
+
+/// RFC 3986 section 4.3, as RFC 8707 section 2 asks for it.
+fn is_absolute_uri(text: &str) -> bool {
+    let is_uri = |c: char| c.is_ascii_graphic() && !"\"<>\\^`{|}#".contains(c);
+    text.split_once(':').is_some_and(|(scheme, rest)| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+            && !rest.is_empty()
+            && rest.chars().all(is_uri)
+    })
 }
 
 impl Profile {

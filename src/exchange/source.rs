@@ -238,6 +238,13 @@ pub enum TargetParameter {
     None,
 }
 
+impl TargetParameter {
+    /// Whether the service is named by `resource`.
+    pub(super) const fn is_resource(self) -> bool {
+        matches!(self, Self::Resource | Self::Both)
+    }
+}
+
 /// How a delegation token is verified.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]

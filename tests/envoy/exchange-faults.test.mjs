@@ -141,7 +141,7 @@ describe('an exchange that gives no delegation token', () => {
   }
 
   test('a token that outlives the caller\'s, well signed: 502', async () => {
-    const exp = seconds() + 6; // near, so that five seconds lead past it; the leeway is five more
+    const exp = seconds() + 8; // near, so that five seconds lead past it; the leeway is five more
     const script = giving((form) => delegationToken(stack, form, { iat: exp - 4, exp: exp + 1 }));
     assertNoUsableToken(await refused(script, { inbound: { exp }, reason: 'exchange_bad_reply', detail: "the token outlives the caller's" }));
   });

@@ -176,6 +176,12 @@ fn a_token_that_outlives_the_callers_is_refused_or_used_no_longer_than_it() {
     let inbound = token(json!({"exp": NOW + 3}));
     let mut stage = Stage::new();
     let (_, step) = stage.exchange(&inbound, "listAccounts", issued(&delegation(SCOPE)));
+    assert_eq!(step.reply().status, 401, "a new one will do");
+
+    let mut stage = Stage::new();
+    let inbound = token(json!({"exp": NOW + 3}));
+    let minutes = merge(delegation(SCOPE), json!({"exp": NOW + 600}));
+    let (_, step) = stage.exchange(&inbound, "listAccounts", issued(&minutes));
     assert_eq!(step.reply().status, 502);
 
     let mut configuration = configuration();
@@ -349,7 +355,7 @@ fn c04_a_delegation_never_outlives_the_callers_token() {
     let held = token(json!({"exp": NOW + 3}));
     let mut stage = Stage::new();
     let (_, step) = stage.exchange(&held, "listAccounts", issued(&delegation(SCOPE)));
-    assert_eq!(step.reply().status, 502, "a token that outlives the caller's is not believed");
+    assert_eq!(step.reply().status, 401, "a token that outlives the caller's is not believed");
     let mut stage = Stage::new();
     let claims = merge(delegation(SCOPE), json!({"exp": NOW + 3}));
     let mut body: Value = serde_json::from_slice(&issued(&claims).body).unwrap();
@@ -561,5 +567,36 @@ fn a_token_that_is_bound_to_a_call_is_for_that_call_alone() {
     for other in [details(6), Value::Null, json!([]), json!(details(5)[0]), more] {
         let told = ask(5, other.clone());
         assert_eq!((told.0, told.1), (502, json!("it is not bound to this call")), "{other}");
+    }
+}
+
+#[test]
+fn what_the_user_must_do_at_the_server_is_told_to_the_client() {
+    let claims = r#"{"access_token":{"acrs":{"essential":true,"value":"c1"}}}"#;
+    let failure = |claims: Value| {
+        let error = json!({"error": "interaction_required", "claims": claims});
+        let (_, step) = Stage::new().exchange(&token(json!({})), "listAccounts", reply(400, error));
+        let reply = step.reply();
+        assert_eq!(reply.status, 401);
+        header(&reply, "www-authenticate").unwrap().to_owned()
+    };
+    let challenge = failure(claims.into());
+    // By `base64` of coreutils.
+    let encoded = "eyJhY2Nlc3NfdG9rZW4iOnsiYWNycyI6eyJlc3NlbnRpYWwiOnRydWUsInZhbHVlIjoiYzEifX19";
+    let expected = format!("Bearer error=\"insufficient_claims\", claims=\"{encoded}\", ");
+    assert!(challenge.starts_with(&expected), "{challenge}");
+
+    for odd in [
+        Value::Null,
+        json!({"access_token": {}}),
+        "".into(),
+        "\", error=\"x".into(),
+        "[]".into(),
+        "{}{}".into(),
+        r#"{"a":1,"a":2}"#.into(),
+        json!(format!("{{\"a\":\"{}\"}}", "x".repeat(2048))),
+    ] {
+        let challenge = failure(odd.clone());
+        assert!(challenge.starts_with("Bearer error=\"invalid_token\", "), "{odd}: {challenge}");
     }
 }

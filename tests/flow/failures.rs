@@ -17,6 +17,8 @@ fn errors() -> Vec<ExchangeError> {
         NoAnswer,
         Unavailable,
         SubjectRejected,
+        ClaimsRequired("e30=".into()),
+        SubjectExpires,
         Denied,
         MayNotAct,
         ClientRejected,
@@ -25,8 +27,8 @@ fn errors() -> Vec<ExchangeError> {
     ];
     for error in &errors {
         match error {
-            Unreachable | NoAnswer | Unavailable | SubjectRejected | Denied | MayNotAct
-            | ClientRejected | BadReply(_) | BadToken(_) => {}
+            Unreachable | NoAnswer | Unavailable | SubjectRejected | ClaimsRequired(_)
+            | SubjectExpires | Denied | MayNotAct | ClientRejected | BadReply(_) | BadToken(_) => {}
         }
     }
     errors

@@ -1,6 +1,7 @@
 //! Calls as people name them, judged as the filter judges them.
 
 use std::fmt;
+use std::str::FromStr;
 
 use mcp_deputy::answer::Refusal;
 use mcp_deputy::config::Problems;
@@ -11,6 +12,19 @@ use mcp_deputy::token::Caller;
 use serde_json::{Map, Value, json};
 
 use crate::moment::Moment;
+
+/// Arguments on the command line: a JSON object.
+#[derive(Clone)]
+pub struct Arguments(pub Map<String, Value>);
+
+impl FromStr for Arguments {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = serde_json::from_str(text);
+        read.map(Self).map_err(|error| format!("not a JSON object: {error}"))
+    }
+}
 
 /// What a client asks for.
 #[derive(Debug, Clone)]

@@ -19,9 +19,8 @@ use mcp_deputy::config::{Duration, Problems};
 use mcp_deputy::exchange::source::{ClientAuthentication, Exchange as Section, Secret};
 use mcp_deputy::exchange::{Settings, Target};
 use mcp_deputy::token::{BearerToken, Caller, Callers};
-use serde_json::Map;
 
-use crate::call::{Call, What};
+use crate::call::{Arguments, Call, What};
 use crate::caller;
 use crate::moment::Moment;
 use crate::place::Place;
@@ -79,6 +78,9 @@ struct Wanted {
     /// What the rule for this tool delegates
     #[arg(long, value_name = "NAME", conflicts_with_all = ["audience", "scope"])]
     tool: Option<String>,
+    /// The arguments of the tool
+    #[arg(long, value_name = "JSON", requires = "tool")]
+    arguments: Option<Arguments>,
     /// This audience
     #[arg(long, value_name = "AUDIENCE", requires = "scope")]
     audience: Option<String>,
@@ -209,7 +211,8 @@ impl Wanted {
         }
         let what = What::Tool(self.tool.unwrap_or_default());
         let judge = place.judge(source)?;
-        let call = Call { what, arguments: Map::new() };
+        let arguments = self.arguments.map(|Arguments(members)| members).unwrap_or_default();
+        let call = Call { what, arguments };
         match call.judge(judge.policy(), caller, Moment::current()).result {
             Ok(permit) => permit.target().map(Rc::clone).ok_or_else(|| {
                 Failure::Usage(format!("{call} goes up without a token: nothing is exchanged"))

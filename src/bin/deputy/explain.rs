@@ -11,9 +11,9 @@ use anstream::{eprintln, println};
 use clap::Args;
 use mcp_deputy::config::{Duration, Problems, typed};
 use mcp_deputy::token;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::call::{Call, What};
+use crate::call::{Arguments, Call, What};
 use crate::caller::{self, Caller};
 use crate::cases::Cases;
 use crate::moment::Moment;
@@ -39,7 +39,7 @@ pub struct Explain {
     what: Named,
     /// The arguments of the tool or prompt
     #[arg(long, value_name = "JSON", help_heading = "The call")]
-    arguments: Option<Object>,
+    arguments: Option<Arguments>,
     /// When, as in `2026-12-31T23:59:59Z`; by default now
     #[arg(long, value_name = "TIME", help_heading = "The call")]
     at: Option<Moment>,
@@ -115,19 +115,6 @@ impl FromStr for Claim {
     }
 }
 
-/// A JSON object on the command line.
-#[derive(Clone)]
-struct Object(Map<String, Value>);
-
-impl FromStr for Object {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let read = serde_json::from_str(text);
-        read.map(Self).map_err(|error| format!("not a JSON object: {error}"))
-    }
-}
-
 fn duration(text: &str) -> Result<Duration, String> {
     serde_json::from_value(text.into()).map_err(|error| error.to_string())
 }
@@ -169,7 +156,7 @@ impl Explain {
 }
 
 impl Named {
-    fn call(self, arguments: Option<Object>) -> Result<Call, Failure> {
+    fn call(self, arguments: Option<Arguments>) -> Result<Call, Failure> {
         let mut problems = Problems::default();
         let has_arguments = self.tool.is_some() || self.prompt.is_some();
         if arguments.is_some() && !has_arguments {
@@ -181,7 +168,7 @@ impl Named {
             Self { resource: Some(uri), .. } => Some(What::Resource(uri)),
             Self { method, .. } => What::method(&method.unwrap_or_default(), "", &mut problems),
         };
-        let arguments = arguments.map(|Object(members)| members).unwrap_or_default();
+        let arguments = arguments.map(|Arguments(members)| members).unwrap_or_default();
         match what {
             Some(what) if problems.is_empty() => Ok(Call { what, arguments }),
             _ => Err(Failure::usage(problems)),

@@ -42,7 +42,7 @@ impl Shown {
 
     pub fn text(&self) -> String {
         match self {
-            Self::Plain(text) => text.escape_debug().to_string(),
+            Self::Plain(text) => text.replace(char::is_control, "\u{fffd}"),
             Self::Masked(length, sha256) => format!("({length} bytes, sha256 {sha256}…)"),
             Self::ByEnvoy => "(added by Envoy)".to_owned(),
             Self::Given => "(the token that the first request gives)".to_owned(),
