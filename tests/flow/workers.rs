@@ -26,7 +26,9 @@ fn with(configuration: Value) -> (Rc<Data>, [Stage; 2]) {
 }
 
 fn pass(workers: &mut [Stage; 2], time: Duration) {
-    workers.iter_mut().for_each(|worker| worker.pass(time));
+    for worker in workers {
+        worker.pass(time);
+    }
 }
 
 fn ask(worker: &mut Stage, token: &str) -> (Stream, Step) {

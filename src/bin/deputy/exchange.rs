@@ -79,7 +79,7 @@ struct Wanted {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["audience", "scope"])]
     tool: Option<String>,
     /// The arguments of the tool
-    #[arg(long, value_name = "JSON", requires = "tool")]
+    #[arg(long, value_name = "JSON", conflicts_with_all = ["audience", "scope"])]
     arguments: Option<Arguments>,
     /// This audience
     #[arg(long, value_name = "AUDIENCE", requires = "scope")]
