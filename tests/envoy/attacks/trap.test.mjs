@@ -1,4 +1,4 @@
-// Row P23: the virtual machine of the filter traps while a response passes.
+// Rows F01 and P23: the virtual machine of the filter traps while a response passes.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -67,6 +67,23 @@ describe('a filter that traps', () => {
       }
       assert.doesNotMatch(texts.join('\n'), /secret/);
       assert.match(target.envoyLog(), /proxy_on_response_body.*failed|unreachable/);
+    });
+
+    test(`F01: while it is gone, what comes is answered with 503 and nothing else, over ${protocol}`, async () => {
+      server.answer = (outgoing) => outgoing.writeHead(200, { 'content-type': 'application/json' }).end(SECRETS);
+      await post(LIST);
+      // Without a token nothing ever goes up; at a machine that is gone, nothing is even asked for.
+      const statuses = new Set();
+      server.take();
+      server.answer = (outgoing) => outgoing.writeHead(200, { 'content-type': 'application/json' }).end(list('listAccounts'));
+      await until(async () => {
+        for (const headers of [Object.fromEntries(JSON_HEADERS), { ...Object.fromEntries(JSON_HEADERS), authorization: 'Bearer garbage' }]) {
+          statuses.add((await send(target.port, { headers, body: JSON.stringify(call('secret')) })).status);
+        }
+        return statuses.has(401) && (await send(target.port, { headers: headers(), body: JSON.stringify(LIST) })).status === 200;
+      }, 'a machine that works');
+      assert.deepEqual([...statuses].filter((status) => ![401, 503].includes(status)), []);
+      assert.ok(server.take().every(({ body }) => body.toString().includes('tools/list')));
     });
   }
 });
