@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::clock::Now;
-use crate::token::{BearerToken, Caller};
+use crate::token::{BearerToken, Caller, SignatureVerifier};
 use own_token::OwnTokens;
 use reply::{CalloutReply, ExchangeError};
 pub use settings::Settings;
@@ -121,6 +121,7 @@ pub struct Exchanges {
     refused: Cache<Key, (ExchangeError, Duration)>,
     flights: HashMap<Key, Flight>,
     own_tokens: OwnTokens,
+    verifier: Rc<dyn SignatureVerifier>,
 }
 
 /// An exchange under way.
@@ -217,12 +218,13 @@ const ROOT: u32 = 0;
 impl Exchanges {
     /// Nothing known, nothing under way.
     #[must_use]
-    pub fn new(capacity: usize) -> Self {
+    pub fn new(capacity: usize, verifier: Rc<dyn SignatureVerifier>) -> Self {
         Self {
             delegated: Cache::new(capacity),
             refused: Cache::new(capacity),
             flights: HashMap::new(),
             own_tokens: OwnTokens::default(),
+            verifier,
         }
     }
 
@@ -328,7 +330,10 @@ impl Exchanges {
         let mut flight = self.flights.remove(key)?;
         let profile = settings.at(flight.place)?;
         let result = reply
-            .and_then(|reply| reply::check(&reply, profile, &flight.caller, key, flight.sent, now))
+            .and_then(|reply| {
+                let times = [flight.sent, now];
+                reply::check(&reply, profile, &flight.caller, key, &*self.verifier, times)
+            })
             .map(Rc::new);
         if let Err(error) = &result
             && (flight.tries_again(profile, error, now) || flight.fails_over(settings, error, now))

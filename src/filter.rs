@@ -1,5 +1,7 @@
 //! The adapter: Envoy's callbacks in, [`Event`]s to the [`Transaction`]s, their [`Step`]s out as
-//! host calls. It alone names `proxy_wasm`, and it decides nothing.
+//! host calls. It and [`verifier`] alone name `proxy_wasm`, and they decide nothing.
+
+pub mod verifier;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -153,9 +155,10 @@ impl RootContext for Root {
         else {
             return false;
         };
+        let Some(verifier) = verifier::verifier() else { return false };
         self.worker = Some(Rc::new(RefCell::new(Worker {
             started: Instant::now(),
-            engine: Engine::new(config),
+            engine: Engine::new(config, &verifier),
             transactions: HashMap::new(),
             root: self.id,
             callouts: HashMap::new(),

@@ -28,7 +28,8 @@
 //! - close the transaction once, and keep the record that comes out.
 
 #[cfg(target_arch = "wasm32")]
-mod filter;
+#[doc(hidden)]
+pub mod filter;
 
 pub mod transaction;
 

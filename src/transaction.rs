@@ -21,7 +21,7 @@ use crate::policy::Permit;
 use crate::request::{Headers, Verb};
 use crate::response::{BodyFilter, Reader};
 use crate::task::Tasks;
-use crate::token::{Caller, Callers};
+use crate::token::{Caller, Callers, SignatureVerifier};
 use crate::upstream::Edits;
 
 /// What the transactions of one configuration share, in one worker.
@@ -36,12 +36,12 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts afresh with a configuration.
+    /// Starts afresh with a configuration, and with who checks signatures.
     #[must_use]
-    pub fn new(config: Config) -> Self {
+    pub fn new(config: Config, verifier: &Rc<dyn SignatureVerifier>) -> Self {
         Self {
-            callers: Callers::new(config.limits.cached_tokens),
-            exchanges: Exchanges::new(config.limits.cached_delegations),
+            callers: Callers::new(config.limits.cached_tokens, Rc::clone(verifier)),
+            exchanges: Exchanges::new(config.limits.cached_delegations, Rc::clone(verifier)),
             config,
         }
     }

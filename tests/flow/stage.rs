@@ -1,5 +1,6 @@
 //! The fixture: a configuration, an authorization server's keys, and a hand that plays the host.
 
+use std::rc::Rc;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use mcp_deputy::config::Config;
 use mcp_deputy::exchange::reply::{CalloutReply, ExchangeError};
 use mcp_deputy::exchange::{Callout, Settled};
 use mcp_deputy::request::Headers;
+use mcp_deputy::token::PureRust;
 use mcp_deputy::transaction::{Engine as Shared, Event, Step, Transaction};
 use mcp_deputy::upstream::Edits;
 use serde_json::{Value, json};
@@ -188,7 +190,7 @@ impl Stage {
         let text = configuration.to_string();
         let config = Config::parse(text.as_bytes(), &environment).expect("a good configuration");
         let now = Now { unix: Duration::from_secs(NOW), monotonic: Duration::from_secs(50) };
-        Self { shared: Shared::new(config), now, next: 0 }
+        Self { shared: Shared::new(config, &(Rc::new(PureRust) as _)), now, next: 0 }
     }
 
     /// The configuration of these tests, whose `exchange` differs so.
