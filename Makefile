@@ -66,7 +66,11 @@ down: ## stop what `make up` started
 smoke-test: ## check that what `make up` started is healthy
 	$(NODE) demo/smoke-test.mjs
 
-test: tools clients tests/conformance/node_modules/.ready build ## run every test
+# Known answers, for Envoy to give.
+wycheproof:
+	cargo build --release --example wycheproof_in_envoy --target wasm32-wasip1
+
+test: tools clients tests/conformance/node_modules/.ready build wycheproof ## run every test
 	tests/run
 
 conformance: tools tests/conformance/node_modules/.ready build ## run the official MCP conformance suites against a server alone and through the filter
@@ -97,7 +101,7 @@ tests/conformance/node_modules/.ready: tests/conformance/package-lock.json
 lint: ## check formatting and lints, natively and for wasm
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	cargo clippy --lib --target wasm32-wasip1 -- -D warnings
+	cargo clippy --lib --example wycheproof_in_envoy --target wasm32-wasip1 -- -D warnings
 	cargo fmt --manifest-path $(RMCP)/Cargo.toml --check
 	cargo clippy --locked --manifest-path $(RMCP)/Cargo.toml --target-dir target/tools/rmcp -- -D warnings
 
@@ -113,4 +117,4 @@ tools: $(VENV)/.ready demo/node_modules/.ready
 
 clients: target/tools/mcp-1/.ready target/tools/mcp-2/.ready target/tools/authgent/.ready $(RMCP_CLIENT)
 
-.PHONY: help tools clients init build demo up down smoke-test test conformance oracle policy-oracle chaos bench-policy bench-exchange lint render clean
+.PHONY: help tools clients init build demo up down smoke-test wycheproof test conformance oracle policy-oracle chaos bench-policy bench-exchange lint render clean

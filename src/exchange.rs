@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::clock::Now;
-use crate::token::{BearerToken, Caller};
+use crate::token::{BearerToken, Caller, SignatureVerifier};
 use own_token::OwnTokens;
 use reply::{CalloutReply, ExchangeError};
 pub use settings::Settings;
@@ -134,6 +134,7 @@ pub struct Exchanges {
     refused: Cache<Key, (ExchangeError, Duration)>,
     flights: HashMap<Key, Flight>,
     own_tokens: OwnTokens,
+    verifier: Rc<dyn SignatureVerifier>,
     /// What the other workers know. None where there are none.
     shared: Option<SharedExchanges>,
     /// Whether somebody waits for what another worker has asked for.
@@ -289,13 +290,14 @@ const ROOT: u32 = 0;
 impl Exchanges {
     /// Nothing known, nothing under way; what is known is kept of at most `capacity` exchanges.
     #[must_use]
-    pub fn new(capacity: usize) -> Self {
+    pub fn new(capacity: usize, verifier: Rc<dyn SignatureVerifier>) -> Self {
         Self {
             capacity,
             delegated: Cache::new(capacity),
             refused: Cache::new(capacity),
             flights: HashMap::new(),
             own_tokens: OwnTokens::default(),
+            verifier,
             shared: None,
             waits_for_others: false,
         }
@@ -453,7 +455,10 @@ impl Exchanges {
         let mut flight = self.flights.remove(key)?;
         let profile = settings.at(flight.place)?;
         let result = reply
-            .and_then(|reply| reply::check(&reply, profile, &flight.caller, key, flight.sent, now))
+            .and_then(|reply| {
+                let times = [flight.sent, now];
+                reply::check(&reply, profile, &flight.caller, key, &*self.verifier, times)
+            })
             .map(Rc::new);
         if let Err(error) = &result
             && (flight.tries_again(profile, error, now) || flight.fails_over(settings, error, now))

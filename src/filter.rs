@@ -1,5 +1,9 @@
 //! The adapter: Envoy's callbacks in, [`Event`]s to the [`Transaction`]s, their [`Step`]s out as
-//! host calls. It alone names `proxy_wasm`, and it decides nothing.
+//! host calls. It and [`verifier`] alone name `proxy_wasm`, and they decide nothing.
+
+mod clock;
+mod shared_data;
+pub mod verifier;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,11 +18,13 @@ use crate::answer::LocalReply;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::exchange::reply::{CalloutReply, ExchangeError};
-use crate::exchange::shared::SharedData;
 use crate::exchange::{Callout, Purpose, Settled};
+use crate::host::Host;
 use crate::request::Headers;
 use crate::transaction::{Engine, Event, Step, Transaction};
 use crate::upstream::Edits;
+use clock::monotonic;
+use shared_data::HostData;
 
 // The macro exports `_initialize`, which the proxy-wasm ABI calls once in each VM.
 #[allow(unsafe_code, missing_docs)]
@@ -136,37 +142,6 @@ impl Worker {
     }
 }
 
-/// What all workers of the process can read: the host's shared data.
-struct WorkersData;
-
-impl SharedData for WorkersData {
-    fn read(&self, name: &str) -> Option<(Vec<u8>, u32)> {
-        let (value, version) = hostcalls::get_shared_data(name).ok()?;
-        value.zip(version)
-    }
-
-    fn write(&self, name: &str, value: &[u8], version: Option<u32>) -> bool {
-        hostcalls::set_shared_data(name, Some(value), version).is_ok()
-    }
-}
-
-#[allow(unsafe_code)]
-#[link(wasm_import_module = "wasi_snapshot_preview1")]
-unsafe extern "C" {
-    fn clock_time_get(clock: u32, precision: u64, nanoseconds: *mut u64) -> u16;
-}
-
-/// The clock that never goes back, the same one in all workers. `Instant` reads it too, but does not
-/// tell what it says.
-#[allow(unsafe_code)]
-fn monotonic() -> Duration {
-    const MONOTONIC: u32 = 1;
-    let mut nanoseconds = 0;
-    // SAFETY: the host writes eight bytes to where `nanoseconds` stands, before it returns.
-    let _ = unsafe { clock_time_get(MONOTONIC, 1, &raw mut nanoseconds) };
-    Duration::from_nanos(nanoseconds)
-}
-
 /// One configuration push.
 struct Root {
     id: u32,
@@ -203,8 +178,9 @@ impl RootContext for Root {
         else {
             return false;
         };
+        let Some(verifier) = verifier::verifier() else { return false };
         self.worker = Some(Rc::new(RefCell::new(Worker {
-            engine: Engine::new(config, Rc::new(WorkersData)),
+            engine: Engine::new(config, Host { verifier, shared_data: Rc::new(HostData) }),
             transactions: HashMap::new(),
             root: self.id,
             callouts: HashMap::new(),

@@ -28,7 +28,8 @@
 //! - close the transaction once, and keep the record that comes out.
 
 #[cfg(target_arch = "wasm32")]
-mod filter;
+#[doc(hidden)]
+pub mod filter;
 
 pub mod transaction;
 
@@ -51,4 +52,5 @@ pub mod challenge;
 pub mod cache;
 pub mod clock;
 pub mod fingerprint;
+pub mod host;
 pub mod json;

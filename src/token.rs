@@ -1,7 +1,7 @@
 //! JWT in, verified claims out.
 //!
 //! ```text
-//! &str ── Unverified::parse ──► Unverified ── verify(issuer, expectations, now) ──► Claims
+//! &str ── Unverified::parse ──► Unverified ── verify(issuer, expectations, …, now) ──► Claims
 //!          parts, JSON, caps                   claims, then key, then signature
 //! ```
 //!
@@ -9,7 +9,8 @@
 //! tokens that were never meant for this server costs little. Nothing is believed before it:
 //! in the filter, [`Claims`] come from [`Unverified::verify`] alone.
 //!
-//! The signatures themselves are checked by `jwt-compact`. All that RFC 8725 asks for beyond
+//! The signatures themselves are checked by the host, where it can ([`SignatureVerifier`]), or else
+//! by `jwt-compact`; both accept the same. All that RFC 8725 asks for beyond
 //! them is here: the key is chosen by issuer and `kid` and bound to its algorithm,
 //! header members that would change the rules are refused, and so are tokens of other types.
 
@@ -20,6 +21,7 @@ mod compact;
 mod error;
 mod keys;
 mod scope;
+mod signature;
 
 use std::fmt;
 
@@ -31,6 +33,7 @@ pub use self::{
     error::TokenError,
     keys::{Key, KeyProblem, KeyReason, KeySet, KeySetError},
     scope::{ScopeSet, ScopeTable, is_scope_token},
+    signature::{PureRust, SignatureCheck, SignatureVerifier, envoy, proven},
 };
 use self::{claims::RawClaims, compact::Compact};
 
@@ -163,6 +166,7 @@ impl<'a> Unverified<'a> {
         self,
         issuer: &Issuer,
         expectations: &Expectations,
+        verifier: &dyn SignatureVerifier,
         now: u64,
     ) -> Result<Claims, TokenError> {
         self.check(issuer, expectations, now)?;
@@ -170,7 +174,7 @@ impl<'a> Unverified<'a> {
         let key = issuer.keys.matching(header.key_id.as_deref(), header.algorithm);
         let key = key.ok_or(TokenError::UnknownKey)?;
         let signing_input = self.jws.signing_input.as_bytes();
-        if !key.verify(header.algorithm, signing_input, &self.jws.signature) {
+        if !key.verify(header.algorithm, signing_input, &self.jws.signature, verifier) {
             return Err(TokenError::BadSignature);
         }
         self.claims.complete(expectations)

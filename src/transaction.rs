@@ -15,7 +15,8 @@ use crate::audit::Record;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::exchange::reply::ExchangeError;
-use crate::exchange::shared::SharedData;
+use crate::host::Host;
+
 use crate::exchange::{Callout, Delegated, Exchanges, Key};
 use crate::mcp::{HeaderError, Id, MirroredHeaders};
 use crate::policy::Permit;
@@ -37,13 +38,14 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts afresh with a configuration. `shared` is what all workers of the process share.
+    /// Starts afresh with a configuration.
     #[must_use]
-    pub fn new(config: Config, shared: Rc<dyn SharedData>) -> Self {
-        let exchanges = Exchanges::new(config.limits.cached_delegations);
+    pub fn new(config: Config, host: Host) -> Self {
+        let Host { verifier, shared_data } = host;
+        let exchanges = Exchanges::new(config.limits.cached_delegations, Rc::clone(&verifier));
         Self {
-            callers: Callers::new(config.limits.cached_tokens),
-            exchanges: exchanges.shared(shared, config.digest),
+            callers: Callers::new(config.limits.cached_tokens, verifier),
+            exchanges: exchanges.shared(shared_data, config.digest),
             config,
         }
     }

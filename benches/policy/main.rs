@@ -30,7 +30,7 @@ use std::{env, fs};
 use mcp_deputy::clock::Now;
 use mcp_deputy::config::{self, Config};
 use mcp_deputy::mcp::{Id, Method, Object, Operation};
-use mcp_deputy::token::{Caller, Callers};
+use mcp_deputy::token::{Caller, Callers, PureRust};
 use push::{SCOPES, configuration, rounded, tool};
 use serde_json::{Value, json};
 
@@ -74,7 +74,9 @@ fn caller(config: &Config, scopes: usize) -> Rc<Caller> {
         "scope": format!("mcp:connect {}", scopes.join(" ")), "org": {"tier": "gold"},
     });
     let token = stage::token(claims);
-    Callers::new(1).verify(&token, &config.issuers, &config.scopes, now()).unwrap()
+    Callers::new(1, Rc::new(PureRust))
+        .verify(&token, &config.issuers, &config.scopes, now())
+        .unwrap()
 }
 
 // Pushes.

@@ -173,7 +173,7 @@ impl Default for Limits {
 }
 
 fn all_algorithms() -> Vec<Algorithm> {
-    vec![Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA]
+    Algorithm::ALL.to_vec()
 }
 
 fn access_token_type() -> Vec<String> {

@@ -16,7 +16,7 @@ use super::source::{
 use super::{Delegated, Key, Target};
 use crate::clock::Now;
 use crate::json;
-use crate::token::{BearerToken, Caller, Claims, TokenError, Unverified};
+use crate::token::{BearerToken, Caller, Claims, SignatureVerifier, TokenError, Unverified};
 
 /// What the host heard.
 #[derive(Debug, Clone)]
@@ -154,10 +154,10 @@ pub(super) fn check(
     profile: &Profile,
     caller: &Caller,
     key: &Key,
-    sent: Now,
-    now: Now,
+    verifier: &dyn SignatureVerifier,
+    [sent, now]: [Now; 2],
 ) -> Result<Delegated, ExchangeError> {
-    check_each(reply, profile, caller, key, [sent, now], &mut |_| {})
+    check_each(reply, profile, caller, key, verifier, [sent, now], &mut |_| {})
 }
 
 /// As the filter checks a reply that was asked for at the first of two moments and came by the
@@ -171,12 +171,13 @@ pub fn check_each(
     profile: &Profile,
     caller: &Caller,
     key: &Key,
+    verifier: &dyn SignatureVerifier,
     [sent, now]: [Now; 2],
     begin: &mut dyn FnMut(Check),
 ) -> Result<Delegated, ExchangeError> {
     let success = success(reply, &profile.error_codes, begin)?;
     let target = &key.target;
-    let (lifetime, said) = delegation(&success, profile, caller, target, now, begin)?;
+    let (lifetime, said) = delegation(&success, profile, caller, target, verifier, now, begin)?;
     // From when it was sent: the server made the token no earlier.
     let lives = Duration::from_secs(lifetime.min(target.max_lifetime));
     let margin = lives.mul_f64(0.2).min(Duration::from_secs(1));
@@ -287,6 +288,7 @@ fn delegation(
     profile: &Profile,
     caller: &Caller,
     target: &Target,
+    verifier: &dyn SignatureVerifier,
     now: Now,
     begin: &mut dyn FnMut(Check),
 ) -> Result<(u64, Option<Claims>), ExchangeError> {
@@ -339,7 +341,7 @@ fn delegation(
             Verify::DangerClaimsAlone => {
                 token.danger_claims_alone(&profile.issuer, &expected, now.unix_seconds())
             }
-            _ => token.verify(&profile.issuer, &expected, now.unix_seconds()),
+            _ => token.verify(&profile.issuer, &expected, verifier, now.unix_seconds()),
         })
         .map_err(ExchangeError::BadToken)?;
     begin(Check::Subject);

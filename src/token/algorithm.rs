@@ -10,22 +10,50 @@ use serde::{Deserialize, Serialize};
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     RS256,
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
+    RS384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
+    RS512,
     /// RSASSA-PSS with SHA-256, MGF1 with SHA-256 and a salt of 32 bytes.
     PS256,
+    /// RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes.
+    PS384,
+    /// RSASSA-PSS with SHA-512, MGF1 with SHA-512 and a salt of 64 bytes.
+    PS512,
     /// ECDSA on P-256 with SHA-256.
     ES256,
+    /// ECDSA on P-384 with SHA-384.
+    ES384,
     /// Ed25519. Other curves of `EdDSA` are not supported.
     EdDSA,
 }
 
 impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::RS256,
+        Self::RS384,
+        Self::RS512,
+        Self::PS256,
+        Self::PS384,
+        Self::PS512,
+        Self::ES256,
+        Self::ES384,
+        Self::EdDSA,
+    ];
+
     /// The `alg` value.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RS256 => "RS256",
+            Self::RS384 => "RS384",
+            Self::RS512 => "RS512",
             Self::PS256 => "PS256",
+            Self::PS384 => "PS384",
+            Self::PS512 => "PS512",
             Self::ES256 => "ES256",
+            Self::ES384 => "ES384",
             Self::EdDSA => "EdDSA",
         }
     }
@@ -41,8 +69,8 @@ impl FromStr for Algorithm {
     type Err = UnsupportedAlgorithm;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let all = [Self::RS256, Self::PS256, Self::ES256, Self::EdDSA];
-        all.into_iter().find(|algorithm| algorithm.as_str() == name).ok_or(UnsupportedAlgorithm)
+        let mut all = Self::ALL.into_iter();
+        all.find(|algorithm| algorithm.as_str() == name).ok_or(UnsupportedAlgorithm)
     }
 }
 
@@ -52,7 +80,8 @@ pub struct UnsupportedAlgorithm;
 
 impl fmt::Display for UnsupportedAlgorithm {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("not one of `RS256`, `PS256`, `ES256`, `EdDSA`")
+        let names = Algorithm::ALL.map(|algorithm| format!("`{algorithm}`")).join(", ");
+        write!(formatter, "not one of {names}")
     }
 }
 

@@ -10,7 +10,9 @@ use serde_json::{Map, Value};
 
 #[cfg(not(target_arch = "wasm32"))]
 use super::claims::RawClaims;
-use super::{Claims, Expectations, Issuer, ScopeSet, ScopeTable, TokenError, Unverified};
+use super::{
+    Claims, Expectations, Issuer, ScopeSet, ScopeTable, SignatureVerifier, TokenError, Unverified,
+};
 use crate::cache::Cache;
 use crate::clock::Now;
 use crate::fingerprint::fingerprint;
@@ -143,13 +145,16 @@ pub struct TrustedIssuer {
 
 /// The callers that were verified before, by their whole tokens.
 #[derive(Debug)]
-pub struct Callers(Cache<BearerToken, Rc<Caller>>);
+pub struct Callers {
+    known: Cache<BearerToken, Rc<Caller>>,
+    verifier: Rc<dyn SignatureVerifier>,
+}
 
 impl Callers {
     /// Nobody yet.
     #[must_use]
-    pub fn new(capacity: usize) -> Self {
-        Self(Cache::new(capacity))
+    pub fn new(capacity: usize, verifier: Rc<dyn SignatureVerifier>) -> Self {
+        Self { known: Cache::new(capacity), verifier }
     }
 
     /// The caller that a bearer token names.
@@ -164,11 +169,11 @@ impl Callers {
         now: Now,
     ) -> Result<Rc<Caller>, TokenError> {
         let token = BearerToken::new(text);
-        if let Some(caller) = self.0.get(&token) {
+        if let Some(caller) = self.known.get(&token) {
             if caller.is_current(now) {
                 return Ok(Rc::clone(caller));
             }
-            self.0.remove(&token);
+            self.known.remove(&token);
         }
         let unverified = Unverified::parse(text)?;
         let trusted = issuers
@@ -176,9 +181,10 @@ impl Callers {
             .find(|trusted| *trusted.issuer.issuer == *unverified.issuer())
             .ok_or(TokenError::WrongIssuer)?;
         let expected = &trusted.expectations;
-        let claims = unverified.verify(&trusted.issuer, expected, now.unix_seconds())?;
+        let claims =
+            unverified.verify(&trusted.issuer, expected, &*self.verifier, now.unix_seconds())?;
         let caller = Rc::new(Caller::new(claims, token.clone(), expected, scopes));
-        self.0.insert(token, Rc::clone(&caller), &caller.owner);
+        self.known.insert(token, Rc::clone(&caller), &caller.owner);
         Ok(caller)
     }
 }

@@ -1,17 +1,15 @@
 //! Verification keys (RFC 7517), each bound to what it may verify.
 
+mod es384;
+mod material;
 mod problem;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jwt_compact::{
-    AlgorithmSignature,
-    alg::{Ed25519, Es256, Rsa, RsaPublicKey, StrongAlg, StrongKey},
-    jwk::JsonWebKey,
-};
 use serde_json::{Map, Value};
 
+use self::material::Material;
 pub use self::problem::{KeyProblem, KeyReason, KeySetError};
-use super::Algorithm;
+use super::{Algorithm, SignatureCheck, SignatureVerifier};
 use crate::json::{self, Limits};
 
 /// The longest `kid`.
@@ -114,13 +112,8 @@ pub struct Key {
     /// The JWK's own `alg`. Without one, the key type alone decides.
     algorithm: Option<Algorithm>,
     material: Material,
-}
-
-#[derive(Clone, Debug)]
-enum Material {
-    Rsa { key: Box<StrongKey<RsaPublicKey>>, modulus: Box<[u8]> },
-    P256(Box<<Es256 as jwt_compact::Algorithm>::VerifyingKey>),
-    Ed25519(<Ed25519 as jwt_compact::Algorithm>::VerifyingKey),
+    /// The key as a DER `SubjectPublicKeyInfo`, for the host.
+    public_key_info: Box<[u8]>,
 }
 
 impl Key {
@@ -153,12 +146,13 @@ impl Key {
             None => None,
         };
         let material = match key_type {
-            "RSA" => rsa(members)?,
-            "EC" => p256(members)?,
-            "OKP" => ed25519(members)?,
+            "RSA" => Material::rsa(members)?,
+            "EC" => Material::elliptic_curve(members)?,
+            "OKP" => Material::ed25519(members)?,
             _ => return Err(KeyReason::UnsupportedType),
         };
-        let key = Self { id, algorithm, material };
+        let public_key_info = material.public_key_info().map_err(|_| KeyReason::Invalid)?;
+        let key = Self { id, algorithm, material, public_key_info };
         match algorithm {
             Some(algorithm) if !key.allows(algorithm) => Err(KeyReason::AlgorithmContradictsType),
             _ => Ok(key),
@@ -166,12 +160,7 @@ impl Key {
     }
 
     fn allows(&self, algorithm: Algorithm) -> bool {
-        let fits = match self.material {
-            Material::Rsa { .. } => matches!(algorithm, Algorithm::RS256 | Algorithm::PS256),
-            Material::P256(_) => algorithm == Algorithm::ES256,
-            Material::Ed25519(_) => algorithm == Algorithm::EdDSA,
-        };
-        fits && self.algorithm.is_none_or(|own| own == algorithm)
+        self.material.fits(algorithm) && self.algorithm.is_none_or(|own| own == algorithm)
     }
 
     /// Whether `signature` is this key's over `message`, by `algorithm`. False also when the
@@ -179,85 +168,31 @@ impl Key {
     /// through [`super::Unverified::verify`].
     #[doc(hidden)]
     #[must_use]
-    pub fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
-        if !self.allows(algorithm) {
-            return false;
-        }
-        match &self.material {
-            // RFC 8017 section 5.2.2: as long as the modulus and less than it. The backend does
-            // not check the latter for PSS.
-            Material::Rsa { modulus, .. }
-                if signature.len() != modulus.len() || signature >= modulus.as_ref() =>
-            {
-                false
-            }
-            Material::Rsa { key, .. } => {
-                let rsa = if algorithm == Algorithm::PS256 { Rsa::ps256() } else { Rsa::rs256() };
-                check(&StrongAlg(rsa), key, message, signature)
-            }
-            Material::P256(key) => check(&Es256, key, message, signature),
-            Material::Ed25519(key) => check(&Ed25519, key, message, signature),
-        }
+    pub fn verify(
+        &self,
+        algorithm: Algorithm,
+        message: &[u8],
+        signature: &[u8],
+        verifier: &dyn SignatureVerifier,
+    ) -> bool {
+        self.allows(algorithm)
+            && self
+                .ask(verifier, algorithm, message, signature)
+                .unwrap_or_else(|| self.material.verify(algorithm, message, signature))
     }
-}
 
-fn check<A: jwt_compact::Algorithm>(
-    algorithm: &A,
-    key: &A::VerifyingKey,
-    message: &[u8],
-    signature: &[u8],
-) -> bool {
-    // `try_from_slice` may panic on a length that is not `LENGTH`.
-    if A::Signature::LENGTH.is_some_and(|length| length.get() != signature.len()) {
-        return false;
+    /// What `verifier` says of a signature. What is no signature of this form, it is not asked.
+    pub(super) fn ask(
+        &self,
+        verifier: &dyn SignatureVerifier,
+        algorithm: Algorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Option<bool> {
+        let Some(signature) = self.material.signature_value(signature) else { return Some(false) };
+        let (public_key, signature) = (&*self.public_key_info, &*signature);
+        verifier.verify(&SignatureCheck { algorithm, public_key, message, signature })
     }
-    let signature = A::Signature::try_from_slice(signature);
-    signature.is_ok_and(|signature| algorithm.verify_signature(&signature, key, message))
-}
-
-/// RFC 7518 section 6.3.1: 2048, 3072 or 4096 bits, and an odd exponent from 65537.
-fn rsa(members: &Map<String, Value>) -> Result<Material, KeyReason> {
-    let modulus = bytes(members, "n")?;
-    let exponent = bytes(members, "e")?;
-    let exponent_value = exponent
-        .iter()
-        .try_fold(0_u64, |value, byte| value.checked_mul(256)?.checked_add(u64::from(*byte)));
-    if exponent_value.is_none_or(|value| value < 65_537 || value % 2 == 0) {
-        return Err(KeyReason::WeakExponent);
-    }
-    let significant = modulus.iter().copied().skip_while(|byte| *byte == 0).collect();
-    let jwk = JsonWebKey::Rsa {
-        modulus: modulus.into(),
-        public_exponent: exponent.into(),
-        private_parts: None,
-    };
-    let key = RsaPublicKey::try_from(&jwk).map_err(|_| KeyReason::Invalid)?;
-    let key = StrongKey::try_from(key).map_err(|_| KeyReason::WrongModulusLength)?;
-    Ok(Material::Rsa { key: Box::new(key), modulus: significant })
-}
-
-/// RFC 7518 section 6.2.1: a point on P-256.
-fn p256(members: &Map<String, Value>) -> Result<Material, KeyReason> {
-    if text(members, "crv")? != Some("P-256") {
-        return Err(KeyReason::UnsupportedCurve);
-    }
-    let (x, y) = (bytes(members, "x")?.into(), bytes(members, "y")?.into());
-    let jwk = JsonWebKey::EllipticCurve { curve: "P-256".into(), x, y, secret: None };
-    (&jwk).try_into().map(|key| Material::P256(Box::new(key))).map_err(|_| KeyReason::Invalid)
-}
-
-/// RFC 8037 section 2: an Ed25519 public key.
-fn ed25519(members: &Map<String, Value>) -> Result<Material, KeyReason> {
-    if text(members, "crv")? != Some("Ed25519") {
-        return Err(KeyReason::UnsupportedCurve);
-    }
-    let x = bytes(members, "x")?.into();
-    let jwk = JsonWebKey::KeyPair { curve: "Ed25519".into(), x, secret: None };
-    let key: <Ed25519 as jwt_compact::Algorithm>::VerifyingKey =
-        (&jwk).try_into().map_err(|_| KeyReason::Invalid)?;
-    // Not a point, or one of small order, under which anybody can sign.
-    key.validate().map_err(|_| KeyReason::Invalid)?;
-    Ok(Material::Ed25519(key))
 }
 
 fn text<'a>(

@@ -2,6 +2,7 @@
 
 mod claims;
 mod header;
+pub(super) mod host;
 mod signature;
 
 use jwt_compact::{
@@ -15,6 +16,7 @@ use super::*;
 
 const RSA: &str = include_str!("../../tests/keys/rsa.jwk");
 const P256: &str = include_str!("../../tests/keys/p256.jwk");
+const P384: &str = include_str!("../../tests/keys/p384.jwk");
 const ED25519: &str = include_str!("../../tests/keys/ed25519.jwk");
 
 const NOW: u64 = 1_800_000_000;
@@ -23,24 +25,27 @@ const AUDIENCE: &str = "https://mcp.example/mcp";
 
 fn jwk(algorithm: Algorithm) -> &'static str {
     match algorithm {
-        Algorithm::RS256 | Algorithm::PS256 => RSA,
         Algorithm::ES256 => P256,
+        Algorithm::ES384 => P384,
         Algorithm::EdDSA => ED25519,
+        _ => RSA,
     }
 }
 
-/// The public half of a test key, named by its `kty`.
+/// The public half of a test key, named by its `kty`, or `P-384`.
 pub(super) fn public(algorithm: Algorithm) -> Value {
     let mut key: Value = serde_json::from_str(jwk(algorithm)).unwrap();
     let members = key.as_object_mut().unwrap();
     members.retain(|name, _| !["d", "p", "q"].contains(&name.as_str()));
-    members.insert("kid".into(), members["kty"].clone());
+    let kid = if algorithm == Algorithm::ES384 { "crv" } else { "kty" };
+    members.insert("kid".into(), members[kid].clone());
     key
 }
 
 fn issuer() -> Issuer {
-    let algorithms = vec![Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA];
-    let keys = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA].map(public);
+    let algorithms = Algorithm::ALL.to_vec();
+    let keys = [Algorithm::RS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];
+    let keys = keys.map(public);
     let (keys, problems) = KeySet::parse(&json!({ "keys": keys })).unwrap();
     assert_eq!(problems, []);
     Issuer { issuer: ISSUER.into(), keys, algorithms }
@@ -107,10 +112,16 @@ fn signature(algorithm: Algorithm, message: &str) -> Vec<u8> {
         algorithm.sign(&key, message.as_bytes()).as_bytes().into_owned()
     }
     match algorithm {
-        Algorithm::RS256 => by(&Rsa::rs256(), RSA, message),
-        Algorithm::PS256 => by(&Rsa::ps256(), RSA, message),
         Algorithm::ES256 => by(&Es256, P256, message),
+        Algorithm::ES384 => {
+            use p384::ecdsa::{Signature, SigningKey, signature::Signer};
+            let jwk: Value = serde_json::from_str(P384).unwrap();
+            let key = SigningKey::from_slice(&decode(jwk["d"].as_str().unwrap())).unwrap();
+            let signature: Signature = key.sign(message.as_bytes());
+            signature.to_vec()
+        }
         Algorithm::EdDSA => by(&Ed25519, ED25519, message),
+        rsa => by(&Rsa::with_name(rsa.as_str()), RSA, message),
     }
 }
 
@@ -125,7 +136,7 @@ fn sign(algorithm: Algorithm, header: &Value, claims: &Value) -> String {
 }
 
 fn verify(token: &str) -> Result<Claims, TokenError> {
-    Unverified::parse(token)?.verify(&issuer(), &expectations(), NOW)
+    Unverified::parse(token)?.verify(&issuer(), &expectations(), &PureRust, NOW)
 }
 
 /// What becomes of an otherwise good token with these claims.

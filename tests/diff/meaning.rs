@@ -13,7 +13,7 @@ use mcp_deputy::policy::compile::Surroundings;
 use mcp_deputy::policy::diff::{Change, Kind, compare};
 use mcp_deputy::policy::rule::Asked;
 use mcp_deputy::policy::{Denial, Enforcement, Permit, Policy};
-use mcp_deputy::token::{Caller, Callers, ScopeTable};
+use mcp_deputy::token::{Caller, Callers, PureRust, ScopeTable};
 use serde_json::{Map, Value, json};
 
 use crate::generator::{Language, METHODS, RESOURCES, Random, SCOPES, Side, TOOLS, pair};
@@ -37,7 +37,7 @@ fn callers(guises: &[Value]) -> (ScopeTable, Vec<Rc<Caller>>) {
     for trusted in &mut config.issuers {
         trusted.expectations.kept_claims = vec!["department".into()];
     }
-    let mut known = Callers::new(10_000);
+    let mut known = Callers::new(10_000, Rc::new(PureRust));
     let mut callers = Vec::new();
     for guise in guises {
         for bits in 0..1_u32 << SCOPES.len() {

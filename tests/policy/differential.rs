@@ -1,6 +1,7 @@
 //! The filter and the naive reading decide alike, on policies and calls that nobody thought of.
 
 use std::env;
+use std::rc::Rc;
 use std::time::Duration;
 
 use mcp_deputy::clock::Now;
@@ -8,7 +9,7 @@ use mcp_deputy::config::{Config, ConfigErrors};
 use mcp_deputy::json::Limits;
 use mcp_deputy::mcp::{self, Body, Method, Object, Operation, Revision};
 use mcp_deputy::policy::{Denial, Permit, Remedy};
-use mcp_deputy::token::{Caller, Callers, ScopeSet};
+use mcp_deputy::token::{Caller, Callers, PureRust, ScopeSet};
 use serde_json::{Value, json};
 
 use crate::generator::{self, Random, Setting};
@@ -229,7 +230,8 @@ impl<'a> Real<'a> {
     ) -> Option<Self> {
         let now = Now { unix: calls.now, monotonic: Duration::from_secs(50) };
         let token = stage::sign(&calls.claims);
-        let caller = Callers::new(1).verify(&token, &config.issuers, &config.scopes, now);
+        let caller =
+            Callers::new(1, Rc::new(PureRust)).verify(&token, &config.issuers, &config.scopes, now);
         Some(Self { config, without_rules, caller: caller.ok()?, now })
     }
 

@@ -18,7 +18,7 @@ use mcp_deputy::answer::Refusal;
 use mcp_deputy::config::{Duration, Problems};
 use mcp_deputy::exchange::source::{ClientAuthentication, Exchange as Section, Secret};
 use mcp_deputy::exchange::{Settings, Target};
-use mcp_deputy::token::{BearerToken, Caller, Callers};
+use mcp_deputy::token::{BearerToken, Caller, Callers, PureRust};
 
 use crate::call::{Arguments, Call, What};
 use crate::caller;
@@ -171,7 +171,8 @@ fn read_token(file: &Path) -> Result<String, Failure> {
 /// The caller, and what the filter would not accept.
 fn read_caller(text: &str, source: &Source) -> Result<(Rc<Caller>, Vec<String>), Failure> {
     let config = &source.config;
-    let verified = Callers::new(1).verify(text, &config.issuers, &config.scopes, clock());
+    let verified =
+        Callers::new(1, Rc::new(PureRust)).verify(text, &config.issuers, &config.scopes, clock());
     verified.map(|caller| (caller, Vec::new())).or_else(|error| {
         let mut caller = caller::of_token(text, config).map_err(Failure::Usage)?;
         caller.token = BearerToken::new(text);

@@ -78,6 +78,11 @@ fn k16_keys_for_other_purposes_are_left_out() {
         (with(key(), "k", json!("AAAA")), KeyReason::Private),
         (with(key(), "alg", json!("RS256")), KeyReason::AlgorithmContradictsType),
         (with(rsa(), "alg", json!("ES256")), KeyReason::AlgorithmContradictsType),
+        (with(key(), "alg", json!("ES384")), KeyReason::AlgorithmContradictsType),
+        (
+            with(public(Algorithm::ES384), "alg", json!("ES256")),
+            KeyReason::AlgorithmContradictsType,
+        ),
         (
             with(public(Algorithm::EdDSA), "alg", json!("ES256")),
             KeyReason::AlgorithmContradictsType,
@@ -102,11 +107,16 @@ fn k16_keys_for_other_purposes_are_left_out() {
 #[test]
 fn k03_keys_of_other_curves_and_points_off_the_curve_are_left_out() {
     let p256 = || public(Algorithm::ES256);
+    let p384 = || public(Algorithm::ES384);
     let ed25519 = || public(Algorithm::EdDSA);
     let zero = json!(URL_SAFE_NO_PAD.encode([0; 32]));
     let short = json!(URL_SAFE_NO_PAD.encode([1; 31]));
     for (key, reason) in [
-        (with(p256(), "crv", json!("P-384")), KeyReason::UnsupportedCurve),
+        (with(p256(), "crv", json!("P-384")), KeyReason::Invalid),
+        (with(p384(), "crv", json!("P-256")), KeyReason::Invalid),
+        (with(p256(), "crv", json!("P-521")), KeyReason::UnsupportedCurve),
+        (with(p384(), "y", p384()["x"].clone()), KeyReason::Invalid),
+        (with(p384(), "x", short.clone()), KeyReason::Invalid),
         (with(p256(), "crv", json!("secp256k1")), KeyReason::UnsupportedCurve),
         (with(ed25519(), "crv", json!("X25519")), KeyReason::UnsupportedCurve),
         (with(ed25519(), "crv", json!("Ed448")), KeyReason::UnsupportedCurve),

@@ -8,7 +8,7 @@ fn malformed(name: &'static str) -> Result<Claims, TokenError> {
 
 fn verify_as(claims: &Value, expectations: &Expectations) -> Result<Claims, TokenError> {
     let token = sign(Algorithm::EdDSA, &header(Algorithm::EdDSA), claims);
-    Unverified::parse(&token)?.verify(&issuer(), expectations, NOW)
+    Unverified::parse(&token)?.verify(&issuer(), expectations, &PureRust, NOW)
 }
 
 #[test]
@@ -119,13 +119,15 @@ fn k19_no_clock_and_no_leeway_overflows() {
     let mut expectations = expectations();
     expectations.leeway = u64::MAX;
     for now in [0, NOW, u64::MAX - 1] {
-        let result = Unverified::parse(&token).unwrap().verify(&issuer(), &expectations, now);
+        let result =
+            Unverified::parse(&token).unwrap().verify(&issuer(), &expectations, &PureRust, now);
         assert!(result.is_ok(), "{now}");
     }
     expectations.leeway = 0;
-    let result = Unverified::parse(&token).unwrap().verify(&issuer(), &expectations, u64::MAX);
+    let result =
+        Unverified::parse(&token).unwrap().verify(&issuer(), &expectations, &PureRust, u64::MAX);
     assert_eq!(result, Err(TokenError::Expired));
-    let result = Unverified::parse(&token).unwrap().verify(&issuer(), &expectations, 0);
+    let result = Unverified::parse(&token).unwrap().verify(&issuer(), &expectations, &PureRust, 0);
     assert_eq!(result, Err(TokenError::IssuedInFuture));
 }
 

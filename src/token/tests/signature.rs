@@ -1,9 +1,7 @@
 //! The signature, and what comes before it.
 
 use super::*;
-
-const ALL: [Algorithm; 4] =
-    [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA];
+use host::Host;
 
 /// Whether the test key for `algorithm` verifies the compact JWS `token`.
 fn verifies(algorithm: Algorithm, token: &str) -> bool {
@@ -11,9 +9,14 @@ fn verifies(algorithm: Algorithm, token: &str) -> bool {
     verifies_bytes(algorithm, input.as_bytes(), &decode(signature))
 }
 
+/// The host and pure Rust must say the same.
 fn verifies_bytes(algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
     let keys = KeySet::parse(&json!({ "keys": [public(algorithm)] })).unwrap().0;
-    keys.matching(None, algorithm).unwrap().verify(algorithm, message, signature)
+    let key = keys.matching(None, algorithm).unwrap();
+    let [by_host, in_rust] = [&Host as &dyn SignatureVerifier, &PureRust]
+        .map(|verifier| key.verify(algorithm, message, signature, verifier));
+    assert_eq!(by_host, in_rust, "{algorithm} {signature:02x?}");
+    in_rust
 }
 
 #[test]
@@ -38,6 +41,15 @@ fn the_example_of_rfc_7515_appendix_a_3_verifies() {
 }
 
 #[test]
+fn the_example_of_rfc_6979_appendix_a_2_6_verifies() {
+    let signature = decode(
+        "lO27kqXsuKrUc25WxpGRaz-IFAZmzp-nPWTE6pWtEzyBpkgVLkSs-W423R6A-r5Gme9K6xXxeM6h_kDbJgMTjxMOdAoZYkUmIDtjUdCjqU-jKcFFeG5nnnuCxxo4YorI",
+    );
+    assert!(verifies_bytes(Algorithm::ES384, b"sample", &signature));
+    assert!(!verifies_bytes(Algorithm::ES384, b"simple", &signature));
+}
+
+#[test]
 fn the_example_of_rfc_8037_appendix_a_4_verifies() {
     let token = concat!(
         "eyJhbGciOiJFZERTQSJ9",
@@ -49,7 +61,7 @@ fn the_example_of_rfc_8037_appendix_a_4_verifies() {
 
 #[test]
 fn every_supported_algorithm_verifies() {
-    for algorithm in ALL {
+    for algorithm in Algorithm::ALL {
         let token = sign(algorithm, &header(algorithm), &claims());
         assert_eq!(verify(&token).map(|claims| claims.subject), Ok("alice".into()), "{algorithm}");
     }
@@ -57,7 +69,7 @@ fn every_supported_algorithm_verifies() {
 
 #[test]
 fn a_changed_claim_breaks_the_signature() {
-    for algorithm in ALL {
+    for algorithm in Algorithm::ALL {
         let token = sign(algorithm, &header(algorithm), &claims());
         let (input, signature) = token.rsplit_once('.').unwrap();
         let (header, _) = input.split_once('.').unwrap();
@@ -69,11 +81,14 @@ fn a_changed_claim_breaks_the_signature() {
 
 #[test]
 fn k12_a_signature_of_another_length_or_of_trivial_numbers_is_refused() {
-    // The order of P-256, and the modulus of the RSA key.
-    let order = decode("_____wAAAAD__________7zm-q2nF56E87nKwvxjJVE");
+    // The orders of P-256 and P-384, and the modulus of the RSA key.
+    let orders = [
+        decode("_____wAAAAD__________7zm-q2nF56E87nKwvxjJVE"),
+        decode("________________________________x2NNgfQ3Ld9YGg2ySLCneuzsGWrMxSlz"),
+    ];
     let modulus = decode(public(Algorithm::RS256)["n"].as_str().unwrap());
     let one = |length: usize| [vec![0; length - 1], vec![1]].concat();
-    for algorithm in ALL {
+    for algorithm in Algorithm::ALL {
         let message = "header.payload";
         let good = signature(algorithm, message);
         assert!(verifies_bytes(algorithm, message.as_bytes(), &good));
@@ -89,8 +104,11 @@ fn k12_a_signature_of_another_length_or_of_trivial_numbers_is_refused() {
             vec![0xff; length],
             one(length),
         ];
-        let halves = [vec![0; 32], one(32), subtract(&order, &one(32)), order.clone()];
-        bad.extend(halves.iter().flat_map(|r| halves.iter().map(move |s| [&r[..], s].concat())));
+        for order in &orders {
+            let size = order.len();
+            let halves = [vec![0; size], one(size), subtract(order, &one(size)), order.clone()];
+            bad.extend(halves.iter().flat_map(|r| halves.iter().map(|s| [&r[..], s].concat())));
+        }
         bad.extend([modulus.clone(), subtract(&modulus, &one(256))]);
         for signature in bad {
             assert!(
@@ -104,7 +122,8 @@ fn k12_a_signature_of_another_length_or_of_trivial_numbers_is_refused() {
 #[test]
 fn k12_an_rsa_signature_beyond_the_modulus_is_refused() {
     let modulus = decode(public(Algorithm::PS256)["n"].as_str().unwrap());
-    for algorithm in [Algorithm::RS256, Algorithm::PS256] {
+    let rsa = Algorithm::ALL.into_iter().filter(|algorithm| jwk(*algorithm) == RSA);
+    for algorithm in rsa {
         // Not every sum fits into the length: take a message whose signature is small enough.
         let (message, beyond) = (0..64)
             .find_map(|number| {
@@ -144,14 +163,14 @@ fn k23_a_key_of_another_issuer_with_the_same_kid_verifies_nothing() {
         algorithms: vec![Algorithm::EdDSA],
     };
     let ours = sign(Algorithm::EdDSA, &header(Algorithm::EdDSA), &claims());
-    let result = Unverified::parse(&ours).unwrap().verify(&other, &expectations(), NOW);
+    let result = Unverified::parse(&ours).unwrap().verify(&other, &expectations(), &PureRust, NOW);
     assert_eq!(result, Err(TokenError::WrongIssuer));
 
     let claims = with(claims(), "iss", json!("https://other.example"));
     let mixed = sign(Algorithm::EdDSA, &header(Algorithm::EdDSA), &claims);
     let unverified = Unverified::parse(&mixed).unwrap();
     assert_eq!(unverified.issuer(), "https://other.example");
-    let result = unverified.verify(&other, &expectations(), NOW);
+    let result = unverified.verify(&other, &expectations(), &PureRust, NOW);
     assert_eq!(result, Err(TokenError::BadSignature));
 }
 

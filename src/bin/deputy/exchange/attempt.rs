@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use mcp_deputy::clock::Now;
 use mcp_deputy::exchange::reply::{CalloutReply, ExchangeError, check_each};
 use mcp_deputy::exchange::{Answer, Callout, Exchanges, Key, Purpose, Settings, Target};
-use mcp_deputy::token::Caller;
+use mcp_deputy::token::{Caller, PureRust};
 use serde_json::{Value, json};
 
 use super::reply::Reply;
@@ -63,7 +63,7 @@ impl Attempt<'_> {
     }
 
     fn ask(&self, send: bool, requests: &mut Vec<Request>) -> Result<Outcome, Failure> {
-        let mut exchanges = Exchanges::new(1);
+        let mut exchanges = Exchanges::new(1, Rc::new(PureRust));
         let asked = exchanges.ask(self.settings, &self.caller, &self.target, STREAM, clock());
         let mut next = match asked {
             Answer::Call(_, callout) => Some(callout),
@@ -101,7 +101,8 @@ impl Attempt<'_> {
         let mut begun = Vec::new();
         let result = heard.clone().and_then(|reply| {
             let tell = &mut |check| begun.push(check);
-            check_each(&reply, profile, &self.caller, key, [asked_at, clock()], tell)
+            let times = [asked_at, clock()];
+            check_each(&reply, profile, &self.caller, key, &PureRust, times, tell)
         });
         let mut reply = Reply::new(profile, &self.caller, &self.target, heard.ok(), &begun, result);
         reply.trouble = trouble;

@@ -1,0 +1,15 @@
+//! What the host does for the core when it is asked, passed in as the clock is.
+
+use std::rc::Rc;
+
+use crate::exchange::shared::SharedData;
+use crate::token::SignatureVerifier;
+
+/// What the host of one worker offers.
+#[derive(Clone)]
+pub struct Host {
+    /// Checks signatures, as far as it can.
+    pub verifier: Rc<dyn SignatureVerifier>,
+    /// What all workers of the process share.
+    pub shared_data: Rc<dyn SharedData>,
+}
