@@ -2,7 +2,7 @@
 //! out, asked for once and shared for as long as it lives.
 
 pub mod check;
-mod client;
+pub mod client;
 mod own_token;
 mod preset;
 pub mod reply;
@@ -19,6 +19,7 @@ use std::time::Duration;
 use crate::cache::Cache;
 use crate::clock::Now;
 use crate::token::{BearerToken, Caller, SignatureVerifier};
+use client::Signer;
 use own_token::OwnTokens;
 use reply::{CalloutReply, ExchangeError};
 pub use settings::Settings;
@@ -135,6 +136,7 @@ pub struct Exchanges {
     flights: HashMap<Key, Flight>,
     own_tokens: OwnTokens,
     verifier: Rc<dyn SignatureVerifier>,
+    signer: Rc<dyn Signer>,
     /// What the other workers know. None where there are none.
     shared: Option<SharedExchanges>,
     /// Whether somebody waits for what another worker has asked for.
@@ -290,7 +292,11 @@ const ROOT: u32 = 0;
 impl Exchanges {
     /// Nothing known, nothing under way; what is known is kept of at most `capacity` exchanges.
     #[must_use]
-    pub fn new(capacity: usize, verifier: Rc<dyn SignatureVerifier>) -> Self {
+    pub fn new(
+        capacity: usize,
+        verifier: Rc<dyn SignatureVerifier>,
+        signer: Rc<dyn Signer>,
+    ) -> Self {
         Self {
             capacity,
             delegated: Cache::new(capacity),
@@ -298,6 +304,7 @@ impl Exchanges {
             flights: HashMap::new(),
             own_tokens: OwnTokens::default(),
             verifier,
+            signer,
             shared: None,
             waits_for_others: false,
         }
@@ -407,7 +414,7 @@ impl Exchanges {
         }
         let time = flight.remaining(profile, now);
         flight.ask(leader, now);
-        Departure::Call(request::exchange(profile, key, actor, time, now))
+        Departure::Call(request::exchange(profile, key, actor, time, &*self.signer, now))
     }
 
     /// Keeps what came of an exchange, if it may serve later calls. A refusal serves them until then.
@@ -522,7 +529,7 @@ impl Exchanges {
             if self.own_tokens.is_due(place, is_awaited, now)
                 && let Some(profile) = settings.at(place)
             {
-                due.calls.extend(request::own_token(profile, place, now));
+                due.calls.extend(request::own_token(profile, place, &*self.signer, now));
             }
         }
         let waiting = self.flights.iter().filter(|(_, flight)| flight.leader.is_none());

@@ -2,7 +2,9 @@
 //! host calls. It and [`verifier`] alone name `proxy_wasm`, and they decide nothing.
 
 mod clock;
+mod foreign;
 mod shared_data;
+mod signer;
 pub mod verifier;
 
 use std::cell::RefCell;
@@ -25,6 +27,7 @@ use crate::transaction::{Engine, Event, Step, Transaction};
 use crate::upstream::Edits;
 use clock::monotonic;
 use shared_data::HostData;
+use signer::EnvoySigner;
 
 // The macro exports `_initialize`, which the proxy-wasm ABI calls once in each VM.
 #[allow(unsafe_code, missing_docs)]
@@ -179,8 +182,17 @@ impl RootContext for Root {
             return false;
         };
         let Some(verifier) = verifier::verifier() else { return false };
+        let host = Host { verifier, signer: Rc::new(EnvoySigner), shared_data: Rc::new(HostData) };
+        if !config.exchange.can_sign(&*host.signer) {
+            log::error!(
+                "configuration refused: exchange.client_authentication.private_key_jwt: Envoy \
+                 cannot sign by this key; help: it takes an RSA key of at least 2048 bits in PEM, \
+                 from Envoy 1.37 on"
+            );
+            return false;
+        }
         self.worker = Some(Rc::new(RefCell::new(Worker {
-            engine: Engine::new(config, Host { verifier, shared_data: Rc::new(HostData) }),
+            engine: Engine::new(config, host),
             transactions: HashMap::new(),
             root: self.id,
             callouts: HashMap::new(),

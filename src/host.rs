@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::exchange::client::Signer;
 use crate::exchange::shared::SharedData;
 use crate::token::SignatureVerifier;
 
@@ -10,6 +11,8 @@ use crate::token::SignatureVerifier;
 pub struct Host {
     /// Checks signatures, as far as it can.
     pub verifier: Rc<dyn SignatureVerifier>,
+    /// Signs, as far as it can.
+    pub signer: Rc<dyn Signer>,
     /// What all workers of the process share.
     pub shared_data: Rc<dyn SharedData>,
 }

@@ -41,8 +41,9 @@ impl Engine {
     /// Starts afresh with a configuration.
     #[must_use]
     pub fn new(config: Config, host: Host) -> Self {
-        let Host { verifier, shared_data } = host;
-        let exchanges = Exchanges::new(config.limits.cached_delegations, Rc::clone(&verifier));
+        let Host { verifier, signer, shared_data } = host;
+        let exchanges =
+            Exchanges::new(config.limits.cached_delegations, Rc::clone(&verifier), signer);
         Self {
             callers: Callers::new(config.limits.cached_tokens, verifier),
             exchanges: exchanges.shared(shared_data, config.digest),

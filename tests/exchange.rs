@@ -191,8 +191,8 @@ fn secrets_come_from_the_environment_and_show_in_no_error() {
         )
     };
     let no_key = |name: &str| {
-        let help =
-            "set it to a private JWK of the type EC with the curve P-256, or OKP with Ed25519";
+        let help = "set it to a private JWK of the type EC with the curve P-256, or OKP with \
+                    Ed25519, or to a private RSA key in PEM";
         format!(
             "exchange.client_authentication.private_key_jwt.from_environment: `{name}` holds no private key; help: {help}"
         )

@@ -34,7 +34,7 @@ enum Authentication {
     Post(Hidden),
     Basic(Hidden),
     Assertion {
-        key: Signer,
+        key: SigningKey,
         key_id: Option<Box<str>>,
         audience: Box<str>,
     },
@@ -51,32 +51,57 @@ impl fmt::Debug for Hidden {
     }
 }
 
-enum Signer {
-    Es256(<Es256 as Algorithm>::SigningKey),
-    EdDsa(<Ed25519 as Algorithm>::SigningKey),
+/// Signs outside of this crate, by keys of the type that it has no safe code for: RSA
+/// (RUSTSEC-2023-0071). Like the clock, it is passed in.
+pub trait Signer: fmt::Debug {
+    /// The RS256 signature of a message (RFC 7518 section 3.3) by a private key in PEM (RFC 7468).
+    /// None if it cannot make one.
+    fn sign_rs256(&self, private_key: &str, message: &[u8]) -> Option<Vec<u8>>;
 }
 
-impl fmt::Debug for Signer {
+/// Nobody signs by RSA here.
+#[derive(Clone, Copy, Debug)]
+pub struct NoSigner;
+
+impl Signer for NoSigner {
+    fn sign_rs256(&self, _: &str, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+enum SigningKey {
+    Es256(<Es256 as Algorithm>::SigningKey),
+    EdDsa(<Ed25519 as Algorithm>::SigningKey),
+    /// RSA, in PEM.
+    Rs256(Hidden),
+}
+
+impl fmt::Debug for SigningKey {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.algorithm())
     }
 }
 
-impl Signer {
+impl SigningKey {
     const fn algorithm(&self) -> &'static str {
         match self {
             Self::Es256(_) => "ES256",
             Self::EdDsa(_) => "EdDSA",
+            Self::Rs256(_) => "RS256",
         }
     }
 
-    fn sign(&self, input: &[u8]) -> Vec<u8> {
+    fn sign(&self, input: &[u8], signer: &dyn Signer) -> Option<Vec<u8>> {
         match self {
-            Self::Es256(key) => Es256.sign(key, input).as_bytes().into_owned(),
-            Self::EdDsa(key) => Ed25519.sign(key, input).as_bytes().into_owned(),
+            Self::Es256(key) => Some(Es256.sign(key, input).as_bytes().into_owned()),
+            Self::EdDsa(key) => Some(Ed25519.sign(key, input).as_bytes().into_owned()),
+            Self::Rs256(key) => signer.sign_rs256(&key.0, input),
         }
     }
 }
+
+/// The length of a signature by an RSA key of 2048 bits.
+const SHORTEST_RSA_SIGNATURE: usize = 256;
 
 /// How long an assertion is good for, in seconds.
 const ASSERTION_LIFETIME: u64 = 60;
@@ -115,6 +140,19 @@ impl Client {
         Self { id: id.into(), authentication }
     }
 
+    /// Whether `signer` can sign by the key that this client has, if it needs one for that.
+    #[must_use]
+    pub fn can_sign(&self, signer: &dyn Signer) -> bool {
+        let Authentication::Assertion { key: key @ SigningKey::Rs256(_), .. } =
+            &self.authentication
+        else {
+            return true;
+        };
+        // One that is shorter is of a key that is too short, or of another type.
+        let is_signature = |signature: Vec<u8>| signature.len() >= SHORTEST_RSA_SIGNATURE;
+        key.sign(b"", signer).is_some_and(is_signature)
+    }
+
     /// Adds to a token request what says who asks: to the form, or as the value of the header
     /// `Authorization`, which it gives. `purpose` makes an assertion's `jti` unlike that of any other
     /// request of the same moment.
@@ -122,6 +160,7 @@ impl Client {
         &self,
         form: &mut Serializer<'_, String>,
         purpose: &Purpose,
+        signer: &dyn Signer,
         now: Now,
     ) -> Option<Box<str>> {
         match &self.authentication {
@@ -156,7 +195,9 @@ impl Client {
                 });
                 let encode = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
                 let input = format!("{}.{}", encode(&header), encode(&claims));
-                let signature = URL_SAFE_NO_PAD.encode(key.sign(input.as_bytes()));
+                // That a key can sign was tried at push. If it cannot after all, the server says no.
+                let signature = key.sign(input.as_bytes(), signer).unwrap_or_default();
+                let signature = URL_SAFE_NO_PAD.encode(signature);
                 form.append_pair("client_id", &self.id)
                     .append_pair("client_assertion_type", JWT_BEARER)
                     .append_pair("client_assertion", &format!("{input}.{signature}"));
@@ -182,21 +223,25 @@ fn assertion(
     };
     let Some((key, key_id)) = private_key(&text) else {
         let name = &source.from_environment;
-        let help =
-            "set it to a private JWK of the type EC with the curve P-256, or OKP with Ed25519";
+        let help = "set it to a private JWK of the type EC with the curve P-256, or OKP with \
+                    Ed25519, or to a private RSA key in PEM";
         problems.add_with_help(path, format!("`{name}` holds no private key"), help);
         return Authentication::Unknown;
     };
+    let key_id = source.key_id.as_deref().map(Into::into).or(key_id);
     Authentication::Assertion { key, key_id, audience: source.audience.as_str().into() }
 }
 
-fn private_key(text: &str) -> Option<(Signer, Option<Box<str>>)> {
+fn private_key(text: &str) -> Option<(SigningKey, Option<Box<str>>)> {
+    if text.trim_start().starts_with("-----BEGIN ") {
+        return Some((SigningKey::Rs256(Hidden(text.into())), None));
+    }
     let jwk: JsonWebKey<'_> = serde_json::from_str(text).ok()?;
     let members: serde_json::Value = serde_json::from_str(text).ok()?;
     let key_id = members.get("kid").and_then(serde_json::Value::as_str).map(Into::into);
-    let key = <Es256 as Algorithm>::SigningKey::try_from(&jwk).map(Signer::Es256);
+    let key = <Es256 as Algorithm>::SigningKey::try_from(&jwk).map(SigningKey::Es256);
     let key =
-        key.or_else(|_| <Ed25519 as Algorithm>::SigningKey::try_from(&jwk).map(Signer::EdDsa));
+        key.or_else(|_| <Ed25519 as Algorithm>::SigningKey::try_from(&jwk).map(SigningKey::EdDsa));
     Some((key.ok()?, key_id))
 }
 

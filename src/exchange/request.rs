@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use form_urlencoded::Serializer;
 
+use super::client::Signer;
 use super::settings::{Actor, Profile};
 use super::source::{Grant, RequestedTokenType, TargetParameter, TokenType};
 use super::{Callout, Key, Purpose};
@@ -45,6 +46,7 @@ pub(super) fn exchange(
     key: &Key,
     actor: Option<&BearerToken>,
     time: Duration,
+    signer: &dyn Signer,
     now: Now,
 ) -> Callout {
     let (subject, target) = (key.subject_token.reveal(), &key.target);
@@ -84,14 +86,19 @@ pub(super) fn exchange(
     for (name, value) in &profile.parameters {
         form.append_pair(name, value);
     }
-    let callout = callout(profile, form, Purpose::Delegation(key.clone()), now);
+    let callout = callout(profile, form, Purpose::Delegation(key.clone()), signer, now);
     Callout { timeout: time, ..callout }
 }
 
 /// The request for this gateway's own token (RFC 6749 section 4.4).
 ///
 /// None if the profile needs none.
-pub(super) fn own_token(profile: &Profile, place: usize, now: Now) -> Option<Callout> {
+pub(super) fn own_token(
+    profile: &Profile,
+    place: usize,
+    signer: &dyn Signer,
+    now: Now,
+) -> Option<Callout> {
     let Actor::Own(credentials) = &profile.actor_token else { return None };
     let mut form = Serializer::new(String::new());
     form.append_pair("grant_type", "client_credentials");
@@ -100,16 +107,17 @@ pub(super) fn own_token(profile: &Profile, place: usize, now: Now) -> Option<Cal
             form.append_pair(name, value);
         }
     }
-    Some(callout(profile, form, Purpose::OwnToken(place), now))
+    Some(callout(profile, form, Purpose::OwnToken(place), signer, now))
 }
 
 fn callout(
     profile: &Profile,
     mut form: Serializer<'_, String>,
     purpose: Purpose,
+    signer: &dyn Signer,
     now: Now,
 ) -> Callout {
-    let authorization = profile.client.authenticate(&mut form, &purpose, now);
+    let authorization = profile.client.authenticate(&mut form, &purpose, signer, now);
     let mut headers: Vec<(&'static str, Box<str>)> = vec![
         (":method", "POST".into()),
         (":path", profile.path.clone()),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
-use super::client::Client;
+use super::client::{Client, Signer};
 use super::source::{
     ActorClaim, ActorToken, ClientCredentials, ErrorMeaning, Exchange, Grant, IssuedTokenType,
     LongerLifetime, Preset, RequestedTokenType, ScopeClaim, TIMEOUT, TargetParameter, TokenType,
@@ -208,6 +208,14 @@ fn is_absolute_uri(text: &str) -> bool {
             && !rest.is_empty()
             && rest.chars().all(is_uri)
     })
+}
+
+impl Settings {
+    /// Whether `signer` can sign where this gateway authenticates by RSA.
+    #[must_use]
+    pub fn can_sign(&self, signer: &dyn Signer) -> bool {
+        self.profiles.iter().all(|profile| profile.client.can_sign(signer))
+    }
 }
 
 impl Profile {

@@ -1,6 +1,6 @@
 // How this gateway shows the authorization server who it is, where Envoy does not do it, and that its secrets stay in Envoy's environment.
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
 import { GATEWAY, writeAtomically } from '../../demo/keys.mjs';
@@ -15,6 +15,10 @@ const SECRET = `${randomBytes(16).toString('hex')} a+b&c=d:e%20f/"g\\~`;
 const POST = '{client_secret_post: {from_environment: CLIENT_SECRET}}';
 const BASIC = '{client_secret_basic: {from_environment: CLIENT_SECRET}}';
 
+// What openssl writes.
+const rsa = Object.fromEntries(['pkcs8', 'pkcs1'].map((type) => [type, generateKeyPairSync('rsa', { modulusLength: 2048, privateKeyEncoding: { type, format: 'pem' } })]));
+const pem = (type, options) => generateKeyPairSync(type, { ...options, privateKeyEncoding: { type: 'pkcs8', format: 'pem' } }).privateKey;
+
 let stack;
 let scripted;
 const keys = {};
@@ -25,7 +29,9 @@ before(async () => {
     gateway: {
       // Envoy is started without an injector.
       set: { 'exchange.client_authentication': POST },
-      env: { CLIENT_SECRET: SECRET, ES256_KEY: JSON.stringify(keys.ES256), EDDSA_KEY: JSON.stringify(keys.EdDSA), STRANGERS_KEY: JSON.stringify(keys.stranger) },
+      env: { CLIENT_SECRET: SECRET, ES256_KEY: JSON.stringify(keys.ES256), EDDSA_KEY: JSON.stringify(keys.EdDSA), STRANGERS_KEY: JSON.stringify(keys.stranger),
+        RSA_PKCS8_KEY: rsa.pkcs8.privateKey, RSA_PKCS1_KEY: rsa.pkcs1.privateKey, EC_PEM: pem('ec', { namedCurve: 'P-256' }), SHORT_PEM: pem('rsa', { modulusLength: 1024 }),
+        BROKEN_PEM: rsa.pkcs8.privateKey.replace(/\n[^-\n]{4}/, '\nAAAA') },
     },
   }));
 });
@@ -75,24 +81,36 @@ test('client_secret_basic: a secret with all kinds of characters arrives as it i
   assert.deepEqual([form.has('client_id'), form.has('client_secret')], [false, false]);
 });
 
-for (const [alg, variable] of [['ES256', 'ES256_KEY'], ['EdDSA', 'EDDSA_KEY']]) {
-  test(`private_key_jwt by ${alg}: each request has an assertion of its own`, async () => {
-    const { d, ...publicKey } = keys[alg];
-    const jwks = { keys: [publicKey] };
+const publicRsa = (type) => ({ ...rsa[type].publicKey.export({ format: 'jwk' }), kid: `rsa-${type}`, alg: 'RS256', use: 'sig' });
+for (const [alg, variable, publicKey] of [
+  ['ES256', 'ES256_KEY'], ['EdDSA', 'EDDSA_KEY'], ['RS256', 'RSA_PKCS8_KEY', publicRsa('pkcs8')], ['RS256', 'RSA_PKCS1_KEY', publicRsa('pkcs1')],
+]) {
+  test(`private_key_jwt by ${alg}, with ${variable}: each request has an assertion of its own`, async () => {
+    const { d, ...key } = publicKey ?? keys[alg];
+    const jwks = { keys: [key] };
     await use({ jwks, token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: alg },
-      `{private_key_jwt: {from_environment: ${variable}, audience: "${stack.authorizationServerUrl}"}}`);
+      `{private_key_jwt: {from_environment: ${variable}, audience: "${stack.authorizationServerUrl}"${publicKey ? `, key_id: ${key.kid}` : ''}}}`);
     const forms = [...await askedInCall(), ...await askedInCall()];
     assert.equal(forms.length, 2);
     const ids = new Set();
     for (const form of forms) {
       assert.equal(form.has('client_secret'), false);
       const { payload, protectedHeader } = await jwtVerify(form.get('client_assertion'), createLocalJWKSet(jwks));
-      assert.equal(protectedHeader.kid, publicKey.kid);
+      assert.equal(protectedHeader.kid, key.kid);
       const { iss, sub, aud, iat, exp, jti } = payload;
       assert.deepEqual([iss, sub, aud, exp - iat], [GATEWAY, GATEWAY, stack.authorizationServerUrl, 60]);
       ids.add(jti);
     }
     assert.equal(ids.size, 2);
+  });
+}
+
+for (const variable of ['EC_PEM', 'SHORT_PEM', 'BROKEN_PEM']) {
+  test(`private_key_jwt with ${variable}, by which Envoy cannot sign as RS256: refused at push, and the old configuration serves`, async () => {
+    const set = { 'exchange.client_authentication': `{private_key_jwt: {from_environment: ${variable}, audience: "${stack.authorizationServerUrl}"}}` };
+    assert.equal((await stack.push({ set })).code, 8);
+    await until(() => /configuration refused: exchange\.client_authentication\.private_key_jwt: Envoy cannot sign by this key/.test(envoyLog(stack)), 'why, in the log');
+    await askedInCall();
   });
 }
 
@@ -129,7 +147,7 @@ test('a token of this gateway\'s own as the actor_token: fetched once by a worke
 test('no secret and no private key is to be read in a log, in the configuration, or in what Envoy tells of itself', async () => {
   const encoded = (text) => new URLSearchParams({ _: text }).toString().slice(2);
   const basic = btoa(`${encoded(GATEWAY)}:${encoded(SECRET)}`);
-  const secrets = [SECRET.split(' ')[0], basic, ...Object.values(keys).map(({ d }) => d), ...scripted.asked.flatMap((form) => {
+  const secrets = [SECRET.split(' ')[0], basic, ...Object.values(keys).map(({ d }) => d), ...Object.values(rsa).map(({ privateKey }) => privateKey.split('\n')[3]), ...scripted.asked.flatMap((form) => {
     const texts = [form.get('client_assertion'), form.get('actor_token')];
     return texts.filter(Boolean).map((text) => text.split('.').at(-1));
   })];

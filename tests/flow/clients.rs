@@ -7,6 +7,7 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::STANDARD, engine::general_purpose::URL_SAFE_NO_PAD};
 use jwt_compact::jwk::JsonWebKey;
 use jwt_compact::{Algorithm, AlgorithmSignature, alg::Ed25519, alg::Es256};
+use mcp_deputy::exchange::client::{NoSigner, Signer};
 use mcp_deputy::exchange::reply::ExchangeError;
 use mcp_deputy::exchange::{Callout, Purpose};
 use mcp_deputy::transaction::{Event, Step};
@@ -77,6 +78,7 @@ fn assertion(callout: &Callout) -> (Value, Value) {
     let verifies = match header["alg"].as_str().unwrap() {
         "EdDSA" => verifies(&Ed25519, &public(&KEY_SET[0]), input, &signature),
         "ES256" => verifies(&Es256, &public(&KEY_SET[1]), input, &signature),
+        "RS256" => FakeSigner.sign_rs256(PEM, input.as_bytes()) == Some(signature),
         other => panic!("{other}"),
     };
     assert!(verifies);
@@ -95,11 +97,13 @@ where
 
 #[test]
 fn an_assertion_is_signed_for_each_request() {
-    for (variable, header) in [
-        ("ED25519", json!({"alg": "EdDSA", "typ": "JWT", "kid": "ed"})),
-        ("P256", json!({"alg": "ES256", "typ": "JWT"})),
+    for (variable, key_id, header) in [
+        ("ED25519", None, json!({"alg": "EdDSA", "typ": "JWT", "kid": "ed"})),
+        ("ED25519", Some("mine"), json!({"alg": "EdDSA", "typ": "JWT", "kid": "mine"})),
+        ("P256", None, json!({"alg": "ES256", "typ": "JWT"})),
+        ("RSA", Some("mine"), json!({"alg": "RS256", "typ": "JWT", "kid": "mine"})),
     ] {
-        let key = json!({"from_environment": variable, "audience": ISSUER});
+        let key = json!({"from_environment": variable, "audience": ISSUER, "key_id": key_id});
         let callout = authenticated(json!({"private_key_jwt": key}));
         let (sent, claims) = assertion(&callout);
         assert_eq!((sent, authorization(&callout)), (header, None));
@@ -108,6 +112,27 @@ fn an_assertion_is_signed_for_each_request() {
             "jti": claims["jti"],
         });
         assert_eq!(claims, expected);
+    }
+}
+
+#[test]
+fn a_key_by_which_the_host_cannot_sign_is_known_before_it_is_used() {
+    let can_sign = |variable: &str, signer: &dyn Signer| {
+        let key = json!({"from_environment": variable, "audience": ISSUER});
+        let authentication = json!({"client_authentication": {"private_key_jwt": key}});
+        Stage::exchanging(authentication).shared.config.exchange.can_sign(signer)
+    };
+    assert!(can_sign("RSA", &FakeSigner) && can_sign("P256", &NoSigner));
+    assert!(!can_sign("RSA", &NoSigner));
+    assert!(!can_sign("RSA", &ShortSigner), "by a short key, or one of another type");
+}
+
+#[derive(Debug)]
+struct ShortSigner;
+
+impl Signer for ShortSigner {
+    fn sign_rs256(&self, _: &str, _: &[u8]) -> Option<Vec<u8>> {
+        Some(vec![0; 255])
     }
 }
 

@@ -11,6 +11,7 @@ use jwt_compact::{Algorithm, AlgorithmSignature, alg::Ed25519, jwk::JsonWebKey};
 use mcp_deputy::answer::LocalReply;
 use mcp_deputy::clock::Now;
 use mcp_deputy::config::Config;
+use mcp_deputy::exchange::client::Signer;
 use mcp_deputy::exchange::reply::{CalloutReply, ExchangeError};
 use mcp_deputy::exchange::shared::SharedData;
 use mcp_deputy::exchange::{Callout, Settled};
@@ -27,6 +28,9 @@ const KEY: &str = include_str!("../keys/ed25519.jwk");
 pub static KEY_SET: LazyLock<[Value; 2]> = LazyLock::new(|| {
     [KEY, include_str!("../keys/p256.jwk")].map(|key| serde_json::from_str(key).unwrap())
 });
+
+/// In the place of a private RSA key.
+pub const PEM: &str = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
 
 pub const NOW: u64 = 1_800_000_000;
 pub const RESOURCE: &str = "https://gateway.example/mcp";
@@ -194,6 +198,16 @@ impl SharedData for Data {
     }
 }
 
+/// Who signs by RSA here: Envoy does it with a key, and this without one.
+#[derive(Debug)]
+pub struct FakeSigner;
+
+impl Signer for FakeSigner {
+    fn sign_rs256(&self, private_key: &str, message: &[u8]) -> Option<Vec<u8>> {
+        (private_key == PEM).then(|| [b"signed ".as_slice(), message, &[b'.'; 256]].concat())
+    }
+}
+
 /// A worker with one configuration, at a moment.
 pub struct Stage {
     pub shared: Shared,
@@ -220,13 +234,15 @@ impl Stage {
                 ("ACTOR_TOKEN", ACTOR_TOKEN.to_owned()),
                 ("ED25519", merge(KEY_SET[0].clone(), json!({"kid": "ed"})).to_string()),
                 ("P256", KEY_SET[1].to_string()),
+                ("RSA", PEM.to_owned()),
             ];
             keys.into_iter().find(|(known, _)| *known == name).map(|(_, key)| key)
         };
         let text = configuration.to_string();
         let config = Config::parse(text.as_bytes(), &environment).expect("a good configuration");
         let now = Now { unix: Duration::from_secs(NOW), monotonic: Duration::from_secs(50) };
-        let host = Host { verifier: Rc::new(PureRust), shared_data: data };
+        let host =
+            Host { verifier: Rc::new(PureRust), signer: Rc::new(FakeSigner), shared_data: data };
         Self { shared: Shared::new(config, host), now, next: 0 }
     }
 

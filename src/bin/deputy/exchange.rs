@@ -5,6 +5,7 @@ mod attempt;
 mod reply;
 mod request;
 mod server;
+mod signer;
 
 use std::env;
 use std::fs;
@@ -30,6 +31,7 @@ use crate::source::Source;
 use crate::yaml;
 use attempt::{Attempt, clock};
 use server::Server;
+use signer::NativeSigner;
 
 /// Show what would be asked of the authorization server for a token and a tool, or ask it
 ///
@@ -132,6 +134,11 @@ impl Exchange {
         let (Some(settings), true) = (settings, problems.is_empty() || !self.send) else {
             return Err(Failure::usage(problems));
         };
+        if self.send && !settings.can_sign(&NativeSigner) {
+            let message =
+                "`exchange.client_authentication.private_key_jwt`: cannot sign by this key";
+            return Err(Failure::Usage(message.to_owned()));
+        }
         warnings.extend(problems.into_errors().into_iter().map(|problem| problem.to_string()));
         let server = Server::new(self.url, &source, authorization);
         let is_injected = self.credentials.client_secret_from_environment.is_none()

@@ -1,8 +1,9 @@
-//! The messages of Envoy's foreign function `verify_signature`. Calling it is the adapter's business.
+//! The messages of Envoy's foreign functions `verify_signature` and `sign`. Calling them is the
+//! adapter's business.
 //!
-//! They are those of Envoy's `source/extensions/common/wasm/ext/verify_signature.proto`, in the
-//! encoding of Protocol Buffers: each field of the request is a tag (its number, shifted by 3, and 2
-//! for bytes), a length, and that many bytes.
+//! They are those of `verify_signature.proto` and `sign.proto` in Envoy's
+//! `source/extensions/common/wasm/ext`, in the encoding of Protocol Buffers: each field of a request
+//! is a tag (its number, shifted by 3, and 2 for bytes), a length, and that many bytes.
 
 use super::SignatureCheck;
 use crate::token::Algorithm;
@@ -26,18 +27,43 @@ pub fn request(check: &SignatureCheck<'_>) -> Option<Vec<u8>> {
         Algorithm::RS512 => "sha512",
         Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512 | Algorithm::EdDSA => return None,
     };
-    let mut message = Vec::new();
-    for (number, bytes) in [
+    Some(encode(&[
         (HASH_FUNCTION, hash.as_bytes()),
         (PUBLIC_KEY, check.public_key),
         (SIGNATURE, check.signature),
         (TEXT, check.message),
-    ] {
+    ]))
+}
+
+/// `SignArguments` for RS256: `hash_function = 1`, `text = 3` and `private_key_pem = 4`.
+#[must_use]
+pub fn sign_request(private_key: &str, text: &[u8]) -> Vec<u8> {
+    encode(&[(1, b"sha256"), (3, text), (4, private_key.as_bytes())])
+}
+
+/// The signature in a `SignResult`: `bool result = 1` is true, then comes `bytes signature = 2`, and
+/// there is no error.
+#[must_use]
+pub fn signature(reply: &[u8]) -> Option<&[u8]> {
+    let [0x08, 0x01, 0x12, rest @ ..] = reply else { return None };
+    let (length, signature) = match rest {
+        [low, signature @ ..] if *low < 0x80 => (usize::from(*low), signature),
+        [low, high, signature @ ..] if *high < 0x80 => {
+            (usize::from(*high) << 7 | usize::from(low & 0x7f), signature)
+        }
+        _ => return None,
+    };
+    (signature.len() == length).then_some(signature)
+}
+
+fn encode(fields: &[(u8, &[u8])]) -> Vec<u8> {
+    let mut message = Vec::new();
+    for (number, bytes) in fields {
         message.push(number << 3 | 2);
         push_varint(&mut message, bytes.len());
         message.extend_from_slice(bytes);
     }
-    Some(message)
+    message
 }
 
 /// Whether a `VerifySignatureResult` says yes: `bool result = 1` is true, and there is no error.
@@ -76,6 +102,31 @@ mod tests {
             &[b'm'; 300],
         ];
         assert_eq!(request(&check), Some(expected.concat()));
+    }
+
+    #[test]
+    fn a_request_to_sign_has_the_bytes_that_protobuf_asks_for() {
+        assert_eq!(sign_request("pem", b"text"), b"\x0a\x06sha256\x1a\x04text\x22\x03pem");
+    }
+
+    #[test]
+    fn a_signature_is_all_of_a_plain_success() {
+        assert_eq!(signature(b"\x08\x01\x12\x03sig"), Some(&b"sig"[..]));
+        let long = [&b"\x08\x01\x12\x80\x02"[..], &[b's'; 256]].concat();
+        assert_eq!(signature(&long), Some(&[b's'; 256][..]));
+        for other in [
+            &b""[..],
+            b"\x08\x01",
+            b"\x08\x00\x12\x03sig",
+            b"\x12\x03sig",
+            b"\x08\x01\x12\x04sig",
+            b"\x08\x01\x12\x02sig",
+            b"\x08\x01\x12\x03sig\x1a\x01e",
+            b"\x08\x01\x12\x83\x80\x00sig",
+            b"\x1a\x01e",
+        ] {
+            assert_eq!(signature(other), None, "{other:02x?}");
+        }
     }
 
     #[test]

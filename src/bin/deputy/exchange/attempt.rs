@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::reply::Reply;
 use super::request::{OWN_TOKEN, Request};
 use super::server::Server;
+use super::signer::NativeSigner;
 use crate::report::{BAD, Failure, GOOD};
 
 /// What is needed to make one.
@@ -63,7 +64,7 @@ impl Attempt<'_> {
     }
 
     fn ask(&self, send: bool, requests: &mut Vec<Request>) -> Result<Outcome, Failure> {
-        let mut exchanges = Exchanges::new(1, Rc::new(PureRust));
+        let mut exchanges = Exchanges::new(1, Rc::new(PureRust), Rc::new(NativeSigner));
         let asked = exchanges.ask(self.settings, &self.caller, &self.target, STREAM, clock());
         let mut next = match asked {
             Answer::Call(_, callout) => Some(callout),
