@@ -20,7 +20,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jwt_compact::{Algorithm, AlgorithmSignature, alg::Ed25519, jwk::JsonWebKey};
+use jwt_compact::{
+    Algorithm, AlgorithmSignature,
+    alg::{Ed25519, Rsa, RsaPublicKey},
+    jwk::JsonWebKey,
+};
 use mcp_deputy::fingerprint::fingerprint;
 use serde_json::{Value, json};
 use support::{scratch, stderr, stdout};
@@ -436,4 +440,30 @@ fn a_rule_that_looks_at_arguments_is_asked_with_them() {
     assert_eq!(pay("99").status.code(), Some(1));
     let aimless = place.run(&["--audience", "a", "--scope", "b", "--arguments", "{}"], &[]);
     assert_eq!(aimless.status.code(), Some(1));
+}
+
+#[test]
+fn by_rsa_the_tool_signs_as_envoy_does() {
+    const PEM: &str = include_str!("keys/rsa.pem");
+    let key = json!({"private_key_jwt": {"from_environment": "RSA", "audience": ISSUER}});
+    let place = Place::new("rsa", &json!({"client_authentication": key}));
+    let (url, asked) = serve(vec![(200, granted(&delegation(&json!({}))))]);
+    let options = ["--tool", "list", "--send", "--url", &url];
+    let (_, code) = place.report(&options, &[("RSA", PEM)]);
+    assert_eq!(code, 0);
+    let asked = asked.join().unwrap().remove(0);
+    let (_, form) = asked.split_once("\r\n\r\n").unwrap();
+    let assertion = form.split('&').find_map(|pair| pair.strip_prefix("client_assertion="));
+    let (input, signature) = assertion.unwrap().rsplit_once('.').unwrap();
+    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let jwk: Value = serde_json::from_str(include_str!("keys/rsa.jwk")).unwrap();
+    let public = json!({"kty": "RSA", "n": jwk["n"], "e": jwk["e"]}).to_string();
+    let public: JsonWebKey<'_> = serde_json::from_str(&public).unwrap();
+    let public = RsaPublicKey::try_from(&public).unwrap();
+    let signature = <Rsa as Algorithm>::Signature::try_from_slice(&signature).unwrap();
+    assert!(Rsa::rs256().verify_signature(&signature, &public, input.as_bytes()));
+
+    let refused = place.run(&options, &[("RSA", "-----BEGIN PRIVATE KEY-----")]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("cannot sign by this key"), "{}", stderr(&refused));
 }
