@@ -94,6 +94,9 @@ bench-policy: demo/node_modules/.ready ## measure decisions and pushes by the nu
 bench-exchange: tools build ## measure exchanges against the fewest possible, and calls with and without, into benches/results/
 	$(NODE) benches/exchange/main.mjs
 
+bench-tokens: tools build ## measure calls with known and new tokens, by algorithm and by who checks the signature, into benches/results/; ROUNDS=6 SECONDS=2
+	$(NODE) benches/tokens/main.mjs $(or $(ROUNDS),6) $(or $(SECONDS),2)
+
 tests/conformance/node_modules/.ready: tests/conformance/package-lock.json
 	npm ci --prefix tests/conformance --no-audit --no-fund --loglevel=error
 	touch $@
@@ -117,4 +120,4 @@ tools: $(VENV)/.ready demo/node_modules/.ready
 
 clients: target/tools/mcp-1/.ready target/tools/mcp-2/.ready target/tools/authgent/.ready $(RMCP_CLIENT)
 
-.PHONY: help tools clients init build demo up down smoke-test wycheproof test conformance oracle policy-oracle chaos bench-policy bench-exchange lint render clean
+.PHONY: help tools clients init build demo up down smoke-test wycheproof test conformance oracle policy-oracle chaos bench-policy bench-exchange bench-tokens lint render clean

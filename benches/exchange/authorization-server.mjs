@@ -1,13 +1,13 @@
 // A token endpoint that does nothing but sign, and remembers each exchange until it is asked for them.
 //
-//   PORT, STATE (see demo/keys.mjs)
+//   PORT, STATE (see demo/keys.mjs), LIFETIME of its tokens in seconds
 //   stdout: {"event":"ready","url"}
 //   GET /exchanges: [[when it came, in ms since 1970, for how many ms its token really lives, caller, scope], …]
 import { createPrivateKey, randomUUID, sign } from 'node:crypto';
 import { createServer } from 'node:http';
 import { GATEWAY, keyPaths, readJson } from '../../demo/keys.mjs';
 
-const LIFETIME = 5; // seconds, as the policy allows
+const LIFETIME = Number(process.env.LIFETIME ?? 5); // as the policy allows
 const jwk = readJson(keyPaths(process.env.STATE).authorizationServer).jwks.keys.find(({ alg }) => alg === 'ES256');
 const key = createPrivateKey({ key: jwk, format: 'jwk' });
 const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');

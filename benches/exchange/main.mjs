@@ -1,16 +1,15 @@
 // How many exchanges calls cost at the machine's full rate, against the fewest that are possible, and how long calls take that
 // find a delegation token and calls that do not. See benches/results/exchange.md.
-import { execFile } from 'node:child_process';
 import { createPrivateKey, randomUUID, sign } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, tmpdir } from 'node:os';
+import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { auditRecords } from '../../demo/audit-log.mjs';
 import { startGateway } from '../../demo/gateway.mjs';
 import { ensureKeys, readJson, root } from '../../demo/keys.mjs';
 import { freePort, startServer } from '../../demo/process.mjs';
+import { findGenerator, load, temporaryDirectory, toolCall, writeRequests } from '../generator.mjs';
 import { markdown } from './report.mjs';
 
 const CONNECTIONS = 64;
@@ -18,17 +17,11 @@ const WARM_UP = 4.5; // seconds, more than a delegation token is used
 const MEASURED = 8; // about twice as long as one is
 const TOOLS = ['listAccounts', 'getAccount', 'getTransactions', 'updateAccountStatus', 'getCustomerPII'];
 const here = (name) => new URL(name, import.meta.url).pathname;
-const run = promisify(execFile);
 
-const state = mkdtempSync(join(tmpdir(), 'deputy-bench-'));
+const state = temporaryDirectory();
 const log = (name) => join(state, name);
+const file = log('requests');
 const started = [];
-const abort = new AbortController();
-process.on('exit', () => {
-  abort.abort();
-  rmSync(state, { recursive: true });
-});
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
 const start = async (server) => {
   started.push(await server);
   return started.at(-1);
@@ -53,19 +46,20 @@ async function measure() {
     directory: state, keys, ports, log: log('envoy.log'), resource: `http://127.0.0.1:${ports.gateway}/mcp`, issuer: server.url,
     authorizationServer: host(server.url), ledger: host(upstream.url),
   };
-  const generator = await run('wrk', ['--version']).then(() => 'wrk', (error) => (error.code === 'ENOENT' ? 'node' : 'wrk'));
+  const generator = await findGenerator();
   const mint = caller(place, keys);
 
-  writeRequests([mint()], TOOLS);
-  const ceiling = await load(generator, new URL(upstream.url).port, 2);
+  const ask = (tokens, tools) => writeRequests(file, tokens.flatMap((token) => tools.map((tool) => toolCall(token, tool))));
+  ask([mint()], TOOLS);
+  const ceiling = await load(generator, { port: new URL(upstream.url).port, seconds: 2, connections: CONNECTIONS, file });
   const results = [];
   for (const workers of [1, 2]) {
     const gateway = await start(startGateway(place, { workers }));
     for (const callers of [1, 100, 1000]) {
       for (const tools of [1, 5]) {
-        writeRequests(Array.from({ length: callers }, mint), TOOLS.slice(0, tools));
+        ask(Array.from({ length: callers }, mint), TOOLS.slice(0, tools)); // every caller calls every tool, in turn
         const before = processorTime(gateway.pid);
-        const total = await load(generator, ports.gateway, Math.ceil(WARM_UP + MEASURED + 0.5));
+        const total = await load(generator, { port: ports.gateway, seconds: Math.ceil(WARM_UP + MEASURED + 0.5), connections: CONNECTIONS, file });
         const cpu = processorTime(gateway.pid) - before;
         const exchanges = await (await fetch(`${server.url}/exchanges`)).json();
         results.push({
@@ -100,24 +94,6 @@ function caller({ issuer, resource }, keys) {
 function processorTime(pid) {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
   return (Number(fields[11]) + Number(fields[12])) * 10;
-}
-
-/** Every caller calls every tool, in turn. */
-function writeRequests(tokens, tools) {
-  const requests = tokens.flatMap((token) => tools.map((name) => {
-    const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: {} } });
-    const request = ['POST /mcp HTTP/1.1', 'host: gateway', 'content-type: application/json', 'accept: application/json, text/event-stream',
-      'mcp-protocol-version: 2025-11-25', `authorization: Bearer ${token}`, `content-length: ${body.length}`, '', body].join('\r\n');
-    return `${request.length}\n${request}`;
-  }));
-  writeFileSync(log('requests'), requests.join(''));
-}
-
-async function load(generator, port, seconds) {
-  const { stdout } = generator === 'wrk'
-    ? await run('wrk', ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '-s', here('load.lua'), `http://127.0.0.1:${port}/mcp`, '--', log('requests')], abort)
-    : await run(process.execPath, [here('load.mjs'), port, seconds, CONNECTIONS, log('requests')].map(String), abort);
-  return JSON.parse(stdout.trim().split('\n').at(-1));
 }
 
 /** The audit records of one load, once all are written. */

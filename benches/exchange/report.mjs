@@ -34,7 +34,7 @@ ${times}
 
 ${seconds} s were measured of each, after a warm-up; ${machine.cpus} x ${machine.cpu}, ${connections} connections; the load average before was
 ${load}, so much of it is other processes' work. The load was made by
-${generator === 'wrk' ? '`wrk`' : '`benches/exchange/load.mjs`'}, which with the MCP server alone made ${ceiling} calls/s. The authorization server is
+${generator === 'wrk' ? '`wrk`' : '`benches/load.mjs`'}, which with the MCP server alone made ${ceiling} calls/s. The authorization server is
 \`benches/exchange/authorization-server.mjs\`, which only signs (ES256): the demo's makes some 400 exchanges a second and would be
 all that is measured.
 `;

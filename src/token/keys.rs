@@ -181,7 +181,7 @@ impl Key {
                 .unwrap_or_else(|| self.material.verify(algorithm, message, signature))
     }
 
-    /// What `verifier` says of a signature. What is no signature of this form, it is not asked.
+    /// What `verifier` says of a signature. It is not asked about what is none by its form.
     pub(super) fn ask(
         &self,
         verifier: &dyn SignatureVerifier,

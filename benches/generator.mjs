@@ -1,0 +1,44 @@
+// What the benchmarks against a real Envoy share: the load, tool calls, and the end of whatever was started.
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+export const run = promisify(execFile);
+const here = (name) => new URL(name, import.meta.url).pathname;
+const abort = new AbortController();
+
+/** A directory that goes when this program ends, in whatever way; so does the load. */
+export function temporaryDirectory() {
+  const directory = mkdtempSync(join(tmpdir(), 'deputy-bench-'));
+  process.on('exit', () => {
+    abort.abort();
+    rmSync(directory, { recursive: true });
+  });
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
+  return directory;
+}
+
+/** `wrk`, or where there is none, `node`. */
+export const findGenerator = () => run('wrk', ['--version']).then(() => 'wrk', (error) => (error.code === 'ENOENT' ? 'node' : 'wrk'));
+
+/** A call of this tool with this token, as it is sent. */
+export function toolCall(token, name) {
+  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: {} } });
+  return ['POST /mcp HTTP/1.1', 'host: gateway', 'content-type: application/json', 'accept: application/json, text/event-stream',
+    'mcp-protocol-version: 2025-11-25', `authorization: Bearer ${token}`, `content-length: ${body.length}`, '', body].join('\r\n');
+}
+
+/** Writes the requests that a load sends in turn. */
+export function writeRequests(file, requests) {
+  writeFileSync(file, requests.map((request) => `${request.length}\n${request}`).join(''));
+}
+
+/** `{ requests, seconds, refused, failed }` */
+export async function load(generator, { port, seconds, connections, file }) {
+  const { stdout } = generator === 'wrk'
+    ? await run('wrk', ['-t1', `-c${connections}`, `-d${seconds}s`, '-s', here('load.lua'), `http://127.0.0.1:${port}/mcp`, '--', file], abort)
+    : await run(process.execPath, [here('load.mjs'), port, seconds, connections, file].map(String), abort);
+  return JSON.parse(stdout.trim().split('\n').at(-1));
+}
