@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::cache::Cache;
+use crate::cache::{Bounds, Cache, Entry};
 use crate::clock::Now;
 use crate::token::{BearerToken, Caller};
 use own_token::OwnTokens;
@@ -53,6 +53,15 @@ pub struct Delegated {
     pub usable_until: Duration,
 }
 
+impl Delegated {
+    /// How much memory it takes.
+    fn bytes(&self) -> usize {
+        let texts = self.actors.iter().chain([&self.id]).map(|text| text.len().saturating_add(32));
+        let all = texts.chain([size_of::<Self>(), self.token.reveal().len()]);
+        all.fold(0, usize::saturating_add)
+    }
+}
+
 /// A request to make of the authorization server.
 #[derive(Debug)]
 #[must_use]
@@ -88,6 +97,13 @@ pub struct Key {
     stream: Option<u32>,
 }
 
+impl Key {
+    /// How much it may take, if nothing else holds the token.
+    fn bytes(&self) -> usize {
+        size_of::<Self>().saturating_mul(2).saturating_add(self.subject_token.reveal().len())
+    }
+}
+
 /// What a stream that asks for a delegation token gets at once.
 #[derive(Debug)]
 #[must_use]
@@ -118,7 +134,7 @@ pub struct Settled {
 #[derive(Debug)]
 pub struct Exchanges {
     delegated: Cache<Key, Rc<Delegated>>,
-    refused: Cache<Key, (ExchangeError, Duration)>,
+    refused: Cache<Key, ExchangeError>,
     flights: HashMap<Key, Flight>,
     own_tokens: OwnTokens,
 }
@@ -217,10 +233,10 @@ const ROOT: u32 = 0;
 impl Exchanges {
     /// Nothing known, nothing under way.
     #[must_use]
-    pub fn new(capacity: usize) -> Self {
+    pub fn new(bounds: Bounds) -> Self {
         Self {
-            delegated: Cache::new(capacity),
-            refused: Cache::new(capacity),
+            delegated: Cache::new(bounds),
+            refused: Cache::new(bounds),
             flights: HashMap::new(),
             own_tokens: OwnTokens::default(),
         }
@@ -253,14 +269,10 @@ impl Exchanges {
             target: Rc::clone(target),
             stream: (!target.cache).then_some(stream),
         };
-        if let Some(delegated) = self.delegated.get(&key)
-            && now.monotonic < delegated.usable_until
-        {
+        if let Some(delegated) = self.delegated.get(&key, now.monotonic) {
             return Answer::Delegated(Rc::clone(delegated));
         }
-        if let Some((error, until)) = self.refused.get(&key)
-            && now.monotonic < *until
-        {
+        if let Some(error) = self.refused.get(&key, now.monotonic) {
             return Answer::Refused(error.clone());
         }
         if let Some(flight) = self.flights.get_mut(&key) {
@@ -336,14 +348,19 @@ impl Exchanges {
             self.flights.insert(key.clone(), flight);
             return None;
         }
-        let owner = &flight.caller.owner;
+        let owner = Rc::clone(&flight.caller.owner);
+        let bytes = key.bytes();
         match &result {
             Ok(delegated) if key.target.cache => {
-                self.delegated.insert(key.clone(), Rc::clone(delegated), owner);
+                let bytes = bytes.saturating_add(delegated.bytes());
+                let (value, until) = (Rc::clone(delegated), delegated.usable_until);
+                let entry = Entry { value, owner, bytes, until };
+                self.delegated.insert(key.clone(), entry, now.monotonic);
             }
             Err(error) if key.target.cache && error.is_refusal() => {
                 let until = now.monotonic.saturating_add(REFUSED_FOR);
-                self.refused.insert(key.clone(), (error.clone(), until), owner);
+                let entry = Entry { value: error.clone(), owner, bytes, until };
+                self.refused.insert(key.clone(), entry, now.monotonic);
             }
             Ok(_) | Err(_) => {}
         }

@@ -40,8 +40,8 @@ impl Engine {
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self {
-            callers: Callers::new(config.limits.cached_tokens),
-            exchanges: Exchanges::new(config.limits.cached_delegations),
+            callers: Callers::new(config.limits.tokens()),
+            exchanges: Exchanges::new(config.limits.delegations()),
             config,
         }
     }

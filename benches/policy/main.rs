@@ -74,7 +74,9 @@ fn caller(config: &Config, scopes: usize) -> Rc<Caller> {
         "scope": format!("mcp:connect {}", scopes.join(" ")), "org": {"tier": "gold"},
     });
     let token = stage::token(claims);
-    Callers::new(1).verify(&token, &config.issuers, &config.scopes, now()).unwrap()
+    Callers::new(config.limits.tokens())
+        .verify(&token, &config.issuers, &config.scopes, now())
+        .unwrap()
 }
 
 // Pushes.

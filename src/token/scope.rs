@@ -13,6 +13,8 @@ pub fn is_scope_token(scope: &str) -> bool {
 #[derive(Clone, Debug, Default)]
 pub struct ScopeTable {
     bits: BTreeMap<Box<str>, usize>,
+    /// What some of them imply, to the last.
+    implied: BTreeMap<usize, ScopeSet>,
 }
 
 impl ScopeTable {
@@ -35,6 +37,30 @@ impl ScopeTable {
             set.insert(*bit);
         }
         set
+    }
+
+    /// From now on whoever has `scope` has `implied` too. What these imply is not looked up.
+    pub fn imply(&mut self, scope: &str, implied: ScopeSet) {
+        if let Some(bit) = self.bits.get(scope) {
+            self.implied.insert(*bit, implied);
+        }
+    }
+
+    /// `set` and what its scopes imply.
+    #[must_use]
+    pub fn with_implied(&self, set: &ScopeSet) -> ScopeSet {
+        let implied = self.implied.iter().filter(|(bit, _)| set.has(**bit));
+        implied.fold(set.clone(), |all, (_, implied)| all.union(implied))
+    }
+
+    /// The scopes of which any gives one of `set`: those themselves, and what implies them.
+    #[must_use]
+    pub fn giving(&self, set: &ScopeSet) -> ScopeSet {
+        let mut giving = set.clone();
+        for (bit, _) in self.implied.iter().filter(|(_, implied)| implied.intersects(set)) {
+            giving.insert(*bit);
+        }
+        giving
     }
 
     /// The names in `set`, sorted, so that the same set always prints the same.

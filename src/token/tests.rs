@@ -53,9 +53,11 @@ fn expectations() -> Expectations {
         token_types: vec!["at+jwt".into()],
         scope_claims: vec!["scope".into()],
         client_claims: vec!["client_id".into(), "azp".into()],
+        client_required: false,
         kept_claims: Vec::new(),
         max_lifetime: 3600,
         leeway: 5,
+        revoked: Revoked::default(),
     }
 }
 

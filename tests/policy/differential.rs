@@ -229,7 +229,12 @@ impl<'a> Real<'a> {
     ) -> Option<Self> {
         let now = Now { unix: calls.now, monotonic: Duration::from_secs(50) };
         let token = stage::sign(&calls.claims);
-        let caller = Callers::new(1).verify(&token, &config.issuers, &config.scopes, now);
+        let caller = Callers::new(config.limits.tokens()).verify(
+            &token,
+            &config.issuers,
+            &config.scopes,
+            now,
+        );
         Some(Self { config, without_rules, caller: caller.ok()?, now })
     }
 

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mcp_deputy::clock::Now;
+use mcp_deputy::config::pushed::Limits;
 use mcp_deputy::exchange::reply::{CalloutReply, ExchangeError, check_each};
 use mcp_deputy::exchange::{Answer, Callout, Exchanges, Key, Purpose, Settings, Target};
 use mcp_deputy::token::Caller;
@@ -63,7 +64,7 @@ impl Attempt<'_> {
     }
 
     fn ask(&self, send: bool, requests: &mut Vec<Request>) -> Result<Outcome, Failure> {
-        let mut exchanges = Exchanges::new(1);
+        let mut exchanges = Exchanges::new(Limits::default().delegations());
         let asked = exchanges.ask(self.settings, &self.caller, &self.target, STREAM, clock());
         let mut next = match asked {
             Answer::Call(_, callout) => Some(callout),
