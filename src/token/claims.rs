@@ -66,7 +66,7 @@ impl RawClaims {
         };
         IDENTITY_CLAIMS.iter().any(|name| self.members.contains_key(*name))
             // Keycloak and Amazon Cognito name the type in a claim of their own.
-            || says("typ", &["ID", "Refresh", "Offline", "Logout"])
+            || says("typ", &["ID", "Serialized-ID", "Refresh", "Offline", "Logout"])
             || says("token_use", &["id", "refresh"])
     }
 

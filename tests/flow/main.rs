@@ -30,3 +30,4 @@ mod shadow;
 mod stage;
 mod states;
 mod tasks;
+mod tokens;
