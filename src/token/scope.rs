@@ -237,6 +237,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_implied_is_had_and_gives_within_and_beyond_one_word() {
+        let mut table = ScopeTable::default();
+        for number in 0..200 {
+            table.intern(&format!("s{number:03}"));
+        }
+        table.imply("s199", table.set(["s000", "s100"]));
+        table.imply("s100", table.set(["s000"]));
+        let with_implied = |names: &[&str]| {
+            let set = table.set(names.iter().copied());
+            table.names(&table.with_implied(&set)).join(" ")
+        };
+        assert_eq!(with_implied(&["s199"]), "s000 s100 s199");
+        assert_eq!(with_implied(&["s100", "s001"]), "s000 s001 s100");
+        assert_eq!(with_implied(&["s000", "s198"]), "s000 s198");
+        let giving = |name: &str| table.names(&table.giving(&table.set([name]))).join(" ");
+        assert_eq!(
+            [giving("s000"), giving("s100"), giving("s199")],
+            ["s000 s100 s199", "s100 s199", "s199"]
+        );
+    }
+
+    #[test]
     fn scope_tokens_are_those_of_rfc_6749() {
         for scope in ["pii:read", "https://graph.example/.default", "!#[]~", "a"] {
             assert!(is_scope_token(scope), "{scope}");

@@ -46,7 +46,7 @@ fn issuer() -> Issuer {
     Issuer { issuer: ISSUER.into(), keys, algorithms }
 }
 
-fn expectations() -> Expectations {
+pub(super) fn expectations() -> Expectations {
     Expectations {
         audiences: vec![AUDIENCE.into()],
         exact_audience: false,
