@@ -4,11 +4,15 @@
 mod authorization_server;
 mod duration;
 mod error;
+mod hierarchy;
+mod profile;
 pub mod pushed;
 mod read;
+mod revoked;
 mod url;
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
@@ -28,9 +32,7 @@ use crate::policy::Policy;
 use crate::policy::compile::{Surroundings, known_scopes};
 use crate::request::{Ignore, fold_path};
 use crate::session::{Environment, SessionKeys};
-use crate::token::{
-    self, Expectations, KeySet, ScopeSet, ScopeTable, TrustedIssuer, is_scope_token,
-};
+use crate::token::{self, KeySet, ScopeSet, ScopeTable, TrustedIssuer, is_scope_token};
 use crate::upstream::StrippedHeaders;
 use pushed::Pushed;
 
@@ -83,6 +85,9 @@ pub struct Endpoint {
 /// The largest `limits.body_bytes`: Envoy holds this much for each request that is undecided.
 const LARGEST_BODY: usize = 16 * 1_048_576;
 
+/// From one mebibyte to one gibibyte: a worker has four, with all else.
+const CACHE_BYTES: RangeInclusive<usize> = 1_048_576..=1_073_741_824;
+
 impl Config {
     /// Reads and compiles a pushed configuration, with the secrets that it names.
     ///
@@ -112,7 +117,8 @@ impl Config {
         let Some(pushed) = &reading.typed else { return reading.problems.into_result(None) };
         let mut problems = Problems::default();
         let mut warnings = Vec::new();
-        let scopes = scopes(&pushed.protected_resource.scopes_supported, &mut problems);
+        let mut scopes = scopes(&pushed.protected_resource.scopes_supported, &mut problems);
+        hierarchy::compile(&pushed.implied_scopes, &mut scopes, &mut problems);
         let resource = resource(&pushed.protected_resource, &mut problems);
         let mut issuers = issuers(pushed, &mut problems, &mut warnings);
         let endpoints = endpoints(pushed, resource.as_ref(), &scopes, &mut problems);
@@ -246,6 +252,7 @@ fn issuers(
     if pushed.issuers.is_empty() {
         problems.add("issuers", "at least one is needed");
     }
+    let mut revoked = revoked::compile(&pushed.revoked, &pushed.issuers, problems);
     let mut seen = BTreeSet::new();
     let mut trusted = Vec::new();
     for (index, raw) in pushed.issuers.iter().enumerate() {
@@ -255,10 +262,11 @@ fn issuers(
             problems
                 .add(format!("{path}.issuer"), format!("issuer `{}` is listed twice", raw.issuer));
         }
+        let none = |list: &Option<Vec<String>>| list.as_ref().is_some_and(Vec::is_empty);
         for (name, list_is_empty) in [
             ("algorithms", raw.algorithms.is_empty()),
-            ("token_types", raw.token_types.is_empty()),
-            ("audiences", raw.audiences.as_ref().is_some_and(Vec::is_empty)),
+            ("token_types", none(&raw.token_types)),
+            ("audiences", none(&raw.audiences)),
         ] {
             if list_is_empty {
                 problems.add(format!("{path}.{name}"), "an empty list accepts no token");
@@ -271,20 +279,11 @@ fn issuers(
                 keys: keys.unwrap_or_default(),
                 algorithms: raw.algorithms.clone(),
             }),
-            expectations: Expectations {
-                audiences: boxed(
-                    raw.audiences
-                        .as_deref()
-                        .unwrap_or(std::slice::from_ref(&pushed.protected_resource.resource)),
-                ),
-                exact_audience: false,
-                token_types: boxed(&raw.token_types),
-                scope_claims: boxed(&raw.scope_claims),
-                client_claims: boxed(&raw.client_claims),
-                kept_claims: Vec::new(),
-                max_lifetime: raw.max_lifetime.as_seconds(),
-                leeway: raw.leeway.as_seconds(),
-            },
+            expectations: profile::expectations(
+                raw,
+                &pushed.protected_resource.resource,
+                revoked.remove(&raw.issuer).unwrap_or_default(),
+            ),
         });
     }
     trusted
@@ -457,12 +456,16 @@ fn limits(pushed: &Pushed, problems: &mut Problems) {
             format!("make it longer than `exchange.timeout`, which is `{timeout}`"),
         );
     }
-    for (name, entries) in
-        [("cached_tokens", limits.cached_tokens), ("cached_delegations", limits.cached_delegations)]
-    {
-        if !(1..=1_000_000).contains(&entries) {
-            problems
-                .add(format!("limits.{name}"), format!("`{entries}` is not between 1 and 1000000"));
+    for (name, value, range) in [
+        ("cached_tokens", limits.cached_tokens, 1..=1_000_000),
+        ("cached_token_bytes", limits.cached_token_bytes, CACHE_BYTES),
+        ("cached_delegations", limits.cached_delegations, 1..=1_000_000),
+        ("cached_delegation_bytes", limits.cached_delegation_bytes, CACHE_BYTES),
+    ] {
+        if !range.contains(&value) {
+            let (least, most) = (range.start(), range.end());
+            let message = format!("`{value}` is not between {least} and {most}");
+            problems.add(format!("limits.{name}"), message);
         }
     }
 }

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::cache::Cache;
+use crate::cache::{Bounds, Cache, Entry};
 use crate::clock::Now;
 use crate::token::{BearerToken, Caller, SignatureVerifier};
 use client::Signer;
@@ -56,6 +56,15 @@ pub struct Delegated {
     pub usable_until: Duration,
 }
 
+impl Delegated {
+    /// How much memory it takes.
+    fn bytes(&self) -> usize {
+        let texts = self.actors.iter().chain([&self.id]).map(|text| text.len().saturating_add(32));
+        let all = texts.chain([size_of::<Self>(), self.token.reveal().len()]);
+        all.fold(0, usize::saturating_add)
+    }
+}
+
 /// A request to make of the authorization server.
 #[derive(Debug)]
 #[must_use]
@@ -89,6 +98,13 @@ pub struct Key {
     target: Rc<Target>,
     /// The stream whose alone it is, if the target is not cached.
     stream: Option<u32>,
+}
+
+impl Key {
+    /// How much it may take, if nothing else holds the token.
+    fn bytes(&self) -> usize {
+        size_of::<Self>().saturating_mul(2).saturating_add(self.subject_token.reveal().len())
+    }
 }
 
 /// What a stream that asks for a delegation token gets at once.
@@ -130,9 +146,8 @@ pub struct Due {
 /// The exchanges of one configuration in one worker: what is known, and what is under way.
 #[derive(Debug)]
 pub struct Exchanges {
-    capacity: usize,
     delegated: Cache<Key, Rc<Delegated>>,
-    refused: Cache<Key, (ExchangeError, Duration)>,
+    refused: Cache<Key, ExchangeError>,
     flights: HashMap<Key, Flight>,
     own_tokens: OwnTokens,
     verifier: Rc<dyn SignatureVerifier>,
@@ -290,17 +305,16 @@ const REFUSED_FOR: Duration = Duration::from_secs(1);
 const ROOT: u32 = 0;
 
 impl Exchanges {
-    /// Nothing known, nothing under way; what is known is kept of at most `capacity` exchanges.
+    /// Nothing known, nothing under way; what is known is kept within `bounds`.
     #[must_use]
     pub fn new(
-        capacity: usize,
+        bounds: Bounds,
         verifier: Rc<dyn SignatureVerifier>,
         signer: Rc<dyn Signer>,
     ) -> Self {
         Self {
-            capacity,
-            delegated: Cache::new(capacity),
-            refused: Cache::new(capacity),
+            delegated: Cache::new(bounds),
+            refused: Cache::new(bounds),
             flights: HashMap::new(),
             own_tokens: OwnTokens::default(),
             verifier,
@@ -310,10 +324,16 @@ impl Exchanges {
         }
     }
 
-    /// The same, shared with all workers that have the configuration of this SHA-256.
+    /// The same, shared with all workers that have the configuration of this SHA-256: of about `capacity`
+    /// exchanges.
     #[must_use]
-    pub fn shared(self, data: Rc<dyn SharedData>, configuration: [u8; 32]) -> Self {
-        let shared = SharedExchanges::new(data, configuration, self.capacity);
+    pub fn shared(
+        self,
+        data: Rc<dyn SharedData>,
+        configuration: [u8; 32],
+        capacity: usize,
+    ) -> Self {
+        let shared = SharedExchanges::new(data, configuration, capacity);
         Self { shared: Some(shared), ..self }
     }
 
@@ -344,14 +364,10 @@ impl Exchanges {
             target: Rc::clone(target),
             stream: (!target.cache).then_some(stream),
         };
-        if let Some(delegated) = self.delegated.get(&key)
-            && now.monotonic < delegated.usable_until
-        {
+        if let Some(delegated) = self.delegated.get(&key, now.monotonic) {
             return Answer::Delegated(Rc::clone(delegated));
         }
-        if let Some((error, until)) = self.refused.get(&key)
-            && now.monotonic < *until
-        {
+        if let Some(error) = self.refused.get(&key, now.monotonic) {
             return Answer::Refused(error.clone());
         }
         if let Some(flight) = self.flights.get_mut(&key) {
@@ -407,7 +423,7 @@ impl Exchanges {
                 }
                 Claim::Settled(result, until) => {
                     let (owner, result) = (Rc::clone(&flight.caller.owner), result.map(Rc::new));
-                    self.remember(key, &result, until, &owner);
+                    self.remember(key, &result, &owner, [now.monotonic, until]);
                     return Departure::Settled(result);
                 }
             }
@@ -422,15 +438,19 @@ impl Exchanges {
         &mut self,
         key: &Key,
         result: &Result<Rc<Delegated>, ExchangeError>,
-        until: Duration,
         owner: &Rc<str>,
+        [now, until]: [Duration; 2],
     ) {
+        let (owner, bytes) = (Rc::clone(owner), key.bytes());
         match result {
             Ok(delegated) if key.target.cache => {
-                self.delegated.insert(key.clone(), Rc::clone(delegated), owner);
+                let bytes = bytes.saturating_add(delegated.bytes());
+                let (value, until) = (Rc::clone(delegated), delegated.usable_until);
+                self.delegated.insert(key.clone(), Entry { value, owner, bytes, until }, now);
             }
             Err(error) if key.target.cache && error.is_refusal() => {
-                self.refused.insert(key.clone(), (error.clone(), until), owner);
+                let entry = Entry { value: error.clone(), owner, bytes, until };
+                self.refused.insert(key.clone(), entry, now);
             }
             Ok(_) | Err(_) => {}
         }
@@ -477,7 +497,7 @@ impl Exchanges {
             shared.settle(address, result.as_deref(), now.monotonic);
         }
         let until = now.monotonic.saturating_add(REFUSED_FOR);
-        self.remember(key, &result, until, &flight.caller.owner);
+        self.remember(key, &result, &flight.caller.owner, [now.monotonic, until]);
         Some(Settled { waiting: flight.waiting, result })
     }
 

@@ -20,6 +20,8 @@ mod claims;
 mod compact;
 mod error;
 mod keys;
+mod memory;
+mod revoked;
 mod scope;
 mod signature;
 
@@ -30,8 +32,10 @@ use serde_json::{Map, Value};
 pub use self::{
     algorithm::{Algorithm, UnsupportedAlgorithm},
     caller::{BearerToken, Caller, Callers, TrustedIssuer},
+    claims::is_identifier,
     error::TokenError,
     keys::{Key, KeyProblem, KeyReason, KeySet, KeySetError},
+    revoked::{Revoked, Table},
     scope::{ScopeSet, ScopeTable, is_scope_token},
     signature::{PureRust, SignatureCheck, SignatureVerifier, envoy, proven},
 };
@@ -65,12 +69,16 @@ pub struct Expectations {
     pub scope_claims: Vec<Box<str>>,
     /// The claims that may hold the client's identifier. The first one that is present counts.
     pub client_claims: Vec<Box<str>>,
+    /// Whether one of them must be there: ID tokens have none, where nothing else tells them apart.
+    pub client_required: bool,
     /// The claims that rules read, besides those that have a place of their own in [`Claims`].
     pub kept_claims: Vec<Box<str>>,
     /// The longest time from `iat` to `exp`, in seconds.
     pub max_lifetime: u64,
     /// How far the issuer's clock may be off, in seconds.
     pub leeway: u64,
+    /// Whose tokens are refused all the same.
+    pub revoked: Revoked,
 }
 
 /// What a verified token says.
@@ -100,6 +108,8 @@ pub struct Claims {
     pub actor_client: Option<Box<str>>,
     /// `may_act`.
     pub may_act: Option<MayAct>,
+    /// `sid`, the session at the authorization server.
+    pub session: Option<Box<str>>,
     /// `acr`, the authentication context class.
     pub acr: Option<Box<str>>,
     /// `auth_time`, in seconds since 1970.
@@ -160,8 +170,9 @@ impl<'a> Unverified<'a> {
     ///
     /// # Errors
     ///
-    /// The first of these that fails: `iss`, `alg`, `typ`, `aud`, the times, no `cnf`, the key,
-    /// the signature, and last the form of the claims that are optional.
+    /// The first of these that fails: `iss`, `alg`, `typ`, the client where one is required, `aud`,
+    /// the times, no `cnf`, the key, the signature, the form of the claims that are optional, and last
+    /// that nothing is revoked.
     pub fn verify(
         self,
         issuer: &Issuer,
@@ -210,6 +221,9 @@ impl<'a> Unverified<'a> {
             return Err(TokenError::AlgorithmNotAllowed);
         }
         self.check_type(expectations)?;
+        if expectations.client_required && !self.claims.names_client(&expectations.client_claims) {
+            return Err(TokenError::MissingClaim("client_id"));
+        }
         self.check_audience(expectations)?;
         self.check_times(expectations, now)?;
         if self.claims.is_sender_constrained() {

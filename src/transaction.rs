@@ -42,11 +42,11 @@ impl Engine {
     #[must_use]
     pub fn new(config: Config, host: Host) -> Self {
         let Host { verifier, signer, shared_data } = host;
-        let exchanges =
-            Exchanges::new(config.limits.cached_delegations, Rc::clone(&verifier), signer);
+        let bounds = config.limits.delegations();
+        let exchanges = Exchanges::new(bounds, Rc::clone(&verifier), signer);
         Self {
-            callers: Callers::new(config.limits.cached_tokens, verifier),
-            exchanges: exchanges.shared(shared_data, config.digest),
+            callers: Callers::new(config.limits.tokens(), verifier),
+            exchanges: exchanges.shared(shared_data, config.digest, bounds.entries),
             config,
         }
     }

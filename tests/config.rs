@@ -365,7 +365,7 @@ issuers[0].token_types: an empty list accepts no token"),
         ("/issuers/0/leeway", json!("5"), "\
 issuers[0].leeway: `5` is not a duration; help: write a whole number and `ms`, `s`, `m` or `h`, at most `24h`, such as `5s`"),
         ("/issuers/0/jwks_uri", json!("https://login.example.com/jwks"), "\
-issuers[0].jwks_uri: unknown field `jwks_uri`; help: known are `issuer`, `jwks`, `algorithms`, `audiences`, `token_types`, `scope_claims`, `client_claims`, `max_lifetime`, `leeway`"),
+issuers[0].jwks_uri: unknown field `jwks_uri`; help: known are `issuer`, `profile`, `jwks`, `algorithms`, `audiences`, `token_types`, `scope_claims`, `client_claims`, `client_required`, `max_lifetime`, `leeway`"),
         ("/protected_resource/authorization_servers", json!([]), "\
 protected_resource.authorization_servers: at least one is needed"),
         ("/protected_resource/resource", json!("https://gateway.example.com/api"), "\
@@ -419,13 +419,49 @@ policies.enterprise-ledger.server_requests[0]: unknown value `sampling`; help: k
 limits.body_bytes: `16777217` is not between 1 and 16777216"),
         ("/limits", json!({"cached_delegations": 0}), "\
 limits.cached_delegations: `0` is not between 1 and 1000000"),
+        ("/limits", json!({"cached_token_bytes": 1, "cached_delegation_bytes": 2_000_000_000}), "\
+limits.cached_token_bytes: `1` is not between 1048576 and 1073741824
+limits.cached_delegation_bytes: `2000000000` is not between 1048576 and 1073741824"),
         ("/limits", json!({"body_bytes": -1}), "\
 limits.body_bytes: invalid value: integer `-1`, expected a whole number"),
     ] {
-        let mut pushed = pushed();
-        let (parent, name) = pointer.rsplit_once('/').unwrap();
-        pushed.pointer_mut(parent).unwrap()[name] = value;
-        assert_eq!(errors(pushed), expected, "{pointer}");
+        assert_eq!(errors(changed(pointer, value)), expected, "{pointer}");
+    }
+}
+
+/// What is shipped, with another value there.
+fn changed(pointer: &str, value: Value) -> Value {
+    let mut pushed = pushed();
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    pushed.pointer_mut(parent).unwrap()[name] = value;
+    pushed
+}
+
+#[test]
+fn every_rule_of_tokens_has_its_own_words() {
+    for (pointer, value, expected) in [
+        ("/issuers/0/profile", json!("ping"), "\
+issuers[0].profile: unknown value `ping`; help: known are `rfc9068`, `keycloak`, `okta`, `entra`, `auth0`"),
+        ("/implied_scopes", json!({"pii:reed": ["mcp:connect"], "pii:read": []}), "\
+implied_scopes.pii:read: implies nothing; help: name a scope, or leave it out
+implied_scopes.pii:reed: unknown scope `pii:reed`; help: did you mean `pii:read`?"),
+        ("/implied_scopes", json!({"pii:read": ["mcp:conect", "nothing:like:it"]}), "\
+implied_scopes.pii:read[0]: unknown scope `mcp:conect`; help: did you mean `mcp:connect`?
+implied_scopes.pii:read[1]: unknown scope `nothing:like:it`; help: known are `audit:read`, `mcp:connect`, `pii:read`"),
+        ("/implied_scopes", json!({"pii:read": ["audit:read"], "mcp:connect": ["pii:read"], "audit:read": ["pii:read"]}), "\
+implied_scopes.audit:read: `audit:read` implies itself; help: scopes that imply each other are one scope: require only one of them"),
+        ("/implied_scopes", json!({"pii:read": ["pii:read"]}), "\
+implied_scopes.pii:read: `pii:read` implies itself; help: scopes that imply each other are one scope: require only one of them"),
+        ("/revoked", json!({"tokens": [{"issuer": "http://127.0.0.1:9401", "id": ""}], "sessions": [{"issuer": "http://127.0.0.1:9400", "id": "a\nb", "issued_before": "today"}]}), "\
+revoked.tokens[0].id: `` is in no token; help: a claim has 1 to 1024 bytes and no control characters
+revoked.tokens[0].issuer: unknown issuer `http://127.0.0.1:9401`; help: did you mean `http://127.0.0.1:9400`?
+revoked.sessions[0].id: `a\nb` is in no token; help: a claim has 1 to 1024 bytes and no control characters
+revoked.sessions[0].issued_before: `today` is not a moment; help: write it like `2026-12-31T23:59:59Z` (RFC 3339)"),
+        ("/revoked", json!({"tokens": [{"issuer": "http://127.0.0.1:9400", "id": "t", "issued_before": "2026-12-31T23:59:59Z"}], "users": []}), "\
+revoked.tokens[0].issued_before: unknown field `issued_before`; help: known are `issuer`, `id`
+revoked.users: unknown field `users`; help: known are `tokens`, `subjects`, `clients`, `sessions`"),
+    ] {
+        assert_eq!(errors(changed(pointer, value)), expected, "{pointer}");
     }
 }
 

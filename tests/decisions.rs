@@ -238,6 +238,29 @@ What the client gets:
 }
 
 #[test]
+fn what_a_scope_implies_is_explained() {
+    let (printed, code) = explain(&[
+        "--set",
+        "implied_scopes={\"audit:read\": [\"pii:read\", \"mcp:connect\"]}",
+        "--tool",
+        "getCustomerPII",
+        "--scope",
+        "audit:read",
+    ]);
+    assert!(printed.contains("has audit:read, which implies mcp:connect pii:read\n"), "{printed}");
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn who_is_revoked_is_told_so() {
+    let revoked = "revoked.subjects=[{issuer: \"http://127.0.0.1:9400\", id: somebody}]";
+    let output = deputy(&["explain", "--set", revoked, "--tool", "listAccounts"]);
+    let told =
+        "error: no such token is accepted: the token, or what it is issued for, is revoked\n";
+    assert_eq!((stderr(&output).as_str(), output.status.code()), (told, Some(1)));
+}
+
+#[test]
 fn what_is_allowed_is_explained_with_its_delegation() {
     let explained = explain(&["--tool", "getCustomerPII", "--caller", "sarah"]);
     let expected = "\

@@ -74,7 +74,7 @@ fn caller(config: &Config, scopes: usize) -> Rc<Caller> {
         "scope": format!("mcp:connect {}", scopes.join(" ")), "org": {"tier": "gold"},
     });
     let token = stage::token(claims);
-    Callers::new(1, Rc::new(PureRust))
+    Callers::new(config.limits.tokens(), Rc::new(PureRust))
         .verify(&token, &config.issuers, &config.scopes, now())
         .unwrap()
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::duration::Duration;
+use crate::cache::Bounds;
 use crate::exchange::source::Exchange;
 use crate::mcp::Revision;
 use crate::policy::source::{Enforcement, Policy};
@@ -28,6 +29,12 @@ pub struct Pushed {
     pub authorization_server_metadata: Option<Map<String, Value>>,
     /// The authorization servers whose tokens are accepted, each with its pushed keys.
     pub issuers: Vec<Issuer>,
+    /// Scopes that imply others: whoever is granted one has those too, and what they imply in turn.
+    #[serde(default)]
+    pub implied_scopes: BTreeMap<String, Vec<String>>,
+    /// The kill switch: whose tokens are refused before they expire, from the next request on.
+    #[serde(default)]
+    pub revoked: Revoked,
     /// The MCP endpoints: which path is judged by which policy.
     pub endpoints: Vec<Endpoint>,
     /// The policies by name, one for each MCP server.
@@ -81,6 +88,8 @@ pub struct ProtectedResource {
 pub struct Issuer {
     /// The exact value of `iss`.
     pub issuer: String,
+    /// Which server it is: what its access tokens look like where nothing else is written here.
+    pub profile: Option<Profile>,
     /// Its public keys, a JWK Set (RFC 7517).
     pub jwks: serde_json::Value,
     /// Signature algorithms that are accepted.
@@ -88,21 +97,78 @@ pub struct Issuer {
     pub algorithms: Vec<Algorithm>,
     /// The values of `aud` that are accepted; by default the protected resource.
     pub audiences: Option<Vec<String>>,
-    /// The values of `typ` that are accepted. An empty string stands for a token without `typ`.
-    #[serde(default = "access_token_type")]
-    pub token_types: Vec<String>,
-    /// The claims that may carry the scopes; the first one present is read.
-    #[serde(default = "scope_claims")]
-    pub scope_claims: Vec<String>,
-    /// The claims that may carry the client; the first one present is read.
-    #[serde(default = "client_claims")]
-    pub client_claims: Vec<String>,
-    /// The longest time between `iat` and `exp` that is accepted.
-    #[serde(default = "one_hour")]
-    pub max_lifetime: Duration,
+    /// The values of `typ` that are accepted, `at+jwt` by default. An empty string stands for a token
+    /// without `typ`.
+    pub token_types: Option<Vec<String>>,
+    /// The claims that may carry the scopes, as a string or a list, `scope` by default; the first one
+    /// present is read.
+    pub scope_claims: Option<Vec<String>>,
+    /// The claims that may carry the client, `client_id` and `azp` by default; the first one present is
+    /// read.
+    pub client_claims: Option<Vec<String>>,
+    /// Whether one of them must be there; by default only with a profile.
+    pub client_required: Option<bool>,
+    /// The longest time between `iat` and `exp` that is accepted, by default `1h`.
+    pub max_lifetime: Option<Duration>,
     /// How far this server's clock and ours may differ.
     #[serde(default = "five_seconds")]
     pub leeway: Duration,
+}
+
+/// The authorization servers whose access tokens are known; `docs/tokens.md` has a section on each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// Any that follows RFC 9068 to the letter.
+    Rfc9068,
+    /// Keycloak.
+    Keycloak,
+    /// A custom authorization server of Okta.
+    Okta,
+    /// Microsoft Entra ID, tokens of version 2.0.
+    Entra,
+    /// Auth0, with either of its token profiles.
+    Auth0,
+}
+
+/// Whose tokens are refused before they expire.
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Revoked {
+    /// Single tokens, by `jti`.
+    pub tokens: Vec<RevokedToken>,
+    /// Users, by `sub`; and who acts for others, by `act.sub`.
+    pub subjects: Vec<RevokedParty>,
+    /// Clients, by the claim that names them; and who acts for others, by `act.client_id`.
+    pub clients: Vec<RevokedParty>,
+    /// Sessions at the authorization server, by `sid`.
+    pub sessions: Vec<RevokedParty>,
+}
+
+/// A token that is refused.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RevokedToken {
+    /// The exact value of `iss`, one of `issuers`.
+    pub issuer: String,
+    /// The exact value of `jti`.
+    pub id: String,
+}
+
+/// A user, a client or a session whose tokens are refused.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RevokedParty {
+    /// The exact value of `iss`, one of `issuers`.
+    pub issuer: String,
+    /// The exact value of the claim.
+    pub id: String,
+    /// What is issued at or after this moment (RFC 3339) is accepted again; by default nothing is.
+    pub issued_before: Option<String>,
 }
 
 /// An MCP endpoint.
@@ -155,10 +221,29 @@ pub struct Limits {
     pub body_bytes: usize,
     /// How long a request may stay undecided before it is answered with 503.
     pub decision_time: Duration,
-    /// How many verified tokens each worker remembers.
+    /// How many verified tokens each worker remembers. No caller has more than a hundredth of them,
+    /// or 32.
     pub cached_tokens: usize,
-    /// How many delegation tokens each worker remembers.
+    /// How many bytes of them. No caller has more than a hundredth, or 256 KiB.
+    pub cached_token_bytes: usize,
+    /// How many delegation tokens each worker remembers, with the same share for each caller.
     pub cached_delegations: usize,
+    /// How many bytes of them.
+    pub cached_delegation_bytes: usize,
+}
+
+impl Limits {
+    /// How many verified tokens are remembered.
+    #[must_use]
+    pub const fn tokens(&self) -> Bounds {
+        Bounds { entries: self.cached_tokens, bytes: self.cached_token_bytes }
+    }
+
+    /// How many delegation tokens are remembered.
+    #[must_use]
+    pub const fn delegations(&self) -> Bounds {
+        Bounds { entries: self.cached_delegations, bytes: self.cached_delegation_bytes }
+    }
 }
 
 impl Default for Limits {
@@ -167,29 +252,15 @@ impl Default for Limits {
             body_bytes: 1_048_576,
             decision_time: Duration::seconds(10),
             cached_tokens: 10_000,
+            cached_token_bytes: 48 * 1_048_576,
             cached_delegations: 10_000,
+            cached_delegation_bytes: 48 * 1_048_576,
         }
     }
 }
 
 fn all_algorithms() -> Vec<Algorithm> {
     Algorithm::ALL.to_vec()
-}
-
-fn access_token_type() -> Vec<String> {
-    vec!["at+jwt".to_owned()]
-}
-
-fn scope_claims() -> Vec<String> {
-    vec!["scope".to_owned()]
-}
-
-fn client_claims() -> Vec<String> {
-    vec!["client_id".to_owned(), "azp".to_owned()]
-}
-
-const fn one_hour() -> Duration {
-    Duration::seconds(3_600)
 }
 
 const fn five_seconds() -> Duration {

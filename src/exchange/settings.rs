@@ -13,7 +13,7 @@ use super::{Target, template::Template};
 use crate::config::{Duration, Problems, boxed};
 use crate::policy::Policy;
 use crate::session::Environment;
-use crate::token::{BearerToken, Caller, Expectations, Issuer, TrustedIssuer};
+use crate::token::{BearerToken, Caller, Expectations, Issuer, Revoked, TrustedIssuer};
 
 /// Where and how to exchange, by audience.
 #[derive(Debug)]
@@ -234,12 +234,14 @@ impl Profile {
                 ScopeClaim::Reply => Vec::new(),
             },
             client_claims: vec!["client_id".into()],
+            client_required: false,
             kept_claims: claims.map(Into::into).to_vec(),
             max_lifetime: match self.longer_lifetime {
                 LongerLifetime::Refuse => target.max_lifetime,
                 LongerLifetime::DangerAccept => u64::MAX,
             },
             leeway: self.leeway,
+            revoked: Revoked::default(),
         }
     }
 

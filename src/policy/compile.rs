@@ -198,7 +198,9 @@ impl Compiler<'_> {
             let place = if several { format!("[{index}]") } else { String::new() };
             let (path, name) = (format!("{path}{place}"), format!("{name}{place}"));
             let rule = self.rule(source, object, &path, name, kind);
-            if let Some(earlier) = rules.iter().find(|earlier| earlier.is_implied_by(&rule)) {
+            if let Some(earlier) =
+                rules.iter().find(|earlier| earlier.is_implied_by(&rule, self.around.scopes))
+            {
                 let help = format!("`{}` holds whenever it does, and comes first", earlier.name);
                 self.problems.add_with_help(&path, "can never be reached", help);
             }

@@ -78,7 +78,7 @@ impl Region {
         (words.needs(&self.within), except)
     }
 
-    /// Whether a call is among them.
+    /// Whether a call is among them. Only the scopes of the token itself count, not what they imply.
     #[must_use]
     pub fn contains(&self, asked: Asked) -> bool {
         self.within.holds(asked) && !self.except.iter().any(|term| term.holds(asked))
@@ -94,19 +94,24 @@ pub struct Needs {
     pub conditions: Vec<String>,
 }
 
-/// What changes from `old` to `new`; none stands for no policy at all. Both are compiled against
-/// `scopes`.
+/// What changes from `old` to `new`; none stands for no policy at all. Each is compiled against one of
+/// `tables`, which differ at most in what their scopes imply.
 #[must_use]
-pub fn compare(old: Option<&Policy>, new: Option<&Policy>, scopes: &ScopeTable) -> Vec<Change> {
-    let nothing = ScopeSet::default();
-    let required = |policy: Option<&Policy>| {
-        policy.map_or_else(|| nothing.clone(), |policy| policy.baseline.scopes.clone())
-    };
+pub fn compare(
+    old: Option<&Policy>,
+    new: Option<&Policy>,
+    tables: [&ScopeTable; 2],
+) -> Vec<Change> {
     let both = [old, new];
-    let required = both.map(required);
-    let common = required[0].difference(&required[0].difference(&required[1]));
+    let required = [(old, tables[0]), (new, tables[1])].map(|(policy, table)| match policy {
+        Some(policy) => Term::of(&policy.baseline, table),
+        None => Term::new(ScopeSet::default(), [].iter()),
+    });
+    let [before, after] = [&required[0].scopes, &required[1].scopes];
+    let common = before.difference(&before.difference(after));
     let mut comparison = Comparison {
-        words: Words { scopes, common: &common },
+        words: Words { scopes: tables[1], common: &common },
+        tables,
         required: &required,
         closed: Vec::new(),
         changes: Vec::new(),
@@ -138,8 +143,10 @@ fn patterns(tables: [Option<&Patterns<Rules>>; 2]) -> BTreeSet<String> {
 /// A comparison on its way.
 struct Comparison<'a> {
     words: Words<'a>,
+    /// What their scopes imply, before and after.
+    tables: [&'a ScopeTable; 2],
     /// What the endpoint requires of every request, before and after.
-    required: &'a [ScopeSet; 2],
+    required: &'a [Term; 2],
     /// What is closed for every object of the endpoint.
     closed: Vec<Region>,
     changes: Vec<Change>,
@@ -188,8 +195,9 @@ impl Comparison<'_> {
 
     /// Compares the rules for an object, before and after.
     fn object(&mut self, object: &str, rules: [Option<&[Rule]>; 2]) {
-        let [old, new] =
-            [Ways::of(rules[0], &self.required[0]), Ways::of(rules[1], &self.required[1])];
+        let ([before, after], [required_before, required_after]) = (self.tables, self.required);
+        let old = Ways::of(rules[0], required_before, before);
+        let new = Ways::of(rules[1], required_after, after);
         let [opened, closed] = [(&new, &old), (&old, &new)]
             .map(|(one, other)| self.difference(&one.terms, &other.terms));
         let is_same = opened.is_empty() && closed.is_empty();
@@ -212,7 +220,7 @@ impl Comparison<'_> {
         }
         self.treatments(object, &old, &new);
         self.shadow(object, &old, &new);
-        let everyone = Term::new(self.required[0].union(&self.required[1]), [].iter());
+        let everyone = self.required[0].and(&self.required[1]);
         let is_open = |ways: &Ways| ways.terms.iter().any(|term| term.covers(&everyone));
         // Where nobody is denied, nobody is told so.
         if let [Some(before), Some(after)] = rules

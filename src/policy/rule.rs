@@ -15,7 +15,7 @@ use crate::clock::Now;
 use crate::exchange::Target;
 use crate::mcp::{Object, Operation};
 use crate::response::Redaction;
-use crate::token::{Caller, ScopeSet};
+use crate::token::{Caller, ScopeSet, ScopeTable};
 
 /// One way in which an object may be used.
 #[derive(Debug, Clone, PartialEq)]
@@ -316,8 +316,8 @@ impl Rule {
                 (requirement.test.reason(), None, &requirement.message)
             }
             Outcome::Obtainable { scopes, authentication, message } => {
-                let held = &asked.caller.scopes;
-                let scopes = scopes.map(|scopes| scopes.union(held)).unwrap_or_default();
+                let scopes = scopes.map(|scopes| asked.caller.to_ask_for(&scopes));
+                let scopes = scopes.unwrap_or_default();
                 match authentication {
                     None => ("insufficient_scope", Some(Remedy::StepUp(scopes)), message),
                     Some(needed) => {
@@ -349,12 +349,13 @@ impl Rule {
 
     /// Whether it holds wherever `other` does, so that after it `other` is never reached.
     #[must_use]
-    pub fn is_implied_by(&self, other: &Self) -> bool {
+    pub fn is_implied_by(&self, other: &Self, table: &ScopeTable) -> bool {
+        let scopes = table.with_implied(&other.scopes);
         let follows = |test: &Test| {
             let others = other.requirements.iter().map(|other| &other.test);
-            test.follows_from(&other.scopes, others)
+            test.follows_from(&scopes, others)
         };
-        other.scopes.contains_all(&self.scopes)
+        scopes.contains_all(&self.scopes)
             && self.requirements.iter().all(|requirement| follows(&requirement.test))
     }
 

@@ -12,8 +12,9 @@ use serde_json::{Map, Value};
 use super::claims::RawClaims;
 use super::{
     Claims, Expectations, Issuer, ScopeSet, ScopeTable, SignatureVerifier, TokenError, Unverified,
+    memory,
 };
-use crate::cache::Cache;
+use crate::cache::{Bounds, Cache, Entry};
 use crate::clock::Now;
 use crate::fingerprint::fingerprint;
 
@@ -63,6 +64,8 @@ pub struct Caller {
     /// What it says.
     pub claims: Claims,
     /// Those of its scopes that the configuration knows.
+    pub granted: ScopeSet,
+    /// And those that they imply: what decides.
     pub scopes: ScopeSet,
     /// The token itself, to be exchanged.
     pub token: BearerToken,
@@ -79,8 +82,10 @@ impl Caller {
         scopes: &ScopeTable,
     ) -> Self {
         let client = claims.client.as_deref().unwrap_or_default();
+        let granted = scopes.set(claims.scopes.iter().map(|scope| &**scope));
         Self {
-            scopes: scopes.set(claims.scopes.iter().map(|scope| &**scope)),
+            scopes: scopes.with_implied(&granted),
+            granted,
             owner: format!("{}\n{}\n{client}", claims.issuer, claims.subject).into(),
             token,
             leeway: expected.leeway,
@@ -109,6 +114,13 @@ impl Caller {
     #[must_use]
     pub fn remaining(&self, now: Now) -> Duration {
         Duration::from_secs(self.claims.expires_at).saturating_sub(now.unix)
+    }
+
+    /// What to ask for, to have `needed` and to keep what was granted: some clients ask for the
+    /// challenged scopes alone and lose the rest. What is implied need not be asked for.
+    #[must_use]
+    pub fn to_ask_for(&self, needed: &ScopeSet) -> ScopeSet {
+        needed.difference(&self.scopes).union(&self.granted)
     }
 
     /// Whether the token lets the client that `issuer` knows act for its subject (RFC 8693 section
@@ -153,8 +165,8 @@ pub struct Callers {
 impl Callers {
     /// Nobody yet.
     #[must_use]
-    pub fn new(capacity: usize, verifier: Rc<dyn SignatureVerifier>) -> Self {
-        Self { known: Cache::new(capacity), verifier }
+    pub fn new(bounds: Bounds, verifier: Rc<dyn SignatureVerifier>) -> Self {
+        Self { known: Cache::new(bounds), verifier }
     }
 
     /// The caller that a bearer token names.
@@ -169,11 +181,8 @@ impl Callers {
         now: Now,
     ) -> Result<Rc<Caller>, TokenError> {
         let token = BearerToken::new(text);
-        if let Some(caller) = self.known.get(&token) {
-            if caller.is_current(now) {
-                return Ok(Rc::clone(caller));
-            }
-            self.known.remove(&token);
+        if let Some(caller) = self.known.get(&token, now.unix) {
+            return Ok(Rc::clone(caller));
         }
         let unverified = Unverified::parse(text)?;
         let trusted = issuers
@@ -184,7 +193,13 @@ impl Callers {
         let claims =
             unverified.verify(&trusted.issuer, expected, &*self.verifier, now.unix_seconds())?;
         let caller = Rc::new(Caller::new(claims, token.clone(), expected, scopes));
-        self.known.insert(token, Rc::clone(&caller), &caller.owner);
+        let entry = Entry {
+            value: Rc::clone(&caller),
+            owner: Rc::clone(&caller.owner),
+            bytes: memory::of(&caller),
+            until: Duration::from_secs(caller.claims.expires_at.saturating_add(caller.leeway)),
+        };
+        self.known.insert(token, entry, now.unix);
         Ok(caller)
     }
 }

@@ -52,6 +52,11 @@ impl RawClaims {
         self.members.contains_key("cnf")
     }
 
+    /// Whether one of `names` is there.
+    pub(super) fn names_client(&self, names: &[Box<str>]) -> bool {
+        names.iter().any(|name| present(&self.members, name).is_some())
+    }
+
     /// Whether the claims are those of an ID token or a logout token. Only a token whose `typ`
     /// does not say what it is needs this question.
     pub(super) fn is_of_other_type(&self) -> bool {
@@ -61,7 +66,7 @@ impl RawClaims {
         };
         IDENTITY_CLAIMS.iter().any(|name| self.members.contains_key(*name))
             // Keycloak and Amazon Cognito name the type in a claim of their own.
-            || says("typ", &["ID", "Refresh", "Offline", "Logout"])
+            || says("typ", &["ID", "Serialized-ID", "Refresh", "Offline", "Logout"])
             || says("token_use", &["id", "refresh"])
     }
 
@@ -69,18 +74,19 @@ impl RawClaims {
     ///
     /// # Errors
     ///
-    /// When one of them is present and malformed. Scopes are never malformed: what is not
+    /// When one of them is present and malformed, or says what is revoked. Scopes are never malformed: what is not
     /// understood grants nothing.
     pub(super) fn complete(self, expectations: &Expectations) -> Result<Claims, TokenError> {
         let members = &self.members;
         let actor = object(members, "act")?;
-        Ok(Claims {
+        let claims = Claims {
             id: identifier(members, "jti")?,
             client: client(members, &expectations.client_claims)?,
             scopes: scopes(members, &expectations.scope_claims),
             actors: actors(members)?,
             actor_client: actor.map_or(Ok(None), |actor| identifier(actor, "client_id"))?,
             may_act: may_act(members)?,
+            session: identifier(members, "sid")?,
             acr: identifier(members, "acr")?,
             auth_time: date(members, "auth_time")?,
             members: kept(members, &expectations.kept_claims),
@@ -89,7 +95,11 @@ impl RawClaims {
             audiences: self.audiences,
             expires_at: self.expires_at,
             issued_at: self.issued_at,
-        })
+        };
+        if expectations.revoked.covers(&claims) {
+            return Err(TokenError::Revoked);
+        }
+        Ok(claims)
     }
 }
 
@@ -178,10 +188,13 @@ fn object<'a>(members: &'a Members, name: &str) -> Result<Option<&'a Members>, T
 
 /// A string that can name something: not empty, not long, and with no control character that
 /// could forge a line or a terminal sequence wherever it is shown.
+#[must_use]
+pub fn is_identifier(text: &str) -> bool {
+    (1..=MAX_IDENTIFIER_BYTES).contains(&text.len()) && !text.contains(char::is_control)
+}
+
 fn as_identifier(value: &Value) -> Option<Box<str>> {
-    let text = value.as_str()?;
-    let fits = (1..=MAX_IDENTIFIER_BYTES).contains(&text.len());
-    (fits && !text.contains(char::is_control)).then(|| text.into())
+    value.as_str().filter(|text| is_identifier(text)).map(Into::into)
 }
 
 fn required<T>(name: &'static str, claim: Result<Option<T>, TokenError>) -> Result<T, TokenError> {

@@ -50,6 +50,8 @@ pub enum TokenError {
     UnknownKey,
     /// The signature is not that of the key over this token.
     BadSignature,
+    /// The configuration revokes it, or what it is issued for.
+    Revoked,
 }
 
 impl TokenError {
@@ -76,6 +78,7 @@ impl TokenError {
             Self::SenderConstrained => "sender_constrained",
             Self::UnknownKey => "unknown_key",
             Self::BadSignature => "bad_signature",
+            Self::Revoked => "revoked",
         }
     }
 }
@@ -108,6 +111,7 @@ impl fmt::Display for TokenError {
             Self::SenderConstrained => "the token is bound to a key by `cnf`",
             Self::UnknownKey => "the issuer has no such key",
             Self::BadSignature => "the signature does not match",
+            Self::Revoked => "the token, or what it is issued for, is revoked",
         };
         formatter.write_str(text)
     }

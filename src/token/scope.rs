@@ -13,6 +13,8 @@ pub fn is_scope_token(scope: &str) -> bool {
 #[derive(Clone, Debug, Default)]
 pub struct ScopeTable {
     bits: BTreeMap<Box<str>, usize>,
+    /// What some of them imply, to the last.
+    implied: BTreeMap<usize, ScopeSet>,
 }
 
 impl ScopeTable {
@@ -35,6 +37,30 @@ impl ScopeTable {
             set.insert(*bit);
         }
         set
+    }
+
+    /// From now on whoever has `scope` has `implied` too. What these imply is not looked up.
+    pub fn imply(&mut self, scope: &str, implied: ScopeSet) {
+        if let Some(bit) = self.bits.get(scope) {
+            self.implied.insert(*bit, implied);
+        }
+    }
+
+    /// `set` and what its scopes imply.
+    #[must_use]
+    pub fn with_implied(&self, set: &ScopeSet) -> ScopeSet {
+        let implied = self.implied.iter().filter(|(bit, _)| set.has(**bit));
+        implied.fold(set.clone(), |all, (_, implied)| all.union(implied))
+    }
+
+    /// The scopes of which any gives one of `set`: those themselves, and what implies them.
+    #[must_use]
+    pub fn giving(&self, set: &ScopeSet) -> ScopeSet {
+        let mut giving = set.clone();
+        for (bit, _) in self.implied.iter().filter(|(_, implied)| implied.intersects(set)) {
+            giving.insert(*bit);
+        }
+        giving
     }
 
     /// The names in `set`, sorted, so that the same set always prints the same.
@@ -208,6 +234,28 @@ mod tests {
         let empty = table.set(["unknown"]);
         assert!(empty.is_empty() && empty == ScopeSet::default());
         assert!(read.contains_all(&empty) && !empty.contains_all(&read) && !read.is_empty());
+    }
+
+    #[test]
+    fn what_is_implied_is_had_and_gives_within_and_beyond_one_word() {
+        let mut table = ScopeTable::default();
+        for number in 0..200 {
+            table.intern(&format!("s{number:03}"));
+        }
+        table.imply("s199", table.set(["s000", "s100"]));
+        table.imply("s100", table.set(["s000"]));
+        let with_implied = |names: &[&str]| {
+            let set = table.set(names.iter().copied());
+            table.names(&table.with_implied(&set)).join(" ")
+        };
+        assert_eq!(with_implied(&["s199"]), "s000 s100 s199");
+        assert_eq!(with_implied(&["s100", "s001"]), "s000 s001 s100");
+        assert_eq!(with_implied(&["s000", "s198"]), "s000 s198");
+        let giving = |name: &str| table.names(&table.giving(&table.set([name]))).join(" ");
+        assert_eq!(
+            [giving("s000"), giving("s100"), giving("s199")],
+            ["s000 s100 s199", "s100 s199", "s199"]
+        );
     }
 
     #[test]

@@ -51,16 +51,18 @@ fn issuer() -> Issuer {
     Issuer { issuer: ISSUER.into(), keys, algorithms }
 }
 
-fn expectations() -> Expectations {
+pub(super) fn expectations() -> Expectations {
     Expectations {
         audiences: vec![AUDIENCE.into()],
         exact_audience: false,
         token_types: vec!["at+jwt".into()],
         scope_claims: vec!["scope".into()],
         client_claims: vec!["client_id".into(), "azp".into()],
+        client_required: false,
         kept_claims: Vec::new(),
         max_lifetime: 3600,
         leeway: 5,
+        revoked: Revoked::default(),
     }
 }
 

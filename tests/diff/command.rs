@@ -337,3 +337,35 @@ fn what_cannot_be_compared_is_said() {
         assert!(text.starts_with(expected), "{text}");
     }
 }
+
+#[test]
+fn what_is_revoked_no_longer_may_open() {
+    let revoking = |name: &str, ids: &[&str]| {
+        let entry = |id: &&str| json!({"issuer": "http://127.0.0.1:9400", "id": id});
+        let subjects: Vec<Value> = ids.iter().map(entry).collect();
+        let text = format!("policies: policies\nrevoked: {}\n", json!({"subjects": subjects}));
+        Copy::new(name, &[(SOURCE, "policies: policies\n", &text)])
+    };
+    let [one, two] = [revoking("one", &["mallory"]), revoking("two", &["trudy", "mallory"])];
+    let trudy = r#"{"id":"trudy","issuer":"http://127.0.0.1:9400"}"#;
+    for (old, new, text, code) in [
+        (one.path(), two.path(), format!("revoked.subjects: {trudy} added\n"), 11),
+        (
+            two.path(),
+            one.path(),
+            format!("revoked.subjects: {trudy} removed (may open what was closed)\n"),
+            10,
+        ),
+    ] {
+        assert_eq!(diff(&[old, new]), (text, Some(code)));
+    }
+}
+
+#[test]
+fn what_scopes_imply_is_told_by_what_it_opens() {
+    let text = "policies: policies\nimplied_scopes: {\"audit:read\": [\"pii:read\"]}\n";
+    let copy = Copy::new("implied", &[(SOURCE, "policies: policies\n", text)]);
+    let opens = "enterprise-ledger.tools.getCustomerPII: opens for callers with the scope audit:read but without the scope pii:read\n";
+    let setting = "implied_scopes.audit:read: pii:read added\n";
+    assert_eq!(copy.diff(), (format!("{opens}{setting}"), Some(10)));
+}

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::rc::Rc;
 
 use mcp_deputy::clock::Now;
 use mcp_deputy::config::{Config, Problems};
@@ -13,7 +12,7 @@ use mcp_deputy::policy::compile::Surroundings;
 use mcp_deputy::policy::diff::{Change, Kind, compare};
 use mcp_deputy::policy::rule::Asked;
 use mcp_deputy::policy::{Denial, Enforcement, Permit, Policy};
-use mcp_deputy::token::{Caller, Callers, PureRust, ScopeTable};
+use mcp_deputy::token::{Caller, ScopeTable, danger_unverified_claims};
 use serde_json::{Map, Value, json};
 
 use crate::generator::{Language, METHODS, RESOURCES, Random, SCOPES, Side, TOOLS, pair};
@@ -27,28 +26,37 @@ fn number(name: &str, default: u64) -> u64 {
     env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
-/// One caller for every set of scopes, in each of the guises.
-fn callers(guises: &[Value]) -> (ScopeTable, Vec<Rc<Caller>>) {
+/// The claims of one caller for every set of scopes, in each of the guises.
+fn callers(guises: &[Value]) -> (Config, Vec<Map<String, Value>>) {
     let mut configuration = configuration();
     configuration["protected_resource"]["scopes_supported"] = json!(SCOPES);
     configuration["endpoints"] = json!([{"path": "/mcp", "policy": "open"}]);
     configuration["policies"] = json!({"open": {"baseline": "without_token"}});
-    let mut config = Config::from_value(configuration).unwrap();
-    for trusted in &mut config.issuers {
-        trusted.expectations.kept_claims = vec!["department".into()];
-    }
-    let mut known = Callers::new(10_000, Rc::new(PureRust));
+    let config = Config::from_value(configuration).unwrap();
     let mut callers = Vec::new();
     for guise in guises {
         for bits in 0..1_u32 << SCOPES.len() {
             let held = (0..SCOPES.len()).filter(|bit| bits & (1 << bit) != 0);
             let mut claims = guise.clone();
             claims["scope"] = json!(held.map(|bit| SCOPES[bit]).collect::<Vec<_>>().join(" "));
-            let caller = known.verify(&token(claims), &config.issuers, &config.scopes, now());
-            callers.push(caller.unwrap());
+            let claims = danger_unverified_claims(&token(claims)).unwrap();
+            callers.push(claims);
         }
     }
-    (config.scopes, callers)
+    (config, callers)
+}
+
+/// The same scopes, some of which imply later ones, to the last.
+fn with_implied(random: &mut Random, scopes: &ScopeTable) -> ScopeTable {
+    let mut scopes = scopes.clone();
+    for at in (0..SCOPES.len() - 1).rev() {
+        if random.below(4) == 0 {
+            let later = SCOPES.len() - 1 - at;
+            let other = at + 1 + usize::try_from(random.below(later as u64)).unwrap();
+            scopes.imply(SCOPES[at], scopes.with_implied(&scopes.set([SCOPES[other]])));
+        }
+    }
+    scopes
 }
 
 fn compile(side: &Side, scopes: &ScopeTable) -> Policy {
@@ -145,14 +153,31 @@ fn judge(
 }
 
 fn run(language: Language, guises: &[Value], arguments: &[Map<String, Value>], pairs: u64) {
-    let (scopes, callers) = callers(guises);
+    let (config, callers) = callers(guises);
+    let expected = &config.issuers[0].expectations;
     let seed = number("DIFF_SEED", 1);
     let mut counts: BTreeMap<Kind, usize> = BTreeMap::new();
     for index in 0..pairs {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (index + 1));
         let sides = pair(&mut random, language);
-        let [old, new] = [&sides[0], &sides[1]].map(|side| compile(side, &scopes));
-        let changes = compare(Some(&old), Some(&new), &scopes);
+        let before = with_implied(&mut random, &config.scopes);
+        let after = if random.below(2) == 0 {
+            before.clone()
+        } else {
+            with_implied(&mut random, &config.scopes)
+        };
+        let tables = [&before, &after];
+        let [old, new] =
+            [(&sides[0], &before), (&sides[1], &after)].map(|(side, table)| compile(side, table));
+        let changes = compare(Some(&old), Some(&new), tables);
+        let callers: Vec<[Caller; 2]> = callers
+            .iter()
+            .map(|claims| {
+                tables.map(|table| {
+                    Caller::danger_unverified(claims.clone(), expected, table).unwrap()
+                })
+            })
+            .collect();
         let about = |object: &str| -> Vec<&Change> {
             changes.iter().filter(|change| change.object == object).collect()
         };
@@ -170,11 +195,11 @@ fn run(language: Language, guises: &[Value], arguments: &[Map<String, Value>], p
                     arguments: arguments.clone(),
                     ..Operation::new(None, method, named.clone())
                 };
-                for caller in &callers {
+                for [caller, later] in &callers {
                     let asked =
                         Asked { arguments: Some(arguments), ..Asked::of_caller(caller, now()) };
-                    let decided =
-                        [&old, &new].map(|policy| policy.decide(caller, &operation, now()));
+                    let decided = [(&old, caller), (&new, later)]
+                        .map(|(policy, caller)| policy.decide(caller, &operation, now()));
                     let result = judge([&decided[0], &decided[1]], &told, &endpoint, asked);
                     if let Err(problem) = result {
                         let held = &caller.claims.scopes;
@@ -192,7 +217,7 @@ fn run(language: Language, guises: &[Value], arguments: &[Map<String, Value>], p
                 arguments: Some(&arguments[0]),
                 ..Asked::of_caller(caller, now())
             };
-            let concerns = callers.iter().any(|caller| region.contains(asked(caller)));
+            let concerns = callers.iter().any(|[caller, _]| region.contains(asked(caller)));
             if language == Language::ScopesAlone && !concerns {
                 fail(&format!("concerns nobody: {}: {}", change.object, change.text));
             }

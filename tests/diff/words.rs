@@ -25,14 +25,25 @@ fn compile(tools: &Value, scopes: &ScopeTable) -> Policy {
 
 /// What changes from the rules `old` of a tool to the rules `new`; null for no rule.
 fn changes(old: &Value, new: &Value) -> Vec<String> {
+    let scopes = scopes();
+    changes_under([&scopes, &scopes], old, new)
+}
+
+fn scopes() -> ScopeTable {
     let mut scopes = ScopeTable::default();
     for scope in ["a", "b", "c"] {
         scopes.intern(scope);
     }
+    scopes
+}
+
+/// The same where scopes imply others.
+fn changes_under(tables: [&ScopeTable; 2], old: &Value, new: &Value) -> Vec<String> {
+    let scopes = tables[0];
     let [old, new] = [old, new].map(|rules| {
         let mut rules = rules.clone();
         if rules.is_null() {
-            return compile(&json!({}), &scopes);
+            return compile(&json!({}), scopes);
         }
         let all = if rules.is_array() {
             rules.as_array_mut().unwrap().iter_mut().collect()
@@ -42,9 +53,9 @@ fn changes(old: &Value, new: &Value) -> Vec<String> {
         for rule in all {
             rule.as_object_mut().unwrap().entry("delegation").or_insert(json!({"scope": "d"}));
         }
-        compile(&json!({"tool": rules}), &scopes)
+        compile(&json!({"tool": rules}), scopes)
     });
-    compare(Some(&old), Some(&new), &scopes).into_iter().map(|change| change.text).collect()
+    compare(Some(&old), Some(&new), tables).into_iter().map(|change| change.text).collect()
 }
 
 /// The same for one rule each, given by what it requires.
@@ -86,6 +97,38 @@ fn scopes_that_are_needed_or_no_longer() {
             "opens for callers with the scope b but without the scope a",
             "closes for callers with the scope a but without the scope b",
         ]
+    );
+}
+
+#[test]
+fn what_scopes_imply_before_and_after() {
+    let plain = scopes();
+    let mut implying = scopes();
+    implying.imply("a", implying.set(["b"]));
+    let rule = |require: Value| json!({ "require": require });
+    let b = rule(json!({"scopes": ["b"]}));
+    for (tables, old, new, expected) in [
+        ([&plain, &implying], &b, &b, "opens for callers with the scope a but without the scope b"),
+        (
+            [&implying, &plain],
+            &b,
+            &b,
+            "closes for callers with the scope a but without the scope b",
+        ),
+        (
+            [&implying, &implying],
+            &Value::Null,
+            &b,
+            "opens for callers with one of the scopes a or b",
+        ),
+    ] {
+        assert_eq!(changes_under(tables, old, new), [expected]);
+    }
+    // Whoever has the one was let through by the other.
+    let either = json!([rule(json!({"scopes": ["a"]})), rule(json!({"scopes": ["b"]}))]);
+    assert_eq!(
+        changes_under([&implying, &implying], &b, &either),
+        ["denied with other words or other scopes to ask for"]
     );
 }
 

@@ -30,4 +30,5 @@ mod shadow;
 mod stage;
 mod states;
 mod tasks;
+mod tokens;
 mod workers;

@@ -72,6 +72,7 @@ fn differ(seed: u64, without_rules: &Config, tally: &mut Tally) -> Vec<String> {
         policy: &setting.policy,
         scopes_supported: &setting.scopes_supported,
         required_scopes: &setting.required_scopes,
+        implied_scopes: &setting.implied_scopes,
         enforcement: setting.enforcement,
     };
     let config = match Config::from_value(configuration(&setting, &setting.policy)) {
@@ -98,11 +99,12 @@ fn differ(seed: u64, without_rules: &Config, tally: &mut Tally) -> Vec<String> {
             let differences = compare(&naive, &call, &real, &operation, tally);
             disagreements.extend(differences.into_iter().map(|difference| {
                 format!(
-                    "seed {seed}, at {:?}\npolicy: {}\nrequired: {:?}, enforcement: {}\n\
+                    "seed {seed}, at {:?}\npolicy: {}\nrequired: {:?}, implied: {}, enforcement: {}\n\
                      caller: {}\nmessage: {message}\n{difference}",
                     calls.now,
                     setting.policy,
                     setting.required_scopes,
+                    setting.implied_scopes,
                     setting.enforcement,
                     calls.claims,
                 )
@@ -203,6 +205,7 @@ fn configuration(setting: &Setting, policy: &Value) -> Value {
     configuration["endpoints"] =
         json!([{"path": "/mcp", "policy": "it", "required_scopes": setting.required_scopes}]);
     configuration["policies"] = json!({"it": policy});
+    configuration["implied_scopes"] = setting.implied_scopes.clone();
     configuration["enforcement"] = json!(setting.enforcement);
     configuration
 }
@@ -230,8 +233,8 @@ impl<'a> Real<'a> {
     ) -> Option<Self> {
         let now = Now { unix: calls.now, monotonic: Duration::from_secs(50) };
         let token = stage::sign(&calls.claims);
-        let caller =
-            Callers::new(1, Rc::new(PureRust)).verify(&token, &config.issuers, &config.scopes, now);
+        let mut verified = Callers::new(config.limits.tokens(), Rc::new(PureRust));
+        let caller = verified.verify(&token, &config.issuers, &config.scopes, now);
         Some(Self { config, without_rules, caller: caller.ok()?, now })
     }
 

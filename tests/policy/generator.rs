@@ -20,6 +20,7 @@ pub struct Random {
 pub struct Setting {
     pub scopes_supported: Vec<String>,
     pub required_scopes: Vec<String>,
+    pub implied_scopes: Value,
     pub enforcement: &'static str,
     pub policy: Value,
 }
@@ -210,10 +211,23 @@ impl Setting {
         Self {
             scopes_supported,
             required_scopes: if random.one_in(3) { vec![] } else { vec!["s0".to_owned()] },
+            implied_scopes: if random.one_in(2) { json!({}) } else { implied_scopes(random) },
             enforcement: if random.one_in(8) { "shadow" } else { "enforce" },
             policy,
         }
     }
+}
+
+/// Each implies some of those behind it.
+fn implied_scopes(random: &mut Random) -> Value {
+    let order = ["s69", "s6", "s65", "s2", "s1", "s0"];
+    let mut implied = Map::new();
+    for (at, scope) in order.iter().enumerate().take(order.len() - 1) {
+        if random.one_in(3) {
+            implied.insert((*scope).to_owned(), json!(random.some(&order[at + 1..])));
+        }
+    }
+    implied.into()
 }
 
 fn rules(random: &mut Random, kind: &str) -> Value {

@@ -14,6 +14,7 @@ pub struct Reference<'a> {
     pub policy: &'a Value,
     pub scopes_supported: &'a [String],
     pub required_scopes: &'a [String],
+    pub implied_scopes: &'a Value,
     pub enforcement: &'a str,
 }
 
@@ -307,16 +308,15 @@ impl<'a> Reference<'a> {
     }
 
     fn scopes_lacking(&self, require: &Value, call: &Call) -> BTreeSet<String> {
-        let held = held(call);
+        let held = self.with_implied(held(call));
         let needed = self.scopes_needed(require, &held);
         needed.difference(&held).cloned().collect()
     }
 
     fn scopes_with_held(&self, require: &Value, call: &Call) -> BTreeSet<String> {
-        let held = held(call);
-        // What the configuration does not know cannot be asked for.
-        let known = held.iter().filter(|scope| self.scopes_supported.contains(scope)).cloned();
-        self.scopes_needed(require, &held).into_iter().chain(known).collect()
+        // What the configuration does not know cannot be asked for, and what is implied need not be.
+        let known = held(call).into_iter().filter(|scope| self.scopes_supported.contains(scope));
+        self.scopes_lacking(require, call).into_iter().chain(known).collect()
     }
 
     /// The endpoint's, the rule's, and of `any_scope`, if none is held, the first.
@@ -330,8 +330,20 @@ impl<'a> Reference<'a> {
         needed
     }
 
+    /// With what they imply, and what that implies in turn.
+    fn with_implied(&self, mut held: BTreeSet<String>) -> BTreeSet<String> {
+        loop {
+            let implied = held.iter().flat_map(|scope| texts(&self.implied_scopes[scope]));
+            let more: BTreeSet<String> = implied.filter(|scope| !held.contains(scope)).collect();
+            if more.is_empty() {
+                return held;
+            }
+            held.extend(more);
+        }
+    }
+
     fn has_required_scopes(&self, call: &Call) -> bool {
-        let held = held(call);
+        let held = self.with_implied(held(call));
         self.required_scopes.iter().all(|scope| held.contains(scope))
     }
 

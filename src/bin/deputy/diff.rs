@@ -137,11 +137,11 @@ fn lines(sides: &Sides) -> Vec<Line> {
     for judge in &sides.judges {
         let (name, endpoint) = (judge.name.as_str(), judge.endpoint.as_str());
         users.entry(name).or_default().insert(endpoint);
-        for change in compare(judge.old.as_ref(), judge.new.as_ref(), &sides.scopes) {
+        let [before, after] = &sides.scopes;
+        for change in compare(judge.old.as_ref(), judge.new.as_ref(), [before, after]) {
             let (severity, subject) = (change.kind.into(), subject(judge, &change));
             let place = places.entry((severity, subject, change.text)).or_insert_with(|| {
-                let calls =
-                    change.region.map_or(Value::Null, |region| calls(&region, &sides.scopes));
+                let calls = change.region.map_or(Value::Null, |region| calls(&region, after));
                 Place { policy: name, endpoints: BTreeSet::new(), calls }
             });
             place.endpoints.insert(endpoint);

@@ -178,8 +178,12 @@ fn read_token(file: &Path) -> Result<String, Failure> {
 /// The caller, and what the filter would not accept.
 fn read_caller(text: &str, source: &Source) -> Result<(Rc<Caller>, Vec<String>), Failure> {
     let config = &source.config;
-    let verified =
-        Callers::new(1, Rc::new(PureRust)).verify(text, &config.issuers, &config.scopes, clock());
+    let verified = Callers::new(config.limits.tokens(), Rc::new(PureRust)).verify(
+        text,
+        &config.issuers,
+        &config.scopes,
+        clock(),
+    );
     verified.map(|caller| (caller, Vec::new())).or_else(|error| {
         let mut caller = caller::of_token(text, config).map_err(Failure::Usage)?;
         caller.token = BearerToken::new(text);

@@ -36,15 +36,33 @@ impl Term {
         Self { scopes, tests: kept }
     }
 
-    /// What must hold for a rule.
-    pub(super) fn of(rule: &Rule) -> Self {
-        Self::new(rule.scopes.clone(), rule.requirements.iter().map(|one| &one.test))
+    /// What must hold for a rule, by the scopes of the token itself: one that others imply becomes the
+    /// need of any of them.
+    pub(super) fn of(rule: &Rule, table: &ScopeTable) -> Self {
+        let one_of = |any: &ScopeSet, first: &ScopeSet| Test::AnyScope {
+            any: table.giving(any),
+            first: first.clone(),
+        };
+        let named = table.names(&rule.scopes).into_iter().map(|name| table.set([name]));
+        let (implied, alone): (Vec<_>, Vec<_>) = named.partition(|one| table.giving(one) != *one);
+        let implied = implied.iter().map(|one| one_of(one, one));
+        let tests = rule.requirements.iter().map(|requirement| match &requirement.test {
+            Test::AnyScope { any, first } => one_of(any, first),
+            test => test.clone(),
+        });
+        let tests: Vec<Test> = implied.chain(tests).collect();
+        let alone = alone.iter().fold(ScopeSet::default(), |all, one| all.union(one));
+        Self::new(alone, tests.iter())
     }
 
     /// Whether it holds.
     pub(super) fn holds(&self, asked: Asked) -> bool {
-        asked.caller.scopes.contains_all(&self.scopes)
-            && self.tests.iter().all(|test| test.holds(asked))
+        let granted = &asked.caller.granted;
+        granted.contains_all(&self.scopes)
+            && self.tests.iter().all(|test| match test {
+                Test::AnyScope { any, .. } => granted.intersects(any),
+                test => test.holds(asked),
+            })
     }
 
     /// Where both hold.

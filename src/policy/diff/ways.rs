@@ -5,7 +5,7 @@ use crate::exchange::Target;
 use crate::policy::rule::{Binding, Rule};
 use crate::policy::source::Enforcement;
 use crate::response::Redaction;
-use crate::token::ScopeSet;
+use crate::token::ScopeTable;
 
 /// What becomes of a call.
 #[derive(Clone, Copy, PartialEq)]
@@ -39,13 +39,13 @@ pub(super) struct Ways<'a> {
 }
 
 impl<'a> Ways<'a> {
-    pub(super) fn of(rules: Option<&'a [Rule]>, required: &ScopeSet) -> Self {
+    /// `required` is what the endpoint requires of every request.
+    pub(super) fn of(rules: Option<&'a [Rule]>, required: &Term, table: &ScopeTable) -> Self {
         let rules = rules.unwrap_or_default();
         let shadow = rules.iter().find(|rule| rule.enforcement == Enforcement::Shadow);
         // Last of all, whoever may use the endpoint gets through.
-        let everyone = || Term::new(required.clone(), [].iter());
-        let last = shadow.map(|rule| (everyone(), Treatment::of(rule)));
-        let all = rules.iter().map(|rule| (Term::of(rule), Treatment::of(rule)));
+        let last = shadow.map(|rule| (required.clone(), Treatment::of(rule)));
+        let all = rules.iter().map(|rule| (Term::of(rule, table), Treatment::of(rule)));
         let mut needed: Vec<(Term, Treatment)> = Vec::new();
         for (term, treatment) in all.chain(last) {
             // A way is not needed if the next one leads there too, and asks for no more.
@@ -55,7 +55,7 @@ impl<'a> Ways<'a> {
             needed.push((term, treatment));
         }
         let (terms, treatments) = needed.into_iter().unzip();
-        let rules = rules.iter().map(Term::of).collect();
+        let rules = rules.iter().map(|rule| Term::of(rule, table)).collect();
         Self { terms, treatments, rules, in_shadow: shadow.is_some() }
     }
 

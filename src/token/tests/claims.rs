@@ -17,6 +17,7 @@ fn a_good_token_says_who_asks_through_whom_and_for_what() {
     for (name, value) in [
         ("acr", json!("urn:example:gold")),
         ("auth_time", json!(NOW - 60)),
+        ("sid", json!("s-1")),
         ("act", json!({ "sub": "agent", "client_id": "agent-1", "act": { "sub": "portal" } })),
         ("may_act", json!({ "sub": "gateway", "iss": ISSUER })),
     ] {
@@ -37,6 +38,7 @@ fn a_good_token_says_who_asks_through_whom_and_for_what() {
         actors: vec!["agent".into(), "portal".into()],
         actor_client: Some("agent-1".into()),
         may_act: Some(may_act),
+        session: Some("s-1".into()),
         acr: Some("urn:example:gold".into()),
         auth_time: Some(NOW - 60),
         members: serde_json::Map::new(),

@@ -10,8 +10,12 @@ use super::{Line, Severity};
 const JUDGED: [&str; 3] = ["policies", "endpoints", "enforcement"];
 
 /// Where a change can let through who was kept out: whose tokens are believed, what is left alone,
-/// who may call from a browser.
-const DOORS: [&str; 4] = ["issuers", "protected_resource.resource", "ignore", "allowed_origins"];
+/// who may call from a browser, what is revoked no longer.
+const DOORS: [&str; 5] =
+    ["issuers", "protected_resource.resource", "ignore", "allowed_origins", REVOKED];
+
+/// Of its lists, what stands where says nothing; and what goes opens.
+const REVOKED: &str = "revoked";
 
 /// The changes, in no particular order.
 pub fn lines([old, new]: &[Value; 2]) -> Vec<Line> {
@@ -45,7 +49,7 @@ fn compare(path: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut Vec
             }
         }
         (Some(Value::Array(before)), Some(Value::Array(after)))
-            if before.iter().chain(after).all(Value::is_string) =>
+            if path.starts_with(REVOKED) || before.iter().chain(after).all(Value::is_string) =>
         {
             let names = |list: &[Value], other: &[Value]| {
                 let only = list.iter().filter(|value| !other.contains(value));
@@ -62,7 +66,8 @@ fn compare(path: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut Vec
             if texts.is_empty() {
                 texts.push("in another order".to_owned());
             }
-            lines.push(line(path, !added.is_empty(), texts.join(", ")));
+            let opening = if path.starts_with(REVOKED) { &removed } else { &added };
+            lines.push(line(path, !opening.is_empty(), texts.join(", ")));
         }
         (Some(Value::Array(before)), Some(Value::Array(after))) => {
             for index in 0..before.len().max(after.len()) {

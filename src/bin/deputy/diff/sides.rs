@@ -16,8 +16,8 @@ use crate::source::{Source, read_yaml};
 
 /// Both configurations, with scopes that have the same bits on both sides.
 pub struct Sides {
-    /// The scopes of both.
-    pub scopes: ScopeTable,
+    /// The scopes of both, with what they imply before and after.
+    pub scopes: [ScopeTable; 2],
     /// What to compare.
     pub judges: Vec<Judge>,
     /// All that is pushed, before and after; nothing of single policies.
@@ -70,14 +70,25 @@ impl Sides {
                 scopes.intern(scope);
             }
         }
+        // What a scope implies is known on its own side.
+        let with_implied = |source: &Source| {
+            let mut all = scopes.clone();
+            let own = &source.config.scopes;
+            for scope in own.iter() {
+                let implied = own.with_implied(&own.set([scope]));
+                all.imply(scope, scopes.set(own.names(&implied)));
+            }
+            all
+        };
+        let scopes = [with_implied(&old), with_implied(&new)];
         let paths: BTreeSet<&str> =
             sides.iter().flat_map(|side| &side.endpoints).map(|one| one.path.as_str()).collect();
         let judge = |path: &&str| {
             let found = sides.map(|side| side.endpoints.iter().find(|one| one.path == **path));
             let [before, after] = found;
             let name = after.or(before).map(|one| one.policy.clone()).unwrap_or_default();
-            let [old, new] = [(sides[0], before), (sides[1], after)]
-                .map(|(side, endpoint)| compile(side, endpoint?, &scopes));
+            let [old, new] = [(sides[0], before, &scopes[0]), (sides[1], after, &scopes[1])]
+                .map(|(side, endpoint, scopes)| compile(side, endpoint?, scopes));
             Judge { endpoint: (*path).to_owned(), name, old, new }
         };
         let judges = paths.iter().map(judge).collect();
@@ -97,6 +108,7 @@ impl Sides {
             old: Some(old?),
             new: Some(new?),
         };
+        let scopes = [scopes.clone(), scopes];
         Ok(Self { judges: vec![judge], settings: [Value::Null, Value::Null], scopes })
     }
 }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mcp_deputy::clock::Now;
+use mcp_deputy::config::pushed::Limits;
 use mcp_deputy::exchange::reply::{CalloutReply, ExchangeError, check_each};
 use mcp_deputy::exchange::{Answer, Callout, Exchanges, Key, Purpose, Settings, Target};
 use mcp_deputy::token::{Caller, PureRust};
@@ -64,7 +65,8 @@ impl Attempt<'_> {
     }
 
     fn ask(&self, send: bool, requests: &mut Vec<Request>) -> Result<Outcome, Failure> {
-        let mut exchanges = Exchanges::new(1, Rc::new(PureRust), Rc::new(NativeSigner));
+        let bounds = Limits::default().delegations();
+        let mut exchanges = Exchanges::new(bounds, Rc::new(PureRust), Rc::new(NativeSigner));
         let asked = exchanges.ask(self.settings, &self.caller, &self.target, STREAM, clock());
         let mut next = match asked {
             Answer::Call(_, callout) => Some(callout),

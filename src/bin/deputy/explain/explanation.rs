@@ -251,7 +251,7 @@ impl Tried {
         let failing = self.requirements.iter().filter(|one| !one.holds);
         match rule.judge(asked) {
             Outcome::Obtainable { scopes, authentication, .. } => {
-                let scopes = scopes.map(|scopes| scopes.union(&asked.caller.scopes));
+                let scopes = scopes.map(|scopes| asked.caller.to_ask_for(&scopes));
                 let scopes = scopes.map(|scopes| {
                     format!("ask for the scopes {}", names(&scopes, &judge.config.scopes))
                 });

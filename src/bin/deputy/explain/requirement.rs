@@ -26,7 +26,7 @@ impl Requirement {
         let caller = asked.caller;
         let scopes = (!rule.scopes.is_empty()).then(|| Self {
             wants: format!("the scopes {}", names(&rule.scopes, table)),
-            has: names(&caller.scopes, table),
+            has: held(caller, table),
             holds: caller.scopes.contains_all(&rule.scopes),
             is_obtainable: true,
         });
@@ -54,7 +54,7 @@ fn words(test: &Test, asked: Asked, at: Moment, table: &ScopeTable) -> (String, 
     match test {
         Test::AnyScope { any, .. } => {
             let wants = format!("one of the scopes {}", names(any, table));
-            (wants, names(&caller.scopes, table))
+            (wants, held(caller, table))
         }
         Test::Clients(clients) => {
             let clients: Vec<&str> = clients.iter().map(AsRef::as_ref).collect();
@@ -99,6 +99,16 @@ fn signed_in(needed: &Authentication, caller: &Caller, at: Moment) -> String {
 pub fn names(scopes: &ScopeSet, table: &ScopeTable) -> String {
     let names = table.names(scopes);
     if names.is_empty() { "nothing".to_owned() } else { names.join(" ") }
+}
+
+/// What a caller was granted, and what that implies.
+fn held(caller: &Caller, table: &ScopeTable) -> String {
+    let implied = caller.scopes.difference(&caller.granted);
+    let granted = names(&caller.granted, table);
+    if implied.is_empty() {
+        return granted;
+    }
+    format!("{granted}, which implies {}", names(&implied, table))
 }
 
 /// What a rule is asked.
