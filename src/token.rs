@@ -19,6 +19,7 @@ mod claims;
 mod compact;
 mod error;
 mod keys;
+mod remote_jwks;
 mod scope;
 
 use std::fmt;
@@ -30,6 +31,7 @@ pub use self::{
     caller::{BearerToken, Caller, Callers, TrustedIssuer},
     error::TokenError,
     keys::{Key, KeyProblem, KeyReason, KeySet, KeySetError},
+    remote_jwks::{Fetch, FetchError, FetchReply, Fetched, KeyFetches, RemoteJwks},
     scope::{ScopeSet, ScopeTable, is_scope_token},
 };
 use self::{claims::RawClaims, compact::Compact};

@@ -6,6 +6,7 @@
 
 mod answer;
 mod delegation;
+mod keys;
 mod question;
 
 use std::rc::Rc;
@@ -21,7 +22,7 @@ use crate::policy::Permit;
 use crate::request::{Headers, Verb};
 use crate::response::{BodyFilter, Reader};
 use crate::task::Tasks;
-use crate::token::{Caller, Callers};
+use crate::token::{Caller, Callers, KeyFetches};
 use crate::upstream::Edits;
 
 /// What the transactions of one configuration share, in one worker.
@@ -33,6 +34,7 @@ pub struct Engine {
     pub callers: Callers,
     /// What was exchanged before, and what is being exchanged.
     pub exchanges: Exchanges,
+    fetches: KeyFetches,
 }
 
 impl Engine {
@@ -42,6 +44,7 @@ impl Engine {
         Self {
             callers: Callers::new(config.limits.cached_tokens),
             exchanges: Exchanges::new(config.limits.cached_delegations),
+            fetches: KeyFetches::default(),
             config,
         }
     }
@@ -63,6 +66,13 @@ pub enum Event<'a> {
         length: usize,
         /// All of it, once it is complete.
         whole: Option<&'a [u8]>,
+    },
+    /// The request as the host holds it, after [`Step::Reread`].
+    RequestAgain {
+        /// All headers.
+        headers: Headers<'a>,
+        /// What is there of the body.
+        body: &'a [u8],
     },
     /// The exchange that it waits for is settled.
     Exchanged(Result<&'a Rc<Delegated>, &'a ExchangeError>),
@@ -94,6 +104,8 @@ pub enum Step {
     Pause,
     /// Make this request, and hold the stream.
     Call(Callout),
+    /// Give the request that is held once more, as [`Event::RequestAgain`].
+    Reread,
     /// Answer the client.
     Reply(LocalReply),
     /// Make these changes to the response's headers, and give every chunk of its body. Without this
@@ -115,6 +127,7 @@ pub enum Step {
 #[derive(Debug)]
 enum State {
     AwaitHeaders,
+    AwaitKeys(Box<keys::Unverified>),
     AwaitBody(Box<Question>),
     AwaitExchange(Box<Waiting>),
     Forwarded(Box<Reader>),
@@ -191,11 +204,20 @@ impl Transaction {
             (State::AwaitHeaders, Event::RequestHeaders { headers, end_of_stream }) => {
                 self.on_headers(headers, end_of_stream, engine, now)
             }
+            (State::AwaitKeys(unverified), Event::RequestBody { length, whole }) => {
+                self.on_body_before_keys(unverified, length, whole.is_some(), &engine.config)
+            }
+            (State::AwaitKeys(unverified), Event::RequestAgain { headers, body }) => {
+                self.on_request_again(&unverified, headers, body, engine, now)
+            }
+            (State::AwaitKeys(unverified), Event::Tick) => {
+                self.on_tick_for_keys(unverified, engine, now)
+            }
             (State::AwaitBody(question), Event::RequestBody { length, whole }) => {
                 self.on_body(question, length, whole, engine, now)
             }
             (State::AwaitExchange(waiting), Event::Exchanged(result)) => {
-                self.on_exchanged(*waiting, result, &engine.config)
+                self.on_exchanged(*waiting, result, engine, now)
             }
             (State::AwaitBody(question), Event::Tick) => {
                 self.on_tick_for_body(question, engine, now)
@@ -241,7 +263,7 @@ impl Transaction {
                 Step::Continue(Edits::default())
             }
             // Envoy itself answers, a timeout say, while this filter holds the request.
-            (State::AwaitBody(_), Event::ResponseHeaders { .. }) => {
+            (State::AwaitKeys(_) | State::AwaitBody(_), Event::ResponseHeaders { .. }) => {
                 self.state = State::Replied;
                 Step::Continue(Edits::default())
             }
@@ -280,7 +302,7 @@ impl Transaction {
     /// Whether the request is still held.
     #[must_use]
     pub const fn is_undecided(&self) -> bool {
-        matches!(self.state, State::AwaitBody(_) | State::AwaitExchange(_))
+        matches!(self.state, State::AwaitKeys(_) | State::AwaitBody(_) | State::AwaitExchange(_))
     }
 
     /// Whether it was allowed by a rule in shadow, which would have denied it.

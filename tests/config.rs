@@ -341,6 +341,11 @@ fn every_value_can_be_set() {
 #[test]
 fn every_rule_of_the_configuration_has_its_own_words() {
     let jwk = |members: Value| json!({ "keys": [members] });
+    let remote = |members: Value| {
+        let mut remote = json!({"cluster": "keys", "authority": "login.example", "path": "/jwks"});
+        remote.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        remote
+    };
     let second = |path: &str| {
         json!([
             {"path": "/mcp", "policy": "enterprise-ledger"},
@@ -358,6 +363,19 @@ exchange.issuer: unknown issuer `http://127.0.0.1:9400`; help: known are `127.0.
 issuers[0].jwks: not a JSON object with an array `keys`, or not a strict one"),
         ("/issuers/0/jwks", jwk(json!({"kty": "oct", "k": "c2VjcmV0"})), "\
 issuers[0].jwks: no key of this set can verify a token: keys[0]: symmetric keys are not supported; help: push the authorization server's public keys, as its `jwks_uri` serves them"),
+        ("/issuers/0/jwks", Value::Null, "\
+issuers[0]: missing field `jwks`; help: push its public keys, or say in `remote_jwks` where they are fetched"),
+        ("/issuers/0/remote_jwks", json!({"cluster": "", "authority": "a b", "path": "jwks"}), "\
+issuers[0].remote_jwks.cluster: `` is empty or has spaces
+issuers[0].remote_jwks.authority: `a b` is empty or has spaces
+issuers[0].remote_jwks.path: `jwks` is not a path; help: write what follows the host in `jwks_uri`, such as `/jwks`"),
+        ("/issuers/0/remote_jwks", remote(json!({"timeout": "0s", "interval": "9s", "cooldown": "0s"})), "\
+issuers[0].remote_jwks.timeout: no key set is fetched in no time
+issuers[0].remote_jwks.interval: `9s` is less than `10s`
+issuers[0].remote_jwks.cooldown: `0s` is less than `1s`"),
+        ("/issuers/0/remote_jwks", remote(json!({"timeout": "10s", "max_stale": "5m"})), "\
+issuers[0].remote_jwks.max_stale: `5m` is over before the keys are fetched again; help: make it longer than `interval` and `timeout`, several times `5m`
+issuers[0].remote_jwks.timeout: `10s` leaves no time for a decision; help: make it shorter than `limits.decision_time`, 10s"),
         ("/issuers/0/audiences", json!([]), "\
 issuers[0].audiences: an empty list accepts no token"),
         ("/issuers/0/token_types", json!([]), "\
@@ -365,7 +383,7 @@ issuers[0].token_types: an empty list accepts no token"),
         ("/issuers/0/leeway", json!("5"), "\
 issuers[0].leeway: `5` is not a duration; help: write a whole number and `ms`, `s`, `m` or `h`, at most `24h`, such as `5s`"),
         ("/issuers/0/jwks_uri", json!("https://login.example.com/jwks"), "\
-issuers[0].jwks_uri: unknown field `jwks_uri`; help: known are `issuer`, `jwks`, `algorithms`, `audiences`, `token_types`, `scope_claims`, `client_claims`, `max_lifetime`, `leeway`"),
+issuers[0].jwks_uri: unknown field `jwks_uri`; help: known are `issuer`, `jwks`, `remote_jwks`, `algorithms`, `audiences`, `token_types`, `scope_claims`, `client_claims`, `max_lifetime`, `leeway`"),
         ("/protected_resource/authorization_servers", json!([]), "\
 protected_resource.authorization_servers: at least one is needed"),
         ("/protected_resource/resource", json!("https://gateway.example.com/api"), "\

@@ -160,6 +160,15 @@ impl Settings {
         self.profiles.iter().enumerate().filter(move |(_, profile)| own(profile)).map(|(at, _)| at)
     }
 
+    /// An issuer has other keys now.
+    pub(crate) fn replace_issuer(&mut self, issuer: &Rc<Issuer>) {
+        for profile in &mut self.profiles {
+            if profile.issuer.issuer == issuer.issuer {
+                profile.issuer = Rc::clone(issuer);
+            }
+        }
+    }
+
     /// The names of the claims of inbound tokens that are compared.
     #[must_use]
     pub fn inbound_claims(&self) -> BTreeSet<&str> {

@@ -10,7 +10,9 @@ use serde_json::{Map, Value};
 
 #[cfg(not(target_arch = "wasm32"))]
 use super::claims::RawClaims;
-use super::{Claims, Expectations, Issuer, ScopeSet, ScopeTable, TokenError, Unverified};
+use super::{
+    Claims, Expectations, Issuer, RemoteJwks, ScopeSet, ScopeTable, TokenError, Unverified,
+};
 use crate::cache::Cache;
 use crate::clock::Now;
 use crate::fingerprint::fingerprint;
@@ -139,6 +141,17 @@ pub struct TrustedIssuer {
     pub issuer: Rc<Issuer>,
     /// What its tokens must be.
     pub expectations: Expectations,
+    /// Where its keys are fetched, if they are.
+    pub remote_jwks: Option<RemoteJwks>,
+}
+
+impl TrustedIssuer {
+    /// The place of the issuer that a token names, which is not verified.
+    #[must_use]
+    pub fn place_of(issuers: &[Self], token: &str) -> Option<usize> {
+        let token = Unverified::parse(token).ok()?;
+        issuers.iter().position(|trusted| *trusted.issuer.issuer == *token.issuer())
+    }
 }
 
 /// The callers that were verified before, by their whole tokens.

@@ -13,6 +13,7 @@ use crate::mcp::Id;
 use crate::policy::Permit;
 use crate::request::Verb;
 use crate::response::Reader;
+use crate::token::TokenError;
 use crate::upstream::{self, Credential, Edits};
 
 impl Transaction {
@@ -58,7 +59,8 @@ impl Transaction {
         &mut self,
         waiting: Waiting,
         result: Result<&Rc<Delegated>, &ExchangeError>,
-        config: &Config,
+        engine: &mut Engine,
+        now: Now,
     ) -> Step {
         let Waiting { permit, id, edits, reader, .. } = waiting;
         match result {
@@ -68,7 +70,14 @@ impl Transaction {
                 }
                 self.forward(permit, &Credential::Delegation(delegated), edits, reader)
             }
-            Err(error) => self.not_delegated(error.clone(), id.as_ref(), &reader, config),
+            Err(error) => {
+                if let (ExchangeError::BadToken(TokenError::UnknownKey), Some(target)) =
+                    (error, permit.target())
+                {
+                    engine.ask_for_keys_of(target, now);
+                }
+                self.not_delegated(error.clone(), id.as_ref(), &reader, &engine.config)
+            }
         }
     }
 
