@@ -56,6 +56,31 @@ pub struct FetchReply<'a> {
     pub body: &'a [u8],
 }
 
+impl FetchReply<'_> {
+    /// The keys in it that can verify tokens, at least one, and why the others cannot.
+    ///
+    /// # Errors
+    /// Why nothing of it is believed.
+    pub fn keys(self) -> Result<(KeySet, Vec<KeyProblem>), FetchError> {
+        match self.headers.first(":status").and_then(|status| status.parse().ok()) {
+            Some(200) => {}
+            // What Envoy answers when nobody else does.
+            None | Some(504) => return Err(FetchError::NoAnswer),
+            Some(status) => return Err(FetchError::Status(status)),
+        }
+        let types: Vec<_> = self.headers.all("content-type").collect();
+        let is = |essence| mcp::check_media_type(&types, essence).is_ok();
+        if !is("application/json") && !is("application/jwk-set+json") {
+            return Err(FetchError::ContentType);
+        }
+        let (keys, problems) = KeySet::from_slice(self.body).map_err(FetchError::NotAKeySet)?;
+        if keys.is_empty() {
+            return Err(FetchError::NoUsableKey(problems));
+        }
+        Ok((keys, problems))
+    }
+}
+
 /// What a fetch changed.
 #[derive(Debug)]
 pub enum Fetched {
@@ -213,7 +238,8 @@ impl KeyFetches {
         now: Now,
     ) -> Result<Fetched, FetchError> {
         let slot = self.0.entry(place).or_insert_with(|| Slot::new(now));
-        let (keys, problems, body) = match reply.and_then(read) {
+        let read = reply.and_then(|reply| Ok((reply.keys()?, reply.body)));
+        let ((keys, problems), body) = match read {
             Ok(read) => read,
             Err(error) => {
                 slot.fail(remote, now);
@@ -255,26 +281,4 @@ fn fetch(place: usize, remote: &RemoteJwks) -> Fetch {
         ],
         timeout: remote.timeout,
     }
-}
-
-/// The keys in an answer.
-fn read(reply: FetchReply<'_>) -> Result<(KeySet, Vec<KeyProblem>, &[u8]), FetchError> {
-    let FetchReply { headers, body } = reply;
-    let status = headers.first(":status").and_then(|status| status.parse().ok());
-    match status {
-        Some(200) => {}
-        // What Envoy answers when nobody else does.
-        None | Some(504) => return Err(FetchError::NoAnswer),
-        Some(status) => return Err(FetchError::Status(status)),
-    }
-    let types: Vec<_> = headers.all("content-type").collect();
-    let is = |essence| mcp::check_media_type(&types, essence).is_ok();
-    if !is("application/json") && !is("application/jwk-set+json") {
-        return Err(FetchError::ContentType);
-    }
-    let (keys, problems) = KeySet::from_slice(body).map_err(FetchError::NotAKeySet)?;
-    if keys.is_empty() {
-        return Err(FetchError::NoUsableKey(problems));
-    }
-    Ok((keys, problems, body))
 }
