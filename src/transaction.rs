@@ -217,7 +217,7 @@ impl Transaction {
                 self.on_body(question, length, whole, engine, now)
             }
             (State::AwaitExchange(waiting), Event::Exchanged(result)) => {
-                self.on_exchanged(*waiting, result, engine, now)
+                self.on_exchanged(*waiting, result, &engine.config)
             }
             (State::AwaitBody(question), Event::Tick) => {
                 self.on_tick_for_body(question, engine, now)

@@ -42,6 +42,8 @@ pub struct Profile {
     pub(super) parameters: Vec<(Box<str>, Box<str>)>,
     /// Who issues the delegation token.
     pub issuer: Rc<Issuer>,
+    /// Whether that one's keys are fetched, so that those which are not known yet may be soon.
+    pub(super) fetches_keys: bool,
     /// What the delegation token must name as the actor.
     pub actor: Box<str>,
     pub(super) verify: Verify,
@@ -326,7 +328,7 @@ fn profile(
         around.environment,
         problems,
     );
-    let (issuer, leeway) = issuer?;
+    let TrustedIssuer { issuer, expectations, remote_jwks } = issuer?;
     Some(Profile {
         cluster: cluster?,
         authority: authority?,
@@ -341,7 +343,8 @@ fn profile(
         target: source.target.unwrap_or_default(),
         scope: scope?,
         parameters,
-        issuer,
+        issuer: Rc::clone(issuer),
+        fetches_keys: remote_jwks.is_some(),
         actor: actor?,
         verify: source.verify.unwrap_or_default(),
         issued_token_type: source.issued_token_type.unwrap_or_default(),
@@ -357,7 +360,7 @@ fn profile(
         token_types: source.token_types.as_deref().map_or_else(|| vec!["at+jwt".into()], boxed),
         token_audience: token_audience?,
         ignored_scopes: ignored_scopes?,
-        leeway,
+        leeway: expectations.leeway,
     })
 }
 
@@ -370,12 +373,12 @@ fn retries(source: &Exchange, path: &str, problems: &mut Problems) -> u32 {
     retries
 }
 
-fn issuer(
+fn issuer<'a>(
     source: &Exchange,
     path: &str,
-    issuers: &[TrustedIssuer],
+    issuers: &'a [TrustedIssuer],
     problems: &mut Problems,
-) -> Option<(Rc<Issuer>, u64)> {
+) -> Option<&'a TrustedIssuer> {
     let Some(name) = &source.issuer else {
         problems.add(path, "missing field `issuer`");
         return None;
@@ -386,7 +389,7 @@ fn issuer(
         let message = format!("unknown issuer `{name}`");
         problems.add_unknown(format!("{path}.issuer"), message, name, names);
     }
-    issuer.map(|trusted| (Rc::clone(&trusted.issuer), trusted.expectations.leeway))
+    issuer
 }
 
 fn parameters(

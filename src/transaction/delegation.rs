@@ -13,7 +13,6 @@ use crate::mcp::Id;
 use crate::policy::Permit;
 use crate::request::Verb;
 use crate::response::Reader;
-use crate::token::TokenError;
 use crate::upstream::{self, Credential, Edits};
 
 impl Transaction {
@@ -59,8 +58,7 @@ impl Transaction {
         &mut self,
         waiting: Waiting,
         result: Result<&Rc<Delegated>, &ExchangeError>,
-        engine: &mut Engine,
-        now: Now,
+        config: &Config,
     ) -> Step {
         let Waiting { permit, id, edits, reader, .. } = waiting;
         match result {
@@ -70,14 +68,7 @@ impl Transaction {
                 }
                 self.forward(permit, &Credential::Delegation(delegated), edits, reader)
             }
-            Err(error) => {
-                if let (ExchangeError::BadToken(TokenError::UnknownKey), Some(target)) =
-                    (error, permit.target())
-                {
-                    engine.ask_for_keys_of(target, now);
-                }
-                self.not_delegated(error.clone(), id.as_ref(), &reader, &engine.config)
-            }
+            Err(error) => self.not_delegated(error.clone(), id.as_ref(), &reader, config),
         }
     }
 

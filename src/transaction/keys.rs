@@ -6,7 +6,6 @@ use super::{Engine, State, Step, Transaction};
 use crate::answer::{About, Refusal};
 use crate::clock::Now;
 use crate::config::Config;
-use crate::exchange::Target;
 use crate::request::Headers;
 use crate::token::{
     Caller, Callers, Fetch, FetchError, FetchReply, Fetched, Issuer, KeyFetches, KeyProblem,
@@ -89,6 +88,15 @@ pub(super) fn verify(
 impl Engine {
     /// The keys that the root context is to fetch now.
     pub fn fetches_due(&mut self, now: Now) -> Vec<Fetch> {
+        for issuer in self.exchanges.take_issuers_of_unknown_keys() {
+            let is_its = |trusted: &TrustedIssuer| trusted.issuer.issuer == issuer;
+            if let Some(place) = self.config.issuers.iter().position(is_its)
+                && let Some(trusted) = self.config.issuers.get(place)
+                && let Some(remote) = &trusted.remote_jwks
+            {
+                self.fetches.ask(place, remote, now);
+            }
+        }
         let fetches = self.fetches.due(&self.config.issuers, now);
         for place in 0..self.config.issuers.len() {
             if let Some(trusted) = self.config.issuers.get(place)
@@ -123,19 +131,6 @@ impl Engine {
                 self.replace_keys(place, keys);
                 Ok(Some(skipped))
             }
-        }
-    }
-
-    /// A delegation token is signed with a key that its issuer was not known to have.
-    pub(super) fn ask_for_keys_of(&mut self, target: &Target, now: Now) {
-        let Self { config, fetches, .. } = self;
-        let Some((_, profile)) = config.exchange.profile(target) else { return };
-        let is_its = |trusted: &TrustedIssuer| trusted.issuer.issuer == profile.issuer.issuer;
-        let place = config.issuers.iter().position(is_its);
-        if let Some(place) = place
-            && let Some(remote) = config.issuers.get(place).and_then(|it| it.remote_jwks.as_ref())
-        {
-            fetches.ask(place, remote, now);
         }
     }
 

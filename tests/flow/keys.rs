@@ -12,11 +12,15 @@ use super::stage::*;
 
 /// A gateway that was pushed the key `old`, and fetches keys with these changes to how it does.
 pub fn fetching(changes: Value) -> Stage {
+    Stage::with(pushed(changes))
+}
+
+fn pushed(changes: Value) -> Value {
     let mut configuration = configuration();
     let remote = json!({"cluster": "keys", "authority": "login.example", "path": "/jwks"});
     configuration["issuers"][0]["remote_jwks"] = merge(remote, changes);
     configuration["issuers"][0]["jwks"] = keys(&["old"]);
-    Stage::with(configuration)
+    configuration
 }
 
 /// One that was pushed no key.
@@ -170,6 +174,24 @@ fn a_delegation_token_by_an_unknown_key_has_the_keys_fetched() {
     let answer = stream.event(&mut stage, Event::Exchanged(settled.result.as_ref())).reply();
     assert_eq!(answer.status, 502);
     assert!(due(&mut stage).is_some());
+}
+
+#[test]
+fn a_delegation_token_by_an_unknown_key_is_asked_for_again_when_the_keys_are_there() {
+    let mut configuration = pushed(json!({}));
+    configuration["exchange"]["retries"] = json!(1);
+    let mut stage = Stage::with(configuration);
+    settle_first(&mut stage);
+    stage.now.monotonic += Duration::from_secs(30);
+    let (mut stream, step) = stage.send(&signed("old"), &call("listAccounts"));
+    assert!(stage.settle(&step.callout(), Ok(delegated_by("new"))).is_none(), "not the end of it");
+    assert!(due(&mut stage).is_some());
+    publish(&mut stage, &["old", "new"]);
+    assert!(stage.due().is_empty());
+    stage.now.monotonic += Duration::from_millis(500);
+    let callout = stage.due().pop().unwrap();
+    let settled = stage.settle(&callout, Ok(delegated_by("new"))).unwrap();
+    let _ = stream.event(&mut stage, Event::Exchanged(settled.result.as_ref())).edits();
 }
 
 #[test]

@@ -61,9 +61,18 @@ fn duration(text: &str) -> Result<Duration, String> {
 impl Fetch {
     fn run(self) -> Result<(), Failure> {
         let discovery = Discovery::new(&self.issuer, self.timeout.as_std())?;
-        let found = discovery.fetch().map_err(|reason| {
-            Failure::NoKeys(format!("no usable keys of `{}`: {reason}", self.issuer))
-        })?;
+        let found = match discovery.fetch() {
+            Ok(found) => found,
+            Err(reason) => {
+                if self.format == Format::Json {
+                    let told =
+                        json!({"outcome": "refused", "issuer": self.issuer, "reason": reason});
+                    print(&format!("{told:#}\n"))?;
+                }
+                let message = format!("no usable keys of `{}`: {reason}", self.issuer);
+                return Err(Failure::NoKeys(message));
+            }
+        };
         let outcome = match &self.out {
             Some(path) => write(path, &found.keys)?,
             None => "fetched",
