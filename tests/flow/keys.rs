@@ -384,6 +384,8 @@ fn in_an_outage_known_keys_serve_and_unknown_ones_are_503() {
         (&record["decision"], &record["reason"]),
         (&json!("refuse"), &json!("keys_unavailable"))
     );
+    let page = include_str!("../../docs/failures.md");
+    assert!(page.contains("| `keys_unavailable` | 503 |"));
     assert_eq!(status(&mut stage, &signed("new")), Some(503), "at once");
     assert_eq!(status(&mut stage, &signed("old")), Some(200));
 }
