@@ -341,11 +341,6 @@ fn every_value_can_be_set() {
 #[test]
 fn every_rule_of_the_configuration_has_its_own_words() {
     let jwk = |members: Value| json!({ "keys": [members] });
-    let remote = |members: Value| {
-        let mut remote = json!({"cluster": "keys", "authority": "login.example", "path": "/jwks"});
-        remote.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
-        remote
-    };
     let second = |path: &str| {
         json!([
             {"path": "/mcp", "policy": "enterprise-ledger"},
@@ -363,19 +358,6 @@ exchange.issuer: unknown issuer `http://127.0.0.1:9400`; help: known are `127.0.
 issuers[0].jwks: not a JSON object with an array `keys`, or not a strict one"),
         ("/issuers/0/jwks", jwk(json!({"kty": "oct", "k": "c2VjcmV0"})), "\
 issuers[0].jwks: no key of this set can verify a token: keys[0]: symmetric keys are not supported; help: push the authorization server's public keys, as its `jwks_uri` serves them"),
-        ("/issuers/0/jwks", Value::Null, "\
-issuers[0]: missing field `jwks`; help: push its public keys, or say in `remote_jwks` where they are fetched"),
-        ("/issuers/0/remote_jwks", json!({"cluster": "", "authority": "a b", "path": "jwks"}), "\
-issuers[0].remote_jwks.cluster: `` is empty or has spaces
-issuers[0].remote_jwks.authority: `a b` is empty or has spaces
-issuers[0].remote_jwks.path: `jwks` is not a path; help: write what follows the host in `jwks_uri`, such as `/jwks`"),
-        ("/issuers/0/remote_jwks", remote(json!({"timeout": "0s", "interval": "9s", "cooldown": "0s"})), "\
-issuers[0].remote_jwks.timeout: no key set is fetched in no time
-issuers[0].remote_jwks.interval: `9s` is less than `10s`
-issuers[0].remote_jwks.cooldown: `0s` is less than `1s`"),
-        ("/issuers/0/remote_jwks", remote(json!({"timeout": "10s", "max_stale": "5m"})), "\
-issuers[0].remote_jwks.max_stale: `5m` is over before the keys are fetched again; help: make it longer than `interval` and `timeout`, several times `5m`
-issuers[0].remote_jwks.timeout: `10s` leaves no time for a decision; help: make it shorter than `limits.decision_time`, 10s"),
         ("/issuers/0/audiences", json!([]), "\
 issuers[0].audiences: an empty list accepts no token"),
         ("/issuers/0/token_types", json!([]), "\
@@ -445,6 +427,39 @@ limits.body_bytes: invalid value: integer `-1`, expected a whole number"),
         pushed.pointer_mut(parent).unwrap()[name] = value;
         assert_eq!(errors(pushed), expected, "{pointer}");
     }
+}
+
+#[test]
+fn where_keys_are_fetched_is_checked_before_anybody_fetches() {
+    let remote = |members: Value| {
+        let mut remote = json!({"cluster": "keys", "authority": "login.example", "path": "/jwks"});
+        remote.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        remote
+    };
+    for (name, value, expected) in [
+        ("jwks", Value::Null, "\
+issuers[0]: missing field `jwks`; help: push its public keys, or say in `remote_jwks` where they are fetched"),
+        ("remote_jwks", json!({"cluster": "", "authority": "a b", "path": "jwks"}), "\
+issuers[0].remote_jwks.cluster: `` is empty or has spaces
+issuers[0].remote_jwks.authority: `a b` is empty or has spaces
+issuers[0].remote_jwks.path: `jwks` is not a path; help: write what follows the host in `jwks_uri`, such as `/jwks`"),
+        ("remote_jwks", remote(json!({"timeout": "0s", "interval": "9s", "cooldown": "0s"})), "\
+issuers[0].remote_jwks.timeout: no key set is fetched in no time
+issuers[0].remote_jwks.interval: `9s` is less than `10s`
+issuers[0].remote_jwks.cooldown: `0s` is less than `1s`"),
+        ("remote_jwks", remote(json!({"timeout": "10s", "max_stale": "5m"})), "\
+issuers[0].remote_jwks.max_stale: `5m` is over before the keys are fetched again; help: make it longer than `interval` and `timeout`, several times `5m`
+issuers[0].remote_jwks.timeout: `10s` leaves no time for a decision; help: make it shorter than `limits.decision_time`, 10s"),
+    ] {
+        let mut pushed = pushed();
+        pushed["issuers"][0][name] = value;
+        assert_eq!(errors(pushed), expected, "{name}");
+    }
+    let mut pushed = pushed();
+    let issuer = pushed["issuers"][0].as_object_mut().unwrap();
+    issuer.remove("jwks");
+    issuer.insert("remote_jwks".to_owned(), remote(json!({})));
+    assert!(Config::from_value(pushed).is_ok(), "it needs no pushed keys");
 }
 
 #[test]

@@ -49,7 +49,7 @@ async function startKeyStack({ remote = {}, gateway = {}, ...options } = {}) {
       access_token: await delegationToken(stack, new URLSearchParams(body.toString())),
       issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', expires_in: 5,
     });
-    return { stack, keyServer, rsa };
+    return { stack, keyServer, scripted, rsa };
   } catch (error) {
     await keyServer.stop();
     throw error;
@@ -65,6 +65,7 @@ const cooledDown = () => sleep(COOLDOWN + 200);
 describe('requests by a key that the gateway does not know yet', () => {
   let stack;
   let keyServer;
+  let scripted;
   let server;
   let key;
   let token;
@@ -73,7 +74,7 @@ describe('requests by a key that the gateway does not know yet', () => {
     server.answer = (outgoing, incoming) => (incoming.method === 'POST'
       ? outgoing.writeHead(200, { 'content-type': 'application/json' }).end('{"jsonrpc":"2.0","id":7,"result":{}}')
       : outgoing.writeHead(405).end());
-    ({ stack, keyServer } = await startKeyStack({ upstream: server.address }));
+    ({ stack, keyServer, scripted } = await startKeyStack({ upstream: server.address }));
   });
   after(async () => {
     await stack?.stop();
@@ -141,6 +142,21 @@ describe('requests by a key that the gateway does not know yet', () => {
     assert.equal(message.id, 7);
     assert.deepEqual(server.take(), []);
     assert.equal((await auditOf(stack, narrow.id)).length, 1);
+  });
+
+  test('a delegation token by a key that nobody announced is asked for again when the keys are there', async () => {
+    assert.equal((await call(stack, token)).status, 200);
+    await cooledDown();
+    const fresh = await newSigningKey('ES256');
+    keyServer.published = [key, fresh];
+    const before = scripted.script;
+    scripted.script = async (request, response, body) => reply(response, 200, {
+      access_token: await delegationToken(stack, new URLSearchParams(body.toString()), {}, fresh),
+      issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', expires_in: 5,
+    });
+    const another = await inboundToken(stack, {}, key);
+    assert.equal((await call(stack, another.token)).status, 200);
+    scripted.script = before;
   });
 
   test('a body above the limit is refused while the keys are on their way', async () => {
