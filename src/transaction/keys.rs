@@ -204,9 +204,11 @@ impl Transaction {
                 Step::Pause
             }
             Body::Growing(length) => self.on_body(question, length, None, engine, now),
-            Body::Whole(length) => {
-                self.on_body(question, length.max(body.len()), Some(body), engine, now)
+            Body::Whole(length) if length == body.len() => {
+                self.on_body(question, length, Some(body), engine, now)
             }
+            // What is judged must be what goes up.
+            Body::Whole(_) => self.fail(&engine.config),
         }
     }
 }
