@@ -33,6 +33,8 @@ pub enum Refusal {
     Request(RequestError),
     /// By its token.
     Token(TokenError),
+    /// Its token cannot be judged: nobody can say which keys its issuer has.
+    KeysUnavailable,
     /// By its session.
     Session(SessionError),
     /// By a task that it names.
@@ -90,6 +92,7 @@ impl Refusal {
         match self {
             Self::Request(error) => error.reason(),
             Self::Token(error) => error.reason(),
+            Self::KeysUnavailable => "keys_unavailable",
             Self::Session(error) | Self::SessionNotBound(error) => error.reason(),
             Self::Task(error) => error.reason(),
             Self::Media(error) => error.reason(),
@@ -240,6 +243,9 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
         }
         Refusal::Unfilterable(_) => {
             error(502, INTERNAL_ERROR, "The MCP server's answer cannot be filtered.")
+        }
+        Refusal::KeysUnavailable => {
+            unavailable("The access token cannot be verified now; retry later.")
         }
         Refusal::Undecided(_) => unavailable("No decision in time; retry later."),
         Refusal::Failed => error(500, INTERNAL_ERROR, "Internal error."),

@@ -74,6 +74,11 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         }
     }
 
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        *self = Self::new(self.bounds);
+    }
+
     /// The value at `key`, unless it is over.
     pub fn get(&self, key: &K, now: Duration) -> Option<&V> {
         let (_, entry) = self.entries.get(key)?;

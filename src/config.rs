@@ -8,6 +8,7 @@ mod hierarchy;
 mod profile;
 pub mod pushed;
 mod read;
+mod remote_jwks;
 mod revoked;
 mod url;
 
@@ -272,7 +273,16 @@ fn issuers(
                 problems.add(format!("{path}.{name}"), "an empty list accepts no token");
             }
         }
-        let keys = keys(&raw.jwks, &format!("{path}.jwks"), problems, warnings);
+        let keys = match (&raw.jwks, &raw.remote_jwks) {
+            (Some(jwks), _) => keys(jwks, &format!("{path}.jwks"), problems, warnings),
+            (None, Some(_)) => None,
+            (None, None) => {
+                let help = "push its public keys, or say in `remote_jwks` where they are fetched";
+                problems.add_with_help(&path, "missing field `jwks`", help);
+                None
+            }
+        };
+        let remote_jwks = raw.remote_jwks.as_ref();
         trusted.push(TrustedIssuer {
             issuer: Rc::new(token::Issuer {
                 issuer: raw.issuer.as_str().into(),
@@ -284,6 +294,9 @@ fn issuers(
                 &pushed.protected_resource.resource,
                 revoked.remove(&raw.issuer).unwrap_or_default(),
             ),
+            remote_jwks: remote_jwks.map(|remote| {
+                remote_jwks::compile(remote, &format!("{path}.remote_jwks"), problems)
+            }),
         });
     }
     trusted
@@ -454,6 +467,16 @@ fn limits(pushed: &Pushed, problems: &mut Problems) {
             "limits.decision_time",
             format!("`{}` leaves no time for an exchange", limits.decision_time),
             format!("make it longer than `exchange.timeout`, which is `{timeout}`"),
+        );
+    }
+    let remotes = pushed.issuers.iter().enumerate().filter_map(|(index, issuer)| {
+        issuer.remote_jwks.as_ref().map(|remote| (index, remote.timeout))
+    });
+    for (index, timeout) in remotes.filter(|(_, timeout)| limits.decision_time <= *timeout) {
+        problems.add_with_help(
+            format!("issuers[{index}].remote_jwks.timeout"),
+            format!("`{timeout}` leaves no time for a decision"),
+            format!("make it shorter than `limits.decision_time`, {}", limits.decision_time),
         );
     }
     for (name, value, range) in [

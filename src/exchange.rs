@@ -12,13 +12,13 @@ pub mod shared;
 pub mod source;
 mod template;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::cache::{Bounds, Cache, Entry};
 use crate::clock::Now;
-use crate::token::{BearerToken, Caller, SignatureVerifier};
+use crate::token::{BearerToken, Caller, SignatureVerifier, TokenError};
 use client::Signer;
 use own_token::OwnTokens;
 use reply::{CalloutReply, ExchangeError};
@@ -150,6 +150,7 @@ pub struct Exchanges {
     refused: Cache<Key, ExchangeError>,
     flights: HashMap<Key, Flight>,
     own_tokens: OwnTokens,
+    issuers_of_unknown_keys: BTreeSet<Box<str>>,
     verifier: Rc<dyn SignatureVerifier>,
     signer: Rc<dyn Signer>,
     /// What the other workers know. None where there are none.
@@ -257,10 +258,12 @@ impl Flight {
 
     /// Whether the same server is worth another attempt after `error`; if it is, when is set.
     fn tries_again(&mut self, profile: &Profile, error: &ExchangeError, now: Now) -> bool {
-        let pause = pause(now);
-        let tries = *error == ExchangeError::NoAnswer
-            && self.attempts <= profile.retries
-            && self.remaining(profile, now) > pause;
+        let pause = match error {
+            ExchangeError::NoAnswer => pause(now),
+            ExchangeError::BadToken(TokenError::UnknownKey) if profile.fetches_keys => KEYS_COME_IN,
+            _ => return false,
+        };
+        let tries = self.attempts <= profile.retries && self.remaining(profile, now) > pause;
         if tries {
             (self.leader, self.due) = (None, now.monotonic.saturating_add(pause));
         }
@@ -297,6 +300,9 @@ fn pause(now: Now) -> Duration {
     Duration::from_millis(jitter.saturating_add(20))
 }
 
+/// How long a delegation token by a key that is not known yet waits for another attempt: for a fetch.
+const KEYS_COME_IN: Duration = Duration::from_millis(500);
+
 /// How long a refusal is remembered, so that a client that insists costs the authorization server
 /// no more than one request a second.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
@@ -317,6 +323,7 @@ impl Exchanges {
             refused: Cache::new(bounds),
             flights: HashMap::new(),
             own_tokens: OwnTokens::default(),
+            issuers_of_unknown_keys: BTreeSet::new(),
             verifier,
             signer,
             shared: None,
@@ -487,6 +494,11 @@ impl Exchanges {
                 reply::check(&reply, profile, &flight.caller, key, &*self.verifier, times)
             })
             .map(Rc::new);
+        if let Err(ExchangeError::BadToken(TokenError::UnknownKey)) = &result
+            && profile.fetches_keys
+        {
+            self.issuers_of_unknown_keys.insert(profile.issuer.issuer.clone());
+        }
         if let Err(error) = &result
             && (flight.tries_again(profile, error, now) || flight.fails_over(settings, error, now))
         {
@@ -522,6 +534,11 @@ impl Exchanges {
             false
         });
         Some(Settled { waiting, result: Err(error) })
+    }
+
+    /// The issuers of delegation tokens, since the last time, by keys that are not known.
+    pub(crate) fn take_issuers_of_unknown_keys(&mut self) -> BTreeSet<Box<str>> {
+        std::mem::take(&mut self.issuers_of_unknown_keys)
     }
 
     /// A stream that waits under `key` is gone.

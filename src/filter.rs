@@ -8,13 +8,13 @@ mod signer;
 pub mod verifier;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType, MetricType};
+use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType, MetricType, Status};
 
 use crate::answer::LocalReply;
 use crate::clock::Now;
@@ -23,6 +23,7 @@ use crate::exchange::reply::{CalloutReply, ExchangeError};
 use crate::exchange::{Callout, Purpose, Settled};
 use crate::host::Host;
 use crate::request::Headers;
+use crate::token::{FetchError, FetchReply};
 use crate::transaction::{Engine, Event, Step, Transaction};
 use crate::upstream::Edits;
 use clock::monotonic;
@@ -54,11 +55,18 @@ struct Worker {
     /// The root context's number.
     root: u32,
     /// By the host's number for it: the stream that made a callout, and what it is for.
-    callouts: HashMap<u32, (u32, Purpose)>,
+    callouts: HashMap<u32, (u32, Awaited)>,
     /// How often the host ticks.
     tick: Duration,
     /// The host's number for the counter of what rules in shadow would have denied.
     shadow_denials: u32,
+}
+
+/// What the answer to a callout is for.
+enum Awaited {
+    Exchange(Purpose),
+    /// The keys of the issuer at this place.
+    Keys(usize),
 }
 
 type Shared = Rc<RefCell<Worker>>;
@@ -101,22 +109,74 @@ impl Worker {
     /// the SDK would remember a callout that is never answered for ever. The SDK itself hands the
     /// reply to the stream in whose callback this runs, or drops it if that is gone.
     fn call(&mut self, stream: u32, callout: &Callout) -> Vec<(u32, Step)> {
-        let _ = hostcalls::set_effective_context(self.root);
-        let headers = callout.headers.iter().map(|(name, value)| (*name, &**value)).collect();
-        let body = Some(callout.body.as_slice());
-        let sent =
-            hostcalls::dispatch_http_call(&callout.cluster, headers, body, vec![], callout.timeout);
-        let _ = hostcalls::set_effective_context(stream);
+        let (cluster, headers) = (&callout.cluster, &callout.headers);
+        let sent = self.dispatch(stream, cluster, headers, Some(&callout.body), callout.timeout);
         match sent {
             Ok(token) => {
-                self.callouts.insert(token, (stream, callout.purpose.clone()));
+                let awaited = Awaited::Exchange(callout.purpose.clone());
+                self.callouts.insert(token, (stream, awaited));
                 Vec::new()
             }
             Err(status) => {
-                log::error!("token exchange: cluster `{}`: {status:?}", callout.cluster);
+                log::error!("token exchange: cluster `{cluster}`: {status:?}");
                 self.settle(&callout.purpose, Err(ExchangeError::Unreachable))
             }
         }
+    }
+
+    fn dispatch(
+        &self,
+        stream: u32,
+        cluster: &str,
+        headers: &[(&'static str, Box<str>)],
+        body: Option<&[u8]>,
+        timeout: Duration,
+    ) -> Result<u32, Status> {
+        let _ = hostcalls::set_effective_context(self.root);
+        let headers = headers.iter().map(|(name, value)| (*name, &**value)).collect();
+        let sent = hostcalls::dispatch_http_call(cluster, headers, body, vec![], timeout);
+        let _ = hostcalls::set_effective_context(stream);
+        sent
+    }
+
+    /// Asks for the keys that are due, on behalf of no stream.
+    fn fetch_keys(&mut self) {
+        let now = Self::now();
+        for fetch in self.engine.fetches_due(now) {
+            let (cluster, headers) = (&fetch.cluster, &fetch.headers);
+            match self.dispatch(self.root, cluster, headers, None, fetch.timeout) {
+                Ok(token) => {
+                    self.callouts.insert(token, (self.root, Awaited::Keys(fetch.place)));
+                }
+                Err(_) => self.fetched(fetch.place, Err(FetchError::Unreachable)),
+            }
+        }
+    }
+
+    fn fetched(&mut self, place: usize, reply: Result<FetchReply, FetchError>) {
+        let now = Self::now();
+        let result = self.engine.fetched(place, reply, now);
+        let issuers = &self.engine.config.issuers;
+        let issuer = issuers.get(place).map(|trusted| &*trusted.issuer.issuer).unwrap_or_default();
+        match result {
+            Ok(None) => {}
+            Ok(Some(skipped)) => {
+                log::info!("keys of `{issuer}`: fetched");
+                for key in skipped {
+                    log::warn!("keys of `{issuer}`: key skipped: {key}");
+                }
+            }
+            Err(error) => log::error!("keys of `{issuer}`: not fetched: {error}"),
+        }
+    }
+
+    /// Tells whoever waits that time has passed.
+    fn tick(&mut self) -> Vec<(u32, Step)> {
+        let waiting = self.transactions.iter().filter(|(_, one)| one.wants_ticks());
+        let waiting: Vec<u32> = waiting.map(|(stream, _)| *stream).collect();
+        let ticked = waiting.into_iter().map(|id| (id, self.deliver(id, Event::Tick)));
+        // A stream that flows is not one to resume.
+        ticked.filter(|(_, step)| !matches!(step, Step::Continue(_))).collect()
     }
 
     fn settle(
@@ -214,16 +274,11 @@ impl RootContext for Root {
             let mut steps: Vec<_> = calls.collect();
             steps.extend(due.settled.into_iter().flat_map(|settled| worker.tell(settled)));
             worker.keep_pace();
-            let waiting = worker.transactions.iter().filter(|(_, one)| one.wants_ticks());
-            let waiting: Vec<u32> = waiting.map(|(stream, _)| *stream).collect();
-            let ticked = waiting.into_iter().map(|id| (id, worker.deliver(id, Event::Tick)));
-            // A stream that flows is not one to resume.
-            steps.extend(ticked.filter(|(_, step)| !matches!(step, Step::Continue(_))));
+            worker.fetch_keys();
+            steps.extend(worker.tick());
             steps
         };
-        for (stream, step) in steps {
-            carry_out(stream, step);
-        }
+        carry_out(shared, steps);
     }
 
     fn create_http_context(&self, stream: u32) -> Option<Box<dyn HttpContext>> {
@@ -267,7 +322,8 @@ impl Stream {
                 let failed = self.worker.as_ref().map(|worker| worker.borrow_mut().fail(self.id));
                 failed.map_or(Action::Pause, |step| self.carry_out(step, map))
             }
-            Step::Pause => Action::Pause,
+            // Nobody is told to give a request again while it comes.
+            Step::Pause | Step::Reread => Action::Pause,
             Step::Reply(reply) => {
                 send(&reply);
                 Action::Pause
@@ -283,8 +339,8 @@ impl Stream {
                 for (stream, step) in steps.into_iter().flatten() {
                     if stream == self.id {
                         action = self.carry_out(step, map);
-                    } else {
-                        carry_out(stream, step);
+                    } else if let Some(worker) = &self.worker {
+                        carry_out(worker, vec![(stream, step)]);
                         let _ = hostcalls::set_effective_context(self.id);
                     }
                 }
@@ -407,13 +463,19 @@ impl HttpContext for Stream {
 fn on_callout_reply(shared: &Shared, token: u32) {
     let steps = {
         let worker = &mut *shared.borrow_mut();
-        let Some((_, key)) = worker.callouts.remove(&token) else { return };
-        let reply = callout_reply();
-        worker.settle(&key, Ok(reply))
+        match worker.callouts.remove(&token) {
+            None => return,
+            Some((_, Awaited::Exchange(purpose))) => worker.settle(&purpose, Ok(callout_reply())),
+            Some((_, Awaited::Keys(place))) => {
+                let headers = headers(MapType::HttpCallResponseHeaders);
+                let body = buffer(BufferType::HttpCallResponseBody);
+                let reply = FetchReply { headers: Headers(&headers), body: &body };
+                worker.fetched(place, Ok(reply));
+                worker.tick()
+            }
+        }
     };
-    for (stream, step) in steps {
-        carry_out(stream, step);
-    }
+    carry_out(shared, steps);
 }
 
 fn callout_reply() -> CalloutReply {
@@ -427,24 +489,35 @@ fn callout_reply() -> CalloutReply {
     }
 }
 
-/// Carries out a step for a stream that waits, from outside its callbacks.
-fn carry_out(stream: u32, step: Step) {
-    // A stream that has gone meanwhile is no context any more.
-    if hostcalls::set_effective_context(stream).is_err() {
-        return;
-    }
-    match step {
-        Step::Continue(edits) => {
-            if edit(MapType::HttpRequestHeaders, &edits) {
-                let _ = hostcalls::resume_http_request();
-            } else {
-                send(&LocalReply { status: 500, headers: vec![], body: vec![] });
-            }
+/// Carries out steps for streams that wait, from outside their callbacks, and what follows from them.
+fn carry_out(shared: &Shared, steps: Vec<(u32, Step)>) {
+    let mut steps = VecDeque::from(steps);
+    while let Some((stream, step)) = steps.pop_front() {
+        // A stream that has gone meanwhile is no context any more.
+        if hostcalls::set_effective_context(stream).is_err() {
+            continue;
         }
-        Step::Reply(reply) => send(&reply),
-        Step::Reset => reset(),
-        // Nobody who waits is told to call, or has a response.
-        Step::Pause | Step::Call(_) | Step::Filter { .. } | Step::Replace(_) => {}
+        match step {
+            Step::Continue(edits) => {
+                if edit(MapType::HttpRequestHeaders, &edits) {
+                    let _ = hostcalls::resume_http_request();
+                } else {
+                    send(&LocalReply { status: 500, headers: vec![], body: vec![] });
+                }
+            }
+            Step::Reply(reply) => send(&reply),
+            Step::Reset => reset(),
+            Step::Call(callout) => steps.extend(shared.borrow_mut().call(stream, &callout)),
+            Step::Reread => {
+                let headers = headers(MapType::HttpRequestHeaders);
+                let body = buffer(BufferType::HttpRequestBody);
+                let again = Event::RequestAgain { headers: Headers(&headers), body: &body };
+                let step = shared.borrow_mut().deliver(stream, again);
+                steps.push_back((stream, step));
+            }
+            // Nobody who waits has a response.
+            Step::Pause | Step::Filter { .. } | Step::Replace(_) => {}
+        }
     }
 }
 

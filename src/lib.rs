@@ -22,6 +22,9 @@
 //!   every step, before the next event;
 //! - hold the stream on [`Step::Pause`](transaction::Step::Pause) and
 //!   [`Step::Call`](transaction::Step::Call), headers, body and trailers alike;
+//! - after [`Step::Reread`](transaction::Step::Reread), give the request that is held once more;
+//! - fetch the keys that [`Engine::fetches_due`](transaction::Engine::fetches_due) names at a tick, and
+//!   give another tick when they have come, or will not;
 //! - after [`Step::Filter`](transaction::Step::Filter), give every chunk of the response's body, and
 //!   pass on what comes out in its place;
 //! - give ticks, so that nothing waits for ever;

@@ -21,6 +21,7 @@ mod compact;
 mod error;
 mod keys;
 mod memory;
+mod remote_jwks;
 mod revoked;
 mod scope;
 mod signature;
@@ -35,6 +36,7 @@ pub use self::{
     claims::is_identifier,
     error::TokenError,
     keys::{Key, KeyProblem, KeyReason, KeySet, KeySetError},
+    remote_jwks::{Fetch, FetchError, FetchReply, Fetched, KeyFetches, RemoteJwks},
     revoked::{Revoked, Table},
     scope::{ScopeSet, ScopeTable, is_scope_token},
     signature::{PureRust, SignatureCheck, SignatureVerifier, envoy, proven},

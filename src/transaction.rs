@@ -6,6 +6,7 @@
 
 mod answer;
 mod delegation;
+mod keys;
 mod question;
 
 use std::rc::Rc;
@@ -23,7 +24,7 @@ use crate::policy::Permit;
 use crate::request::{Headers, Verb};
 use crate::response::{BodyFilter, Reader};
 use crate::task::Tasks;
-use crate::token::{Caller, Callers};
+use crate::token::{Caller, Callers, KeyFetches};
 use crate::upstream::Edits;
 
 /// What the transactions of one configuration share, in one worker.
@@ -35,6 +36,7 @@ pub struct Engine {
     pub callers: Callers,
     /// What was exchanged before, and what is being exchanged.
     pub exchanges: Exchanges,
+    fetches: KeyFetches,
 }
 
 impl Engine {
@@ -47,6 +49,7 @@ impl Engine {
         Self {
             callers: Callers::new(config.limits.tokens(), verifier),
             exchanges: exchanges.shared(shared_data, config.digest, bounds.entries),
+            fetches: KeyFetches::default(),
             config,
         }
     }
@@ -68,6 +71,13 @@ pub enum Event<'a> {
         length: usize,
         /// All of it, once it is complete.
         whole: Option<&'a [u8]>,
+    },
+    /// The request as the host holds it, after [`Step::Reread`].
+    RequestAgain {
+        /// All headers.
+        headers: Headers<'a>,
+        /// What is there of the body.
+        body: &'a [u8],
     },
     /// The exchange that it waits for is settled.
     Exchanged(Result<&'a Rc<Delegated>, &'a ExchangeError>),
@@ -99,6 +109,8 @@ pub enum Step {
     Pause,
     /// Make this request, and hold the stream.
     Call(Callout),
+    /// Give the request that is held once more, as [`Event::RequestAgain`].
+    Reread,
     /// Answer the client.
     Reply(LocalReply),
     /// Make these changes to the response's headers, and give every chunk of its body. Without this
@@ -120,6 +132,7 @@ pub enum Step {
 #[derive(Debug)]
 enum State {
     AwaitHeaders,
+    AwaitKeys(Box<keys::Unverified>),
     AwaitBody(Box<Question>),
     AwaitExchange(Box<Waiting>),
     Forwarded(Box<Reader>),
@@ -196,6 +209,15 @@ impl Transaction {
             (State::AwaitHeaders, Event::RequestHeaders { headers, end_of_stream }) => {
                 self.on_headers(headers, end_of_stream, engine, now)
             }
+            (State::AwaitKeys(unverified), Event::RequestBody { length, whole }) => {
+                self.on_body_before_keys(unverified, length, whole.is_some(), &engine.config)
+            }
+            (State::AwaitKeys(unverified), Event::RequestAgain { headers, body }) => {
+                self.on_request_again(&unverified, headers, body, engine, now)
+            }
+            (State::AwaitKeys(unverified), Event::Tick) => {
+                self.on_tick_for_keys(unverified, engine, now)
+            }
             (State::AwaitBody(question), Event::RequestBody { length, whole }) => {
                 self.on_body(question, length, whole, engine, now)
             }
@@ -246,7 +268,7 @@ impl Transaction {
                 Step::Continue(Edits::default())
             }
             // Envoy itself answers, a timeout say, while this filter holds the request.
-            (State::AwaitBody(_), Event::ResponseHeaders { .. }) => {
+            (State::AwaitKeys(_) | State::AwaitBody(_), Event::ResponseHeaders { .. }) => {
                 self.state = State::Replied;
                 Step::Continue(Edits::default())
             }
@@ -285,7 +307,7 @@ impl Transaction {
     /// Whether the request is still held.
     #[must_use]
     pub const fn is_undecided(&self) -> bool {
-        matches!(self.state, State::AwaitBody(_) | State::AwaitExchange(_))
+        matches!(self.state, State::AwaitKeys(_) | State::AwaitBody(_) | State::AwaitExchange(_))
     }
 
     /// Whether it was allowed by a rule in shadow, which would have denied it.

@@ -365,7 +365,7 @@ issuers[0].token_types: an empty list accepts no token"),
         ("/issuers/0/leeway", json!("5"), "\
 issuers[0].leeway: `5` is not a duration; help: write a whole number and `ms`, `s`, `m` or `h`, at most `24h`, such as `5s`"),
         ("/issuers/0/jwks_uri", json!("https://login.example.com/jwks"), "\
-issuers[0].jwks_uri: unknown field `jwks_uri`; help: known are `issuer`, `profile`, `jwks`, `algorithms`, `audiences`, `token_types`, `scope_claims`, `client_claims`, `client_required`, `max_lifetime`, `leeway`"),
+issuers[0].jwks_uri: unknown field `jwks_uri`; help: known are `issuer`, `profile`, `jwks`, `remote_jwks`, `algorithms`, `audiences`, `token_types`, `scope_claims`, `client_claims`, `client_required`, `max_lifetime`, `leeway`"),
         ("/protected_resource/authorization_servers", json!([]), "\
 protected_resource.authorization_servers: at least one is needed"),
         ("/protected_resource/resource", json!("https://gateway.example.com/api"), "\
@@ -463,6 +463,39 @@ revoked.users: unknown field `users`; help: known are `tokens`, `subjects`, `cli
     ] {
         assert_eq!(errors(changed(pointer, value)), expected, "{pointer}");
     }
+}
+
+#[test]
+fn where_keys_are_fetched_is_checked_before_anybody_fetches() {
+    let remote = |members: Value| {
+        let mut remote = json!({"cluster": "keys", "authority": "login.example", "path": "/jwks"});
+        remote.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        remote
+    };
+    for (name, value, expected) in [
+        ("jwks", Value::Null, "\
+issuers[0]: missing field `jwks`; help: push its public keys, or say in `remote_jwks` where they are fetched"),
+        ("remote_jwks", json!({"cluster": "", "authority": "a b", "path": "jwks"}), "\
+issuers[0].remote_jwks.cluster: `` is empty or has spaces
+issuers[0].remote_jwks.authority: `a b` is empty or has spaces
+issuers[0].remote_jwks.path: `jwks` is not a path; help: write what follows the host in `jwks_uri`, such as `/jwks`"),
+        ("remote_jwks", remote(json!({"timeout": "0s", "interval": "9s", "cooldown": "0s"})), "\
+issuers[0].remote_jwks.timeout: no key set is fetched in no time
+issuers[0].remote_jwks.interval: `9s` is less than `10s`
+issuers[0].remote_jwks.cooldown: `0s` is less than `1s`"),
+        ("remote_jwks", remote(json!({"timeout": "10s", "max_stale": "5m"})), "\
+issuers[0].remote_jwks.max_stale: `5m` is over before the keys are fetched again; help: make it longer than `interval` and `timeout`, several times `5m`
+issuers[0].remote_jwks.timeout: `10s` leaves no time for a decision; help: make it shorter than `limits.decision_time`, 10s"),
+    ] {
+        let mut pushed = pushed();
+        pushed["issuers"][0][name] = value;
+        assert_eq!(errors(pushed), expected, "{name}");
+    }
+    let mut pushed = pushed();
+    let issuer = pushed["issuers"][0].as_object_mut().unwrap();
+    issuer.remove("jwks");
+    issuer.insert("remote_jwks".to_owned(), remote(json!({})));
+    assert!(Config::from_value(pushed).is_ok(), "it needs no pushed keys");
 }
 
 #[test]

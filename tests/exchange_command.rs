@@ -427,6 +427,17 @@ fn what_the_filter_does_not_ask_is_not_asked() {
     ] {
         assert_eq!(place.run(arguments, &[]).status.code(), Some(1), "{arguments:?}");
     }
+
+    // The keys of this issuer are known to the filter alone.
+    let fetched = Place::new("fetched-keys", &json!({}));
+    let remote = "issuers[0]={issuer: https://login.example, remote_jwks: {cluster: keys, authority: a, path: /k}}";
+    let output = fetched.run(&["--tool", "list", "--set", remote], &[]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(
+        stderr(&output).contains("the filter fetches the issuer's keys"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]

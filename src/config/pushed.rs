@@ -90,8 +90,10 @@ pub struct Issuer {
     pub issuer: String,
     /// Which server it is: what its access tokens look like where nothing else is written here.
     pub profile: Option<Profile>,
-    /// Its public keys, a JWK Set (RFC 7517).
-    pub jwks: serde_json::Value,
+    /// Its public keys, a JWK Set (RFC 7517). Beside `remote_jwks`, what serves until the first fetch.
+    pub jwks: Option<Value>,
+    /// Where its public keys are fetched, again and again.
+    pub remote_jwks: Option<RemoteJwks>,
     /// Signature algorithms that are accepted.
     #[serde(default = "all_algorithms")]
     pub algorithms: Vec<Algorithm>,
@@ -169,6 +171,32 @@ pub struct RevokedParty {
     pub id: String,
     /// What is issued at or after this moment (RFC 3339) is accepted again; by default nothing is.
     pub issued_before: Option<String>,
+}
+
+/// Where an issuer publishes its keys (`jwks_uri`, RFC 8414), and how often they are fetched. Each
+/// worker of Envoy fetches for itself.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RemoteJwks {
+    /// The Envoy cluster that leads there; TLS is its business.
+    pub cluster: String,
+    /// The host of `jwks_uri`, and the port if it has one.
+    pub authority: String,
+    /// The path of `jwks_uri`, with the query if it has one.
+    pub path: String,
+    /// How long to wait for an answer.
+    #[serde(default = "five_seconds")]
+    pub timeout: Duration,
+    /// How long after a good answer to fetch again.
+    #[serde(default = "five_minutes")]
+    pub interval: Duration,
+    /// How long after any fetch a token by a key that is not known leads to another one.
+    #[serde(default = "thirty_seconds")]
+    pub cooldown: Duration,
+    /// How long the keys serve while they cannot be fetched again; after that nothing is verified.
+    /// Without it they serve to the end of an outage.
+    pub max_stale: Option<Duration>,
 }
 
 /// An MCP endpoint.
@@ -265,4 +293,12 @@ fn all_algorithms() -> Vec<Algorithm> {
 
 const fn five_seconds() -> Duration {
     Duration::seconds(5)
+}
+
+const fn thirty_seconds() -> Duration {
+    Duration::seconds(30)
+}
+
+const fn five_minutes() -> Duration {
+    Duration::seconds(300)
 }

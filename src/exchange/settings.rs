@@ -42,6 +42,8 @@ pub struct Profile {
     pub(super) parameters: Vec<(Box<str>, Box<str>)>,
     /// Who issues the delegation token.
     pub issuer: Rc<Issuer>,
+    /// Whether that one's keys are fetched, so that those which are not known yet may be soon.
+    pub(super) fetches_keys: bool,
     /// What the delegation token must name as the actor.
     pub actor: Box<str>,
     pub(super) verify: Verify,
@@ -158,6 +160,15 @@ impl Settings {
     pub(super) fn with_own_token(&self) -> impl Iterator<Item = usize> {
         let own = |profile: &Profile| matches!(profile.actor_token, Actor::Own(_));
         self.profiles.iter().enumerate().filter(move |(_, profile)| own(profile)).map(|(at, _)| at)
+    }
+
+    /// An issuer has other keys now.
+    pub(crate) fn replace_issuer(&mut self, issuer: &Rc<Issuer>) {
+        for profile in &mut self.profiles {
+            if profile.issuer.issuer == issuer.issuer {
+                profile.issuer = Rc::clone(issuer);
+            }
+        }
     }
 
     /// The names of the claims of inbound tokens that are compared.
@@ -348,7 +359,7 @@ fn profile(
         around.environment,
         problems,
     );
-    let (issuer, leeway) = issuer?;
+    let TrustedIssuer { issuer, expectations, remote_jwks } = issuer?;
     Some(Profile {
         cluster: cluster?,
         authority: authority?,
@@ -363,7 +374,8 @@ fn profile(
         target: source.target.unwrap_or_default(),
         scope: scope?,
         parameters,
-        issuer,
+        issuer: Rc::clone(issuer),
+        fetches_keys: remote_jwks.is_some(),
         actor: actor?,
         verify: source.verify.unwrap_or_default(),
         issued_token_type: source.issued_token_type.unwrap_or_default(),
@@ -379,7 +391,7 @@ fn profile(
         token_types: source.token_types.as_deref().map_or_else(|| vec!["at+jwt".into()], boxed),
         token_audience: token_audience?,
         ignored_scopes: ignored_scopes?,
-        leeway,
+        leeway: expectations.leeway,
     })
 }
 
@@ -392,12 +404,12 @@ fn retries(source: &Exchange, path: &str, problems: &mut Problems) -> u32 {
     retries
 }
 
-fn issuer(
+fn issuer<'a>(
     source: &Exchange,
     path: &str,
-    issuers: &[TrustedIssuer],
+    issuers: &'a [TrustedIssuer],
     problems: &mut Problems,
-) -> Option<(Rc<Issuer>, u64)> {
+) -> Option<&'a TrustedIssuer> {
     let Some(name) = &source.issuer else {
         problems.add(path, "missing field `issuer`");
         return None;
@@ -408,7 +420,7 @@ fn issuer(
         let message = format!("unknown issuer `{name}`");
         problems.add_unknown(format!("{path}.issuer"), message, name, names);
     }
-    issuer.map(|trusted| (Rc::clone(&trusted.issuer), trusted.expectations.leeway))
+    issuer
 }
 
 fn parameters(

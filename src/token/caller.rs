@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 #[cfg(not(target_arch = "wasm32"))]
 use super::claims::RawClaims;
 use super::{
-    Claims, Expectations, Issuer, ScopeSet, ScopeTable, SignatureVerifier, TokenError, Unverified,
-    memory,
+    Claims, Expectations, Issuer, RemoteJwks, ScopeSet, ScopeTable, SignatureVerifier, TokenError,
+    Unverified, memory,
 };
 use crate::cache::{Bounds, Cache, Entry};
 use crate::clock::Now;
@@ -153,6 +153,17 @@ pub struct TrustedIssuer {
     pub issuer: Rc<Issuer>,
     /// What its tokens must be.
     pub expectations: Expectations,
+    /// Where its keys are fetched, if they are.
+    pub remote_jwks: Option<RemoteJwks>,
+}
+
+impl TrustedIssuer {
+    /// The place of the issuer that a token names, which is not verified.
+    #[must_use]
+    pub fn place_of(issuers: &[Self], token: &str) -> Option<usize> {
+        let token = Unverified::parse(token).ok()?;
+        issuers.iter().position(|trusted| *trusted.issuer.issuer == *token.issuer())
+    }
 }
 
 /// The callers that were verified before, by their whole tokens.
@@ -167,6 +178,11 @@ impl Callers {
     #[must_use]
     pub fn new(bounds: Bounds, verifier: Rc<dyn SignatureVerifier>) -> Self {
         Self { known: Cache::new(bounds), verifier }
+    }
+
+    /// Nobody any more: who comes is verified anew.
+    pub fn forget_all(&mut self) {
+        self.known.clear();
     }
 
     /// The caller that a bearer token names.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::keys::{self, NoCaller};
 use super::{Engine, Question, State, Step, Transaction};
 use crate::answer::{About, Refusal, metadata, preflight};
 use crate::clock::Now;
@@ -27,7 +28,30 @@ impl Transaction {
         engine: &mut Engine,
         now: Now,
     ) -> Step {
-        let config = &engine.config;
+        let body = if end_of_stream { keys::Body::Whole(0) } else { keys::Body::Unseen };
+        match self.identify(headers, Some(body), engine, now) {
+            Err(step) => step,
+            Ok(question) if end_of_stream => self.on_body(question, 0, Some(b""), engine, now),
+            Ok(question) => {
+                self.state = State::AwaitBody(question);
+                Step::Pause
+            }
+        }
+    }
+
+    /// Finds out from the headers who asks, and at which endpoint. Else says what to do.
+    ///
+    /// With `body`, the request may still wait for its issuer's keys; it is what comes after the
+    /// headers then.
+    pub(super) fn identify(
+        &mut self,
+        headers: Headers,
+        body: Option<keys::Body>,
+        engine: &mut Engine,
+        now: Now,
+    ) -> Result<Box<Question>, Step> {
+        let Engine { config, callers, fetches, .. } = engine;
+        let config = &*config;
         let origin = request::allowed_origin(config, headers).map(str::to_owned);
         self.record.request(
             headers.first("x-request-id"),
@@ -38,44 +62,41 @@ impl Transaction {
         let endpoint = match request::classify(config, headers) {
             Ok(Intake::Ignored) => {
                 self.state = State::Ignored;
-                return Step::Continue(Edits::default());
+                return Err(Step::Continue(Edits::default()));
             }
-            Ok(Intake::Metadata(document)) => return self.serve(metadata(document)),
-            Ok(Intake::Preflight) => return self.serve(preflight(origin.as_deref())),
+            Ok(Intake::Metadata(document)) => return Err(self.serve(metadata(document))),
+            Ok(Intake::Preflight) => return Err(self.serve(preflight(origin.as_deref()))),
             Ok(Intake::Endpoint(endpoint)) => endpoint,
             Err(error) => {
-                return self.refuse(config, &Refusal::Request(error), About::default(), None);
+                return Err(self.refuse(config, &Refusal::Request(error), About::default(), None));
             }
         };
         let about = About { id: None, required_scopes: Some(&endpoint.required_scopes) };
         if now.unix < CLOCK_IS_SET {
             // No token can be judged, so none is called bad.
             let refusal = Refusal::Undecided("the clock is not set");
-            return self.refuse(config, &refusal, about, origin.as_deref());
+            return Err(self.refuse(config, &refusal, about, origin.as_deref()));
         }
-        let question = request::bearer(headers)
-            .map_err(Refusal::Request)
+        let caller = request::bearer(headers)
+            .map_err(|error| NoCaller::Refused(Refusal::Request(error)))
             .and_then(|token| {
-                let (issuers, scopes) = (&config.issuers, &config.scopes);
-                engine.callers.verify(token, issuers, scopes, now).map_err(|error| {
-                    self.record.rejected(token);
-                    Refusal::Token(error)
-                })
-            })
-            .and_then(|caller| {
+                keys::verify(token, config, callers, fetches, body.is_some(), now)
+                    .inspect_err(|_| self.record.rejected(token))
+            });
+        let question = match (caller, body) {
+            (Err(NoCaller::AwaitsKeys(place)), Some(body)) => {
+                return Err(self.await_keys(place, body, origin));
+            }
+            (Err(NoCaller::AwaitsKeys(_)), None) => Err(Refusal::KeysUnavailable),
+            (Err(NoCaller::Refused(refusal)), _) => Err(refusal),
+            (Ok(caller), _) => {
                 self.record.caller(&caller);
                 question(config, endpoint, caller, headers)
-            });
-        match question {
-            Err(refusal) => self.refuse(config, &refusal, about, origin.as_deref()),
-            Ok(question) => {
-                let question = Box::new(Question { origin, ..question });
-                if end_of_stream {
-                    return self.on_body(question, 0, Some(b""), engine, now);
-                }
-                self.state = State::AwaitBody(question);
-                Step::Pause
             }
+        };
+        match question {
+            Ok(question) => Ok(Box::new(Question { origin, ..question })),
+            Err(refusal) => Err(self.refuse(config, &refusal, about, origin.as_deref())),
         }
     }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { root } from '../../demo/keys.mjs';
 import { until } from '../../demo/process.mjs';
-import { auditOf, call, envoyLog, inboundToken, load, startTemporaryStack, toolCall } from './support/faults.mjs';
+import { auditOf, call, inboundToken, load, logged, startTemporaryStack, toolCall } from './support/faults.mjs';
 
 const GET_TRANSACTIONS = toolCall('getTransactions', { accountId: 'ACC-1001' });
 const LIST_ACCOUNTS = toolCall('listAccounts');
@@ -112,7 +112,7 @@ describe('deputy push', () => {
     const { code, stderr } = await push('after', { set: { 'sessions.keys_from_environment': '[DEPUTY_TEST_NO_SUCH_KEY]' } });
     assert.equal(code, 8, stderr);
     assert.match(stderr, /error: Envoy refused version [0-9a-f]{16} and serves on as before/);
-    assert.match(envoyLog(stack), /configuration refused: .*DEPUTY_TEST_NO_SUCH_KEY/);
+    await logged(stack, /configuration refused: .*DEPUTY_TEST_NO_SUCH_KEY/);
     assert.equal(readFileSync(filter, 'utf8'), before);
     assert.equal((await call(stack, (await without()).token, GET_TRANSACTIONS)).status, 403);
     await pushed('before');

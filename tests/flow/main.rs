@@ -20,6 +20,7 @@ mod exchange;
 mod explained;
 mod failures;
 mod intake;
+mod keys;
 mod lists;
 mod objects;
 mod policies;

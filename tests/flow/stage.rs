@@ -107,12 +107,17 @@ pub fn sign(claims: &Value) -> String {
 
 /// One with this `typ`, or with none if it is empty.
 pub fn sign_as(token_type: &str, claims: &Value) -> String {
+    let token_type = if token_type.is_empty() { Value::Null } else { token_type.into() };
+    sign_under(json!({"alg": "EdDSA", "typ": token_type}), claims)
+}
+
+/// One with these header members, but those that are null.
+pub fn sign_under(header: Value, claims: &Value) -> String {
     static SIGNING_KEY: LazyLock<<Ed25519 as Algorithm>::SigningKey> = LazyLock::new(|| {
         let jwk: JsonWebKey<'_> = serde_json::from_str(KEY).unwrap();
         (&jwk).try_into().unwrap()
     });
-    let token_type = if token_type.is_empty() { Value::Null } else { token_type.into() };
-    let header = merge(json!({"alg": "EdDSA"}), json!({"typ": token_type})).to_string();
+    let header = merge(json!({}), header).to_string();
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let input = format!("{}.{}", encode(header.as_bytes()), encode(claims.to_string().as_bytes()));
     let signature = Ed25519.sign(&SIGNING_KEY, input.as_bytes());
@@ -133,14 +138,19 @@ pub fn merge(mut base: Value, changes: Value) -> Value {
 
 /// An inbound token of Sarah's.
 pub fn token(changes: Value) -> String {
-    sign(&merge(
+    sign(&inbound(changes))
+}
+
+/// The claims of one.
+pub fn inbound(changes: Value) -> Value {
+    merge(
         json!({
             "iss": ISSUER, "sub": SARAH, "aud": RESOURCE, "client_id": "cli", "jti": "inbound",
             "iat": NOW, "exp": NOW + 600, "scope": "mcp:connect",
             "may_act": {"sub": "gateway"},
         }),
         changes,
-    ))
+    )
 }
 
 /// The claims of the delegation token that the authorization server makes for `scope`.

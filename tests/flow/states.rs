@@ -6,11 +6,14 @@ use std::time::Duration;
 use mcp_deputy::exchange::reply::ExchangeError;
 use mcp_deputy::request::Headers;
 use mcp_deputy::transaction::{Event, Step};
+use serde_json::json;
 
+use super::keys::fetching;
 use super::stage::*;
 
-const STATES: [&str; 8] = [
+const STATES: [&str; 9] = [
     "await_headers",
+    "await_keys",
     "await_body",
     "await_exchange",
     "forwarded",
@@ -20,8 +23,9 @@ const STATES: [&str; 8] = [
     "failed",
 ];
 
-const EVENTS: [&str; 9] = [
+const EVENTS: [&str; 10] = [
     "headers",
+    "again",
     "more_body",
     "whole_body",
     "exchanged",
@@ -35,11 +39,22 @@ const EVENTS: [&str; 9] = [
 fn reach(stage: &mut Stage, state: &str) -> Stream {
     match state {
         "await_headers" => stage.begin(),
-        "await_body" => stage.post(&token(serde_json::json!({})), &[]).0,
-        "await_exchange" => stage.send(&token(serde_json::json!({})), &call("listAccounts")).0,
+        "await_keys" => {
+            stage
+                .post(
+                    &sign_under(
+                        json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "new"}),
+                        &inbound(json!({})),
+                    ),
+                    &[],
+                )
+                .0
+        }
+        "await_body" => stage.post(&token(json!({})), &[]).0,
+        "await_exchange" => stage.send(&token(json!({})), &call("listAccounts")).0,
         "forwarded" => {
             let issued = issued(&delegation("ledger:ListAccounts"));
-            stage.exchange(&token(serde_json::json!({})), "listAccounts", issued).0
+            stage.exchange(&token(json!({})), "listAccounts", issued).0
         }
         "filtering" => {
             let mut stream = reach(stage, "forwarded");
@@ -65,11 +80,11 @@ fn meet(stage: &mut Stage, stream: &mut Stream, event: &str) -> Step {
     let headers = Headers(&headers);
     match event {
         "headers" => stream.event(stage, Event::RequestHeaders { headers, end_of_stream: false }),
+        "again" => stream.event(stage, Event::RequestAgain { headers, body: b"{}" }),
         "more_body" => stream.event(stage, Event::RequestBody { length: 9, whole: None }),
         "whole_body" => stream.body(stage, b"{}"),
         "exchanged" => {
-            let (_, step) =
-                stage.send(&token(serde_json::json!({"jti": "other"})), &call("listAccounts"));
+            let (_, step) = stage.send(&token(json!({"jti": "other"})), &call("listAccounts"));
             let settled =
                 stage.settle(&step.callout(), Ok(issued(&delegation("ledger:ListAccounts"))));
             let delegated = settled.unwrap().result.unwrap();
@@ -98,6 +113,7 @@ fn shape(step: &Step) -> String {
         Step::Replace(chunk) if chunk.is_empty() => "nothing".into(),
         Step::Replace(_) => "replace".into(),
         Step::Reset => "reset".into(),
+        Step::Reread => "reread".into(),
     }
 }
 
@@ -107,7 +123,7 @@ fn every_state_meets_every_event() {
     for state in STATES {
         let mut row = format!("{state:15}");
         for event in EVENTS {
-            let mut stage = Stage::new();
+            let mut stage = fetching(json!({}));
             let mut stream = reach(&mut stage, state);
             let step = meet(&mut stage, &mut stream, event);
             row.push_str(&format!(" {:9}", shape(&step)));
@@ -115,16 +131,17 @@ fn every_state_meets_every_event() {
         table.push_str(row.trim_end());
         table.push('\n');
     }
-    //              headers   more_body whole_body exchanged refused  tick      late_tick response  chunk
+    //              headers   again     more_body whole_body exchanged refused  tick      late_tick response  chunk
     let expected = "\
-await_headers   401       500       500       500       500       pass      pass      pass      500
-await_body      500       pause     400       500       500       pause     503       pass      500
-await_exchange  500       pause     pause     forward   503       pause     503       pass      500
-forwarded       500       pass      pass      500       500       pass      pass      pass      500
-filtering       500       pass      pass      500       500       pass      reset     500       replace
-ignored         500       pass      pass      500       500       pass      pass      pass      500
-replied         500       pass      pass      500       500       pass      pass      pass      nothing
-failed          500       500       500       500       500       pass      pass      pass      nothing
+await_headers   401       500       500       500       500       500       pass      pass      pass      500
+await_keys      500       401       pause     pause     500       500       pause     503       pass      500
+await_body      500       500       pause     400       500       500       pause     503       pass      500
+await_exchange  500       500       pause     pause     forward   503       pause     503       pass      500
+forwarded       500       500       pass      pass      500       500       pass      pass      pass      500
+filtering       500       500       pass      pass      500       500       pass      reset     500       replace
+ignored         500       500       pass      pass      500       500       pass      pass      pass      500
+replied         500       500       pass      pass      500       500       pass      pass      pass      nothing
+failed          500       500       500       500       500       500       pass      pass      pass      nothing
 ";
     assert_eq!(table, expected, "\n{table}");
 }
@@ -145,8 +162,9 @@ fn nothing_waits_for_ever() {
     for (state, detail) in [
         ("await_body", "no request body came: is allow_on_headers_stop_iteration set?"),
         ("await_exchange", "the token exchange did not end in time"),
+        ("await_keys", "the issuer's keys did not come in time"),
     ] {
-        let mut stage = Stage::new();
+        let mut stage = fetching(json!({}));
         let mut stream = reach(&mut stage, state);
         stage.pass(Duration::from_millis(9_999));
         assert!(stream.event(&mut stage, Event::Tick).is_pause(), "{state}");

@@ -3,9 +3,10 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use mcp_deputy::config::Config;
-use mcp_deputy::token::{Callers, TokenError};
+use mcp_deputy::token::{Callers, PureRust, TokenError};
 use serde_json::{Map, Value, json};
 
 use super::stage::*;
@@ -51,7 +52,12 @@ fn each_profile_accepts_what_its_server_issues_and_nothing_like_it() {
         let stage = stage_of(merge(own, json!({"profile": profile})));
         let Config { issuers, scopes, limits, .. } = &stage.shared.config;
         let verify = |token: &Value| {
-            Callers::new(limits.tokens()).verify(&written(token), issuers, scopes, stage.now)
+            Callers::new(limits.tokens(), Rc::new(PureRust)).verify(
+                &written(token),
+                issuers,
+                scopes,
+                stage.now,
+            )
         };
         for (what, token) in recorded["accepted"].as_object().unwrap() {
             let caller = verify(token).unwrap_or_else(|error| panic!("{profile}: {what}: {error}"));
@@ -110,7 +116,7 @@ fn scopes_are_read_from_any_claim_as_a_string_or_a_list_and_from_one_alone() {
         (json!({"permissions": {"pii:read": true}}), ""),
         (json!({"permissions": null}), "mcp:connect"),
     ] {
-        let mut callers = Callers::new(limits.tokens());
+        let mut callers = Callers::new(limits.tokens(), Rc::new(PureRust));
         let caller = callers.verify(&token(claims.clone()), issuers, scopes, stage.now).unwrap();
         assert_eq!(scopes.names(&caller.scopes).join(" "), expected, "{claims}");
     }

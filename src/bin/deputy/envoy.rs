@@ -64,6 +64,12 @@ impl Envoy {
                 }
             }
         }
+        for (index, issuer) in pushed.issuers.iter().enumerate() {
+            if let Some(remote) = &issuer.remote_jwks {
+                let place = format!("issuers[{index}].remote_jwks.cluster");
+                self.check_cluster(place, &remote.cluster, problems);
+            }
+        }
         for (path, cluster) in &self.routes {
             let place = format!("envoy.routes.{path}");
             if !pushed.endpoints.iter().any(|endpoint| endpoint.path == *path) {

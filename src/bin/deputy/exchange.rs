@@ -19,7 +19,7 @@ use mcp_deputy::answer::Refusal;
 use mcp_deputy::config::{Duration, Problems};
 use mcp_deputy::exchange::source::{ClientAuthentication, Exchange as Section, Secret};
 use mcp_deputy::exchange::{Settings, Target};
-use mcp_deputy::token::{BearerToken, Caller, Callers, PureRust};
+use mcp_deputy::token::{BearerToken, Caller, Callers, PureRust, TokenError, TrustedIssuer};
 
 use crate::call::{Arguments, Call, What};
 use crate::caller;
@@ -187,7 +187,14 @@ fn read_caller(text: &str, source: &Source) -> Result<(Rc<Caller>, Vec<String>),
     verified.map(|caller| (caller, Vec::new())).or_else(|error| {
         let mut caller = caller::of_token(text, config).map_err(Failure::Usage)?;
         caller.token = BearerToken::new(text);
-        let warning = format!("the filter does not accept the caller's token: {error}");
+        let issuer = TrustedIssuer::place_of(&config.issuers, text);
+        let issuer = issuer.and_then(|place| config.issuers.get(place));
+        let fetches = issuer.is_some_and(|issuer| issuer.remote_jwks.is_some());
+        let warning = if fetches && error == TokenError::UnknownKey {
+            "the caller's token is not verified: the filter fetches the issuer's keys".to_owned()
+        } else {
+            format!("the filter does not accept the caller's token: {error}")
+        };
         Ok((Rc::new(caller), vec![warning]))
     })
 }

@@ -12,6 +12,7 @@ mod exchange;
 mod explain;
 mod file;
 mod judge;
+mod keys;
 mod moment;
 mod place;
 mod push;
@@ -45,6 +46,8 @@ enum Command {
     Diff(diff::Diff),
     Exchange(Box<exchange::Exchange>),
     Explain(Box<explain::Explain>),
+    #[command(subcommand)]
+    Keys(keys::Keys),
     Render(render::Render),
     Push(push::Push),
     Shadow(shadow::Shadow),
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::Diff(command) => command.run(),
         Command::Exchange(command) => command.run(),
         Command::Explain(command) => command.run(),
+        Command::Keys(command) => command.run(),
         Command::Render(command) => command.run(),
         Command::Push(command) => command.run(),
         Command::Shadow(command) => command.run(),

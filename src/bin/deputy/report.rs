@@ -23,7 +23,8 @@ Exit codes:
   9  `shadow report --fail-on-any`: rules in shadow would have denied something
   10 `diff`: something opens, or may, or is revealed
   11 `diff`: something changes, and nothing opens
-  12 `exchange`: it is refused, or a check of the reply fails";
+  12 `exchange`: it is refused, or a check of the reply fails
+  13 `keys fetch`: no usable keys came";
 
 /// How a command prints its result.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -84,6 +85,8 @@ pub enum Failure {
     WouldDeny,
     /// The exchange gives no delegation token, which has been told already.
     NotDelegated,
+    /// No usable keys of an issuer came, and why.
+    NoKeys(String),
     /// Two configurations do not mean the same, which has been told already.
     Differs {
         /// Whether the second allows what the first does not.
@@ -141,6 +144,10 @@ impl Failure {
                 ExitCode::from(8)
             }
             Self::NotDelegated => ExitCode::from(12),
+            Self::NoKeys(message) => {
+                eprintln!("{error}error{error:#}: {message}");
+                ExitCode::from(13)
+            }
             Self::WouldDeny => ExitCode::from(9),
         }
     }

@@ -84,10 +84,9 @@ fn source() -> JsonSchema {
         });
         properties.insert("jwks_file".to_owned(), file);
     }
-    if let Some(Value::Array(required)) = issuer.get_mut("required") {
-        required.retain(|name| name != "jwks");
-    }
-    issuer.insert("oneOf".to_owned(), json!([{"required": ["jwks"]}, {"required": ["jwks_file"]}]));
+    let either = ["jwks", "jwks_file", "remote_jwks"].map(|name| json!({"required": [name]}));
+    issuer.insert("anyOf".to_owned(), json!(either));
+    issuer.insert("not".to_owned(), json!({"required": ["jwks", "jwks_file"]}));
     source
 }
 

@@ -1,0 +1,214 @@
+//! Keys that are fetched while requests come: what replaces them, and the wait for them.
+
+use std::rc::Rc;
+
+use super::{Engine, State, Step, Transaction};
+use crate::answer::{About, Refusal};
+use crate::clock::Now;
+use crate::config::Config;
+use crate::request::Headers;
+use crate::token::{
+    Caller, Callers, Fetch, FetchError, FetchReply, Fetched, Issuer, KeyFetches, KeyProblem,
+    KeySet, TokenError, TrustedIssuer,
+};
+
+/// A request whose token names a key that is being fetched. The host keeps the rest of it.
+#[derive(Debug)]
+pub(super) struct Unverified {
+    /// The place of the issuer.
+    pub(super) place: usize,
+    pub(super) body: Body,
+    pub(super) origin: Option<String>,
+}
+
+/// How much of a request's body the host has shown, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Body {
+    Unseen,
+    Growing(usize),
+    Whole(usize),
+}
+
+impl Body {
+    /// The host repeats the end of a body, without a length at times.
+    fn grow(self, length: usize, is_whole: bool) -> Self {
+        match self {
+            Self::Whole(before) => Self::Whole(before.max(length)),
+            Self::Growing(before) if is_whole => Self::Whole(before.max(length)),
+            Self::Growing(before) => Self::Growing(before.max(length)),
+            Self::Unseen if is_whole => Self::Whole(length),
+            Self::Unseen => Self::Growing(length),
+        }
+    }
+
+    fn length(self) -> usize {
+        match self {
+            Self::Unseen => 0,
+            Self::Growing(length) | Self::Whole(length) => length,
+        }
+    }
+}
+
+/// Why there is no caller.
+pub(super) enum NoCaller {
+    Refused(Refusal),
+    /// The keys of the issuer at this place are on their way.
+    AwaitsKeys(usize),
+}
+
+/// The caller that a bearer token names. What `may_wait` can wait for keys.
+pub(super) fn verify(
+    token: &str,
+    config: &Config,
+    callers: &mut Callers,
+    fetches: &mut KeyFetches,
+    may_wait: bool,
+    now: Now,
+) -> Result<Rc<Caller>, NoCaller> {
+    let error = match callers.verify(token, &config.issuers, &config.scopes, now) {
+        Ok(caller) => return Ok(caller),
+        Err(error) => error,
+    };
+    // All that can be said without the key was said in favour of the token.
+    if error == TokenError::UnknownKey
+        && let Some(place) = TrustedIssuer::place_of(&config.issuers, token)
+        && let Some(trusted) = config.issuers.get(place)
+        && let Some(remote) = &trusted.remote_jwks
+    {
+        if may_wait && fetches.ask(place, remote, now) {
+            return Err(NoCaller::AwaitsKeys(place));
+        }
+        if trusted.issuer.keys.is_empty() || fetches.has_failed(place) {
+            return Err(NoCaller::Refused(Refusal::KeysUnavailable));
+        }
+    }
+    Err(NoCaller::Refused(Refusal::Token(error)))
+}
+
+impl Engine {
+    /// The keys that the root context is to fetch now.
+    pub fn fetches_due(&mut self, now: Now) -> Vec<Fetch> {
+        for issuer in self.exchanges.take_issuers_of_unknown_keys() {
+            let is_its = |trusted: &TrustedIssuer| trusted.issuer.issuer == issuer;
+            if let Some(place) = self.config.issuers.iter().position(is_its)
+                && let Some(trusted) = self.config.issuers.get(place)
+                && let Some(remote) = &trusted.remote_jwks
+            {
+                self.fetches.ask(place, remote, now);
+            }
+        }
+        let fetches = self.fetches.due(&self.config.issuers, now);
+        for place in 0..self.config.issuers.len() {
+            if let Some(trusted) = self.config.issuers.get(place)
+                && let Some(remote) = &trusted.remote_jwks
+                && !trusted.issuer.keys.is_empty()
+                && self.fetches.outlived(place, remote, now)
+            {
+                self.replace_keys(place, KeySet::default());
+            }
+        }
+        fetches
+    }
+
+    /// Takes the answer to a [`Fetch`], or word that there will be none. Whoever waits for it is to be
+    /// told that time has passed. If the keys are others now, gives those that were left out.
+    ///
+    /// # Errors
+    /// Why the keys stay what they were.
+    pub fn fetched(
+        &mut self,
+        place: usize,
+        reply: Result<FetchReply, FetchError>,
+        now: Now,
+    ) -> Result<Option<Vec<KeyProblem>>, FetchError> {
+        let trusted = self.config.issuers.get(place);
+        let Some(remote) = trusted.and_then(|trusted| trusted.remote_jwks.as_ref()) else {
+            return Ok(None);
+        };
+        match self.fetches.settle(place, remote, reply, now)? {
+            Fetched::Same => Ok(None),
+            Fetched::New(keys, skipped) => {
+                self.replace_keys(place, keys);
+                Ok(Some(skipped))
+            }
+        }
+    }
+
+    fn replace_keys(&mut self, place: usize, keys: KeySet) {
+        let Some(trusted) = self.config.issuers.get_mut(place) else { return };
+        let Issuer { issuer, algorithms, .. } = &*trusted.issuer;
+        let issuer = Issuer { issuer: issuer.clone(), keys, algorithms: algorithms.clone() };
+        trusted.issuer = Rc::new(issuer);
+        self.config.exchange.replace_issuer(&trusted.issuer);
+        // Who was verified by a key that is gone must be nobody now: all are verified again.
+        self.callers.forget_all();
+    }
+}
+
+impl Transaction {
+    pub(super) fn await_keys(&mut self, place: usize, body: Body, origin: Option<String>) -> Step {
+        self.state = State::AwaitKeys(Box::new(Unverified { place, body, origin }));
+        Step::Pause
+    }
+
+    pub(super) fn on_body_before_keys(
+        &mut self,
+        mut unverified: Box<Unverified>,
+        length: usize,
+        is_whole: bool,
+        config: &Config,
+    ) -> Step {
+        unverified.body = unverified.body.grow(length, is_whole);
+        if unverified.body.length() > config.limits.body_bytes {
+            let origin = unverified.origin.as_deref();
+            return self.refuse(config, &Refusal::TooLarge, About::default(), origin);
+        }
+        self.state = State::AwaitKeys(unverified);
+        Step::Pause
+    }
+
+    pub(super) fn on_tick_for_keys(
+        &mut self,
+        unverified: Box<Unverified>,
+        engine: &Engine,
+        now: Now,
+    ) -> Step {
+        if !self.is_in_time(engine, now) {
+            let refusal = Refusal::Undecided("the issuer's keys did not come in time");
+            let origin = unverified.origin.as_deref();
+            return self.refuse(&engine.config, &refusal, About::default(), origin);
+        }
+        let step =
+            if engine.fetches.is_awaited(unverified.place) { Step::Pause } else { Step::Reread };
+        self.state = State::AwaitKeys(unverified);
+        step
+    }
+
+    /// The keys have come, or will not: the request is judged, from its headers to what is there of its
+    /// body.
+    pub(super) fn on_request_again(
+        &mut self,
+        unverified: &Unverified,
+        headers: Headers,
+        body: &[u8],
+        engine: &mut Engine,
+        now: Now,
+    ) -> Step {
+        let question = match self.identify(headers, None, engine, now) {
+            Ok(question) => question,
+            Err(step) => return step,
+        };
+        match unverified.body {
+            Body::Unseen => {
+                self.state = State::AwaitBody(question);
+                Step::Pause
+            }
+            Body::Growing(length) => self.on_body(question, length, None, engine, now),
+            Body::Whole(length) if length == body.len() => {
+                self.on_body(question, length, Some(body), engine, now)
+            }
+            // What is judged must be what goes up.
+            Body::Whole(_) => self.fail(&engine.config),
+        }
+    }
+}
