@@ -6,6 +6,7 @@ use std::time::Duration;
 use mcp_deputy::exchange::reply::ExchangeError;
 use mcp_deputy::request::Headers;
 use mcp_deputy::transaction::{Event, Step};
+use serde_json::json;
 
 use super::stage::*;
 
