@@ -44,7 +44,7 @@ describe('what is remembered of an exchange', () => {
   row('C03', async () => {
     scripted.script = minting();
     const [sarah, john] = await Promise.all([SARAH, JOHN].map(({ user: sub }) => inboundToken(stack, { sub })));
-    const others = await Promise.all([{}, { client_id: 'another-client' }, { scope: 'mcp:connect' }, { jti: sarah.id }].map((changes) => inboundToken(stack, changes)));
+    const others = await Promise.all([{}, { client_id: 'another-client' }, { scope: 'mcp:connect' }, { jti: sarah.id, acr: 'another' }].map((changes) => inboundToken(stack, changes)));
     const forms = await exchangesOf(async () => {
       for (let again = 0; again < 2; again += 1) {
         for (const client of [sarah, john, ...others]) await served(client);
