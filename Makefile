@@ -11,6 +11,9 @@ MCP_1_VERSION := 1.30.0
 MCP_2_VERSION := 2.3.0
 # A second authorization server, of other people's making.
 AUTHGENT_VERSION := 0.3.4
+# Builds the fuzz targets.
+CARGO_FUZZ_VERSION := 0.13.1
+CARGO_FUZZ := target/tools/cargo-fuzz/bin/cargo-fuzz
 RMCP := tests/clients/rmcp
 RMCP_CLIENT := target/tools/rmcp/debug/deputy-rmcp-client
 export ENVOY := $(CURDIR)/$(VENV)/bin/envoy
@@ -44,6 +47,10 @@ $(RMCP_CLIENT): $(addprefix $(RMCP)/,Cargo.toml Cargo.lock src/main.rs)
 	cargo build --quiet --locked --manifest-path $(RMCP)/Cargo.toml --target-dir target/tools/rmcp
 	touch $@
 
+$(CARGO_FUZZ): Makefile
+	cargo install --quiet --locked cargo-fuzz@$(CARGO_FUZZ_VERSION) --root target/tools/cargo-fuzz
+	touch $@
+
 demo/node_modules/.ready: demo/package-lock.json
 	npm ci --prefix demo --no-audit --no-fund --loglevel=error
 	touch $@
@@ -70,7 +77,7 @@ smoke-test: ## check that what `make up` started is healthy
 wycheproof:
 	cargo build --release --example wycheproof_in_envoy --target wasm32-wasip1
 
-test: tools clients tests/conformance/node_modules/.ready build wycheproof ## run every test
+test: tools clients $(CARGO_FUZZ) tests/conformance/node_modules/.ready build wycheproof ## run every test
 	tests/run
 
 conformance: tools tests/conformance/node_modules/.ready build ## run the official MCP conformance suites against a server alone and through the filter
@@ -84,6 +91,12 @@ policy-oracle: ## N=1000000 policies, callers and calls, decided by the filter a
 
 chaos: tools build ## 50 clients while the authorization server fails in every way, into benches/results/; SECONDS=60 SEED=1
 	$(NODE) tests/chaos/exchange.mjs $(or $(SECONDS),60) $(or $(SEED),1)
+
+fuzz: $(CARGO_FUZZ) ## fuzz each target for SECONDS=60, on from the corpus of before; TARGET=jws for one alone
+	fuzz/run seconds $(or $(SECONDS),60) $(TARGET)
+
+flood: tools build ## TOKENS=100000 good tokens, then SECONDS=30 of bad ones: memory stays what it was
+	$(NODE) tests/flood/flood.mjs $(or $(TOKENS),100000) $(or $(SECONDS),30)
 
 bench-policy: demo/node_modules/.ready ## measure decisions and pushes by the number of rules, into benches/results/
 	CARGO_TARGET_WASM32_WASIP1_RUNNER="$(CURDIR)/$(NODE) benches/policy/wasi.mjs" \
@@ -107,6 +120,7 @@ lint: ## check formatting and lints, natively and for wasm
 	cargo clippy --lib --example wycheproof_in_envoy --target wasm32-wasip1 -- -D warnings
 	cargo fmt --manifest-path $(RMCP)/Cargo.toml --check
 	cargo clippy --locked --manifest-path $(RMCP)/Cargo.toml --target-dir target/tools/rmcp -- -D warnings
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 
 render: ## render envoy.yaml, filter.yaml and the schemas anew
 	cargo run --quiet --bin deputy -- render
@@ -120,4 +134,4 @@ tools: $(VENV)/.ready demo/node_modules/.ready
 
 clients: target/tools/mcp-1/.ready target/tools/mcp-2/.ready target/tools/authgent/.ready $(RMCP_CLIENT)
 
-.PHONY: help tools clients init build demo up down smoke-test wycheproof test conformance oracle policy-oracle chaos bench-policy bench-exchange bench-tokens lint render clean
+.PHONY: help tools clients init build demo up down smoke-test wycheproof test conformance oracle policy-oracle chaos fuzz flood bench-policy bench-exchange bench-tokens lint render clean

@@ -280,6 +280,10 @@ impl Transaction {
             (State::Failed, Event::ResponseHeaders { .. } | Event::Tick) => {
                 Step::Continue(Edits::default())
             }
+            (State::AwaitExchange(waiting), _) => {
+                engine.exchanges.abandon(&waiting.key, self.stream);
+                self.fail(&engine.config)
+            }
             _ => self.fail(&engine.config),
         }
     }

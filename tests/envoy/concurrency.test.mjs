@@ -54,7 +54,7 @@ test('calls of different users and tools at once never share a delegation', asyn
 });
 
 // One HTTP/2 connection is one worker: its first stream makes the callout that the others wait for.
-test('the client that asked first goes away: those who wait are served all the same', async () => {
+test('C09: the client that asked first goes away: those who wait are served all the same', async () => {
   const { token, id } = await inboundToken(stack);
   const session = connect(new URL(stack.gatewayUrl).origin);
   const [before, held] = [scripted.asked.length, scripted.hold()];
@@ -72,7 +72,7 @@ test('the client that asked first goes away: those who wait are served all the s
   await atRest(stack);
 });
 
-test('every client goes away: nothing is left behind, and the next is served', async () => {
+test('C09: every client goes away: nothing is left behind, and the next is served', async () => {
   const { token, id } = await inboundToken(stack);
   const held = scripted.hold();
   const calls = Array.from({ length: 5 }, () => post(stack, token));
@@ -87,7 +87,7 @@ test('every client goes away: nothing is left behind, and the next is served', a
   assert.equal((await call(stack, token)).status, 200);
 });
 
-test('300 clients that go away at all times leave Envoy well', async () => {
+test('C09: 300 clients that go away at all times leave Envoy well', async () => {
   const [pid, before] = [stack.pids.gateway, stack.ledgerRequests().length];
   scripted.script = async (...request) => {
     await sleep(50);

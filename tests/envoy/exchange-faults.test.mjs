@@ -140,7 +140,7 @@ describe('an exchange that gives no delegation token', () => {
     });
   }
 
-  test('a token that outlives the caller\'s, well signed: 502', async () => {
+  test('C04: a token that outlives the caller\'s, well signed: 502', async () => {
     const exp = seconds() + 8; // near, so that five seconds lead past it; the leeway is five more
     const script = giving((form) => delegationToken(stack, form, { iat: exp - 4, exp: exp + 1 }));
     assertNoUsableToken(await refused(script, { inbound: { exp }, reason: 'exchange_bad_reply', detail: "the token outlives the caller's" }));
@@ -249,7 +249,7 @@ describe('an exchange that gives no delegation token', () => {
     assert.equal((await call(stack, token)).status, 200);
   });
 
-  test('a cluster that Envoy does not know: 503 at once, and an error in its log', async () => {
+  test('C10: a cluster that Envoy does not know: 503 at once, and an error in its log', async () => {
     const edit = { 'filter.yaml': (text) => text.replace('"cluster": "authorization_server"', '"cluster": "nowhere"') };
     assert.equal(await stack.reconfigure({ edit }), 'accepted');
     assertRetryLater(await refused(scripted.passOn, { reason: 'exchange_unreachable' }));

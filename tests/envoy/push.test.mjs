@@ -36,7 +36,7 @@ describe('a push', () => {
     return (await auditOf(stack, id, count)).at(-1).delegation.scope;
   };
 
-  test('takes effect on the next request, for a caller who is known too', async () => {
+  test('C05: takes effect on the next request, for a caller who is known too', async () => {
     const client = await inboundToken(stack);
     assert.equal(await scopeOf(client, 1), LIST);
     assert.equal(await pushScope(VIEW), 'accepted');
@@ -147,7 +147,7 @@ describe('a push', () => {
     assert.equal(await pushScope(LIST), 'accepted');
   });
 
-  test('rotates keys: first both are good, then only the new one', async () => {
+  test('C05: rotates keys: first both are good, then only the new one', async () => {
     const keys = readJson(stack.keys.authorizationServer);
     const [old] = keys.jwks.keys;
     const fresh = await newSigningKey();

@@ -48,35 +48,14 @@ describe('tokens', () => {
   const badTokens = () => {
     const { mint } = target;
     const another = { ...generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' }), alg: 'RS256' };
-    const [header, payload, signature] = good.split('.');
+    const [header, , signature] = good.split('.');
     return {
       expired: mint.token({ iat: inSeconds(-900), exp: inSeconds(-300) }),
-      'K19 not yet valid': mint.token({ nbf: inSeconds(300) }),
-      'K18 not before the beginning of time': mint.token({ nbf: -8334601228800 }),
-      'K18 numbers out of range': mint.token({ exp: 1e300, nbf: -1e300 }),
-      'K19 issued in the future': mint.token({ iat: inSeconds(300), exp: inSeconds(600) }),
       'no exp': mint.token({ exp: undefined }),
-      'K22 another audience': mint.token({ aud: 'https://enterprise-ledger.orchestrator.lab/' }),
-      'K22 nearly the audience': mint.token({ aud: `${target.stack.gatewayUrl}/` }),
-      'K22 no audience': mint.token({ aud: undefined }),
-      'K21 another issuer': mint.token({ iss: 'https://evil.example' }),
-      'K21 nearly the issuer': mint.token({ iss: `${target.stack.authorizationServerUrl}/` }),
-      'K05 unknown kid': mint.token({}, { kid: '../../etc/passwd' }),
-      'K05 no kid': mint.token({}, { kid: undefined }),
       'another key under a known kid': mint.token({}, {}, { key: another }),
       'alg none': `${mint.token({}, { alg: 'none' }).split('.').slice(0, 2).join('.')}.`,
       'alg None, with a signature': mint.token({}, { alg: 'None' }),
-      'K02 HS256 with the public key': mint.hs256(),
-      'K03 RS512 by name': mint.token({}, { alg: 'RS512' }),
-      'K06 crit': mint.token({}, { crit: ['b64'], b64: false }),
-      'K07 b64': mint.token({}, { b64: false }),
-      'K08 zip': mint.token({}, { zip: 'DEF' }),
-      'K32 an ID token': mint.token({}, { typ: 'JWT' }),
       'bound to a key that was not proven': mint.token({ cnf: { jkt: '0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I' } }),
-      'K24 an audience twice': mint.token(JSON.stringify(mint.claims()).replace('{', '{"aud":"https://evil.example",')),
-      'K12 truncated': good.slice(0, -20),
-      'K12 without signature': `${header}.${payload}.`,
-      'K14 padded': `${good}=`,
       'changed claims': `${header}.${Buffer.from(JSON.stringify(mint.claims({ sub: 'root' }))).toString('base64url')}.${signature}`,
       'no JWS': 'a.b.c',
       garbage: 'correct-horse-battery-staple',

@@ -218,6 +218,11 @@ impl Signer for FakeSigner {
     }
 }
 
+/// What the host of a worker offers, which shares this data with others.
+pub fn host(data: Rc<Data>) -> Host {
+    Host { verifier: Rc::new(PureRust), signer: Rc::new(FakeSigner), shared_data: data }
+}
+
 /// A worker with one configuration, at a moment.
 pub struct Stage {
     pub shared: Shared,
@@ -251,9 +256,7 @@ impl Stage {
         let text = configuration.to_string();
         let config = Config::parse(text.as_bytes(), &environment).expect("a good configuration");
         let now = Now { unix: Duration::from_secs(NOW), monotonic: Duration::from_secs(50) };
-        let host =
-            Host { verifier: Rc::new(PureRust), signer: Rc::new(FakeSigner), shared_data: data };
-        Self { shared: Shared::new(config, host), now, next: 0 }
+        Self { shared: Shared::new(config, host(data)), now, next: 0 }
     }
 
     /// The configuration of these tests, whose `exchange` differs so.

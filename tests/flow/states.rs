@@ -158,6 +158,16 @@ fn what_failed_stays_failed() {
 }
 
 #[test]
+fn who_failed_waits_no_more() {
+    let mut stage = Stage::new();
+    let (mut stream, step) = stage.send(&token(json!({})), &call("listAccounts"));
+    let callout = step.callout();
+    assert_eq!(meet(&mut stage, &mut stream, "headers").reply().status, 500);
+    let reply = issued(&delegation("ledger:ListAccounts"));
+    assert!(stage.settle(&callout, Ok(reply)).is_none(), "there is nobody to be told");
+}
+
+#[test]
 fn nothing_waits_for_ever() {
     for (state, detail) in [
         ("await_body", "no request body came: is allow_on_headers_stop_iteration set?"),

@@ -1,9 +1,9 @@
 // Inbound tokens, sound or not, made with the authorization server's own keys. By hand: no library would make most of these.
-import { createHmac, createPrivateKey, createPublicKey, randomUUID, sign } from 'node:crypto';
+import { constants, createHash, createHmac, createPrivateKey, createPublicKey, randomUUID, sign } from 'node:crypto';
 import { SARAH } from '../../../demo/people.mjs';
 import { GATEWAY, readJson } from '../../../demo/keys.mjs';
 
-const encode = (value) => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
+const encode = (value) => Buffer.from(typeof value === 'string' || Buffer.isBuffer(value) ? value : JSON.stringify(value)).toString('base64url');
 const now = () => Math.floor(Date.now() / 1000);
 
 export class Mint {
@@ -24,12 +24,18 @@ export class Mint {
 
   header(changes = {}) { return { alg: 'RS256', typ: 'at+jwt', kid: this.key.kid, ...changes }; }
 
-  /** A token that is good but for `claims` and `header`. Signs with `key` (a JWK), or with what `signature` returns. */
-  token(claims = {}, header = {}, { key = this.key, signature = rs256(key) } = {}) {
-    const input = `${encode(typeof claims === 'string' ? claims : this.claims(claims))}`;
-    const signed = `${encode(this.header(header))}.${input}`;
+  /**
+   * A token that is good but for `claims` and `header`, either of which may be its whole text. Signs with `key` (a JWK), or
+   * with what `signature` returns; `input` changes the two encoded parts before.
+   */
+  token(claims = {}, header = {}, { key = this.key, signature = signer(key.alg, key), input = (text) => text } = {}) {
+    const part = (changes, whole) => encode(typeof changes === 'string' || Buffer.isBuffer(changes) ? changes : whole(changes));
+    const signed = input(`${part(header, (changes) => this.header(changes))}.${part(claims, (changes) => this.claims(changes))}`);
     return `${signed}.${encode64(signature(signed))}`;
   }
+
+  /** A token by another key than the first: `key` is a JWK with `kid` and `alg`. */
+  by(key, claims = {}, header = {}) { return this.token(claims, { alg: key.alg, kid: key.kid, ...header }, { key }); }
 
   /** HS256 with the public key as the secret (CVE-2015-9235 and its kin). */
   hs256(claims = {}) {
@@ -44,4 +50,14 @@ export const decode = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'ba
 export const inSeconds = (seconds) => now() + seconds;
 
 const encode64 = (bytes) => Buffer.from(bytes).toString('base64url');
-const rs256 = (jwk) => (input) => sign('RSA-SHA256', Buffer.from(input), createPrivateKey({ key: jwk, format: 'jwk' }));
+
+/** What an audit record calls a token that is not accepted, or has no `jti`. */
+export const fingerprint = (token) => createHash('sha256').update(token).digest('hex').slice(0, 16);
+
+/** Signs as RFC 7518 section 3 says of `alg`, whether or not the key (a JWK) is for that. */
+export function signer(alg, jwk) {
+  const [family, bits] = [alg.slice(0, 2), alg.slice(2)];
+  const padding = family === 'PS' ? { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST } : {};
+  const key = { key: createPrivateKey({ key: jwk, format: 'jwk' }), dsaEncoding: 'ieee-p1363', ...padding };
+  return (input) => sign(alg === 'EdDSA' ? null : `sha${bits}`, Buffer.from(input), key);
+}

@@ -1,0 +1,54 @@
+//! A body that is accepted names, to any other parser, the same method, object and arguments.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mcp_deputy::json::Limits;
+use mcp_deputy::mcp::{self, Body, Object, Operation, Revision, check_content_type};
+use serde_json::Value;
+
+fuzz_target!(|input: &[u8]| {
+    // A line with the revision, and the body.
+    let Some(end) = input.iter().position(|byte| *byte == b'\n') else { return };
+    let (revision, body) = (&input[..end], &input[end + 1..]);
+    let named = |one: &Revision| one.as_str().as_bytes() == revision;
+    let Some(revision) = Revision::ALL.into_iter().find(named) else { return };
+    let _ = check_content_type(&[body]);
+    let limits = Limits::default();
+    let _ = mcp::read_id(body, &limits);
+    let Ok(mut parsed) = mcp::parse(body, revision, &limits) else { return };
+    mcp::read_arguments(body, &mut parsed, |_| true).expect("the same text");
+    let read: Value = serde_json::from_slice(body).expect("accepted, so JSON");
+    match &parsed {
+        Body::One(operation) => assert_same(operation, &read),
+        Body::Batch(operations) => {
+            assert!(revision.has_batches());
+            let messages = read.as_array().expect("a batch is a list");
+            assert_eq!(messages.len(), operations.len());
+            operations.iter().zip(messages).for_each(|(one, message)| assert_same(one, message));
+        }
+    }
+});
+
+fn assert_same(operation: &Operation, message: &Value) {
+    assert_eq!(message["jsonrpc"], "2.0");
+    assert_eq!(message["method"], operation.method.as_str());
+    let id = operation.id.as_ref().map(|id| serde_json::to_value(id).expect("an id"));
+    assert_eq!(message.get("id"), id.as_ref());
+    assert!(message.get("result").is_none() && message.get("error").is_none());
+    let params = &message["params"];
+    match &operation.object {
+        Some(Object::Tool(name)) => {
+            assert_eq!(params["name"], **name);
+            let empty = Value::Object(serde_json::Map::new());
+            let arguments = params.get("arguments").unwrap_or(&empty);
+            assert_eq!(*arguments, Value::Object(operation.arguments.clone()));
+        }
+        Some(Object::Prompt(name)) => {
+            assert!(params["name"] == **name || params["ref"]["name"] == **name);
+        }
+        Some(Object::Resource(uri) | Object::ResourceTemplate(uri)) => {
+            assert!(params["uri"] == **uri || params["ref"]["uri"] == **uri);
+        }
+        Some(Object::Task(_) | Object::Subscription { .. }) | None => {}
+    }
+}
