@@ -218,7 +218,7 @@ describe('rotation', () => {
     await atRest(stack);
   });
 
-  test('a flood of unknown keys costs no more fetches than the cooldown allows', async () => {
+  test('K05: a flood of unknown keys costs no more fetches than the cooldown allows', async () => {
     const key = await newSigningKey();
     const strangers = await Promise.all(Array.from({ length: 20 }, () => inboundToken(stack, {}, { ...key, kid: randomUUID() })));
     const [started, fetches] = [performance.now(), keyServer.asked.length];
@@ -270,7 +270,7 @@ describe('a key server that fails or lies', () => {
     'no answer': () => {},
     'an answer that never ends': (request, response) => { response.writeHead(200, { 'content-type': 'application/json' }).write('{"keys":['); },
   })) {
-    test(`${what}: the good keys stay, and nobody is told that an unknown one is bad`, async () => {
+    test(`K16: ${what}: the good keys stay, and nobody is told that an unknown one is bad`, async () => {
       keyServer.script = script;
       const asked = keyServer.asked.length;
       await cooledDown();
@@ -320,7 +320,7 @@ describe('no pushed keys at all', () => {
   });
   after(() => stack?.stop());
 
-  test('503 until the first set is fetched, and then as ever', async () => {
+  test('F03: 503 until the first set is fetched, and then as ever', async () => {
     const { token } = await inboundToken(stack, {}, rsa);
     await until(async () => (await call(stack, token)).status === 503, 'the failure of the first fetch');
     keyServer.script = keyServer.serve;

@@ -41,7 +41,7 @@ describe('deputy push of a revocation', () => {
     'of who acts for a user': [{ act: { sub: 'rogue-agent' } }, () => ({ subjects: [{ id: 'rogue-agent' }] })],
   };
   for (const [what, [claims, lists]] of Object.entries(revocations)) {
-    test(`${what} refuses the next request, whatever was cached, and leaves the others alone`, async () => {
+    test(`K33: ${what} refuses the next request, whatever was cached, and leaves the others alone`, async () => {
       const victim = await inboundToken(stack, claims);
       // Verified and delegated in every worker.
       const calls = [load(stack, [victim, victim], LIST_ACCOUNTS), load(stack, [bystander, bystander], LIST_ACCOUNTS)];

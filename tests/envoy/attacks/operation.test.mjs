@@ -1,5 +1,5 @@
 // Rows L and F: what an operator sees, and what happens when something fails. L01, L02 and L05 are in ../audit.test.mjs and
-// ../tokens.test.mjs, F01 in trap.test.mjs.
+// ../tokens.test.mjs, F01 in trap.test.mjs, F03 in ../keys.test.mjs.
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -6,6 +6,7 @@ export const ROWS = {
   L04: 'the id of a request comes back as a page\'s script, or makes the answer huge',
   L05: 'the answers to bad tokens tell which check each of them failed',
   F01: 'the filter traps, and what follows passes without it',
+  F03: 'a token comes before there are keys to check it with',
   F06: 'a route or a listener of the configuration leaves the filter out',
   F07: 'a policy\'s pattern, a list of scopes or a policy of many rules takes endless time',
 };
