@@ -3,6 +3,7 @@
 
 pub mod check;
 pub mod client;
+mod flight;
 mod own_token;
 mod preset;
 pub mod reply;
@@ -20,11 +21,12 @@ use crate::cache::{Bounds, Cache, Entry};
 use crate::clock::Now;
 use crate::token::{BearerToken, Caller, SignatureVerifier, TokenError};
 use client::Signer;
+use flight::Flight;
 use own_token::OwnTokens;
 use reply::{CalloutReply, ExchangeError};
+use settings::Actor;
 pub use settings::Settings;
-use settings::{Actor, Profile};
-use shared::{Address, Claim, SharedData, SharedExchanges};
+use shared::{Claim, SharedData, SharedExchanges};
 
 /// What a caller's token is exchanged for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -168,140 +170,6 @@ enum Departure {
     /// Another worker was told this.
     Settled(Result<Rc<Delegated>, ExchangeError>),
 }
-
-/// An exchange under way.
-#[derive(Debug)]
-struct Flight {
-    caller: Rc<Caller>,
-    /// The place of the profile of the authorization server that is asked.
-    place: usize,
-    /// When that server was first asked, and how often since.
-    started: Duration,
-    attempts: u32,
-    /// When it was asked last, or on the monotonic clock is to be asked again at the earliest.
-    sent: Now,
-    due: Duration,
-    /// The stream that owns the callout: with it the host drops the callout. None once it is gone,
-    /// before another attempt, and while there is no token of this gateway's own yet.
-    leader: Option<u32>,
-    waiting: Vec<u32>,
-    /// Where the other workers look for it.
-    address: Option<Address>,
-    /// On the monotonic clock, until when they leave it to this one.
-    claimed_until: Option<Duration>,
-}
-
-impl Flight {
-    fn new(
-        caller: &Rc<Caller>,
-        place: usize,
-        address: Option<Address>,
-        stream: u32,
-        now: Now,
-    ) -> Self {
-        Self {
-            caller: Rc::clone(caller),
-            address,
-            claimed_until: None,
-            place,
-            started: now.monotonic,
-            attempts: 0,
-            sent: now,
-            due: now.monotonic,
-            leader: None,
-            waiting: vec![stream],
-        }
-    }
-
-    /// The server is asked now, in a callout that `leader` owns.
-    fn ask(&mut self, leader: u32, now: Now) {
-        self.leader = Some(leader);
-        self.sent = now;
-        self.attempts = self.attempts.saturating_add(1);
-    }
-
-    /// Asks the other workers to leave it to this one, for as long as the server has.
-    fn claim(&mut self, shared: &SharedExchanges, profile: &Profile, now: Now) -> Claim {
-        let Some(address) = &self.address else { return Claim::Granted };
-        let until = now.monotonic.saturating_add(profile.timeout.as_std()).saturating_add(SLACK);
-        let times = [now.monotonic, until];
-        let claim = shared.claim(address, self.claimed_until, self.started, times);
-        if matches!(claim, Claim::Granted) {
-            if self.claimed_until.is_none() {
-                self.started = now.monotonic;
-            }
-            self.claimed_until = Some(until);
-        }
-        claim
-    }
-
-    /// Where to tell the other workers of it, if they leave it to this one.
-    fn shared<'a>(
-        &'a self,
-        shared: Option<&'a SharedExchanges>,
-    ) -> Option<(&'a SharedExchanges, &'a Address)> {
-        shared.zip(self.address.as_ref()).filter(|_| self.claimed_until.is_some())
-    }
-
-    /// Nobody waits for it here any more.
-    fn release(&self, shared: Option<&SharedExchanges>) {
-        if let Some((shared, address)) = self.shared(shared) {
-            shared.release(address);
-        }
-    }
-
-    /// How much of the time that the server has is left: always some, for none is no limit to Envoy.
-    fn remaining(&self, profile: &Profile, now: Now) -> Duration {
-        let spent = now.monotonic.saturating_sub(self.started);
-        profile.timeout.as_std().saturating_sub(spent).max(SHORTEST)
-    }
-
-    /// Whether the same server is worth another attempt after `error`; if it is, when is set.
-    fn tries_again(&mut self, profile: &Profile, error: &ExchangeError, now: Now) -> bool {
-        let pause = match error {
-            ExchangeError::NoAnswer => pause(now),
-            ExchangeError::BadToken(TokenError::UnknownKey) if profile.fetches_keys => KEYS_COME_IN,
-            _ => return false,
-        };
-        let tries = self.attempts <= profile.retries && self.remaining(profile, now) > pause;
-        if tries {
-            (self.leader, self.due) = (None, now.monotonic.saturating_add(pause));
-        }
-        tries
-    }
-
-    /// Whether another server is to be asked after `error`; if one is, it is set.
-    fn fails_over(&mut self, settings: &Settings, error: &ExchangeError, now: Now) -> bool {
-        let is_outage = matches!(
-            error,
-            ExchangeError::NoAnswer | ExchangeError::Unavailable | ExchangeError::Unreachable
-        );
-        let place = settings.at(self.place).and_then(|profile| profile.failover);
-        let other = place.and_then(|place| Some((place, settings.at(place)?)));
-        let Some((place, other)) = other.filter(|_| is_outage) else { return false };
-        if !other.may_act_for(&self.caller) {
-            return false;
-        }
-        (self.place, self.attempts, self.leader) = (place, 0, None);
-        (self.started, self.due) = (now.monotonic, now.monotonic);
-        true
-    }
-}
-
-/// The shortest time that can be told to Envoy.
-const SHORTEST: Duration = Duration::from_millis(1);
-
-/// How much longer than the server has the other workers wait for this one.
-const SLACK: Duration = Duration::from_millis(250);
-
-/// How long to wait before another attempt: not all for the same time.
-fn pause(now: Now) -> Duration {
-    let jitter = u64::from(now.monotonic.subsec_nanos()).checked_rem(80).unwrap_or_default();
-    Duration::from_millis(jitter.saturating_add(20))
-}
-
-/// How long a delegation token by a key that is not known yet waits for another attempt: for a fetch.
-const KEYS_COME_IN: Duration = Duration::from_millis(500);
 
 /// How long a refusal is remembered, so that a client that insists costs the authorization server
 /// no more than one request a second.

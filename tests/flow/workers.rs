@@ -165,6 +165,21 @@ fn a_worker_that_dies_holds_the_others_up_no_longer_than_its_server_has() {
 }
 
 #[test]
+fn what_another_worker_has_taken_over_is_left_to_it() {
+    let (_, mut workers) = workers();
+    let token = token(json!({}));
+    let asker = ask(&mut workers[0], &token).0;
+    let waiter = ask(&mut workers[0], &token).0;
+    pass(&mut workers, Duration::from_millis(2_250));
+    let [first, second] = &mut workers;
+    assert!(matches!(ask(second, &token).1, Step::Call(_)));
+    asker.close(first, 0);
+    assert!(tick(first).0.is_empty(), "the other has asked");
+    waiter.close(first, 0);
+    assert!(ask(first, &token).1.is_pause(), "and still does");
+}
+
+#[test]
 fn another_attempt_and_another_server_are_still_the_same_workers() {
     let other = json!({"cluster": "other", "authority": "other.example"});
     let mut configuration = configuration();
