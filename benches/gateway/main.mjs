@@ -1,22 +1,30 @@
-// What the filter costs a request, against Envoy without it and against the other ways. See benches/results/gateway.md.
+// What the filter costs a request, against Envoy without it and against other ways. See benches/results/gateway.md.
+//
+//   ROUNDS, SECONDS   how often each variant is measured, and for how long each time
+//   ONLY              a part of the titles of the groups to measure; then nothing is written
 import { execFile } from 'node:child_process';
-import { createPrivateKey, randomUUID, sign } from 'node:crypto';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { startGateway } from '../../demo/gateway.mjs';
-import { ensureKeys, readJson } from '../../demo/keys.mjs';
+import { ensureKeys, root } from '../../demo/keys.mjs';
 import { freePort, startServer } from '../../demo/process.mjs';
-import { startUpstream } from './upstream.mjs';
-import { GATEWAYS, VARIANTS } from './variants.mjs';
+import { plot } from './plot.mjs';
+import { markdown } from './report.mjs';
+import { caller, writeRequests } from './requests.mjs';
+import { startUpstream, toolList } from './upstream.mjs';
+import { GATEWAYS, GROUPS } from './variants.mjs';
 
-const { ROUNDS = 5, SECONDS = 2, ONLY = '' } = process.env;
-const CONNECTIONS = 16;
+const { ROUNDS = '7', SECONDS = '2', ONLY = '' } = process.env;
 const here = (name) => new URL(name, import.meta.url).pathname;
 const run = promisify(execFile);
 
 const state = mkdtempSync(join(tmpdir(), 'deputy-bench-'));
+// Envoy watches the directory of its secret, so nothing else may be written there.
+mkdirSync(join(state, 'logs'));
+const log = (name) => join(state, 'logs', name);
+const host = (url) => new URL(url).host;
 const started = [];
 process.on('exit', () => rmSync(state, { recursive: true }));
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
@@ -24,11 +32,16 @@ const start = async (server) => {
   started.push(await server);
   return started.at(-1);
 };
-const log = (name) => join(state, name);
-const host = (url) => new URL(url).host;
 
 try {
-  await measure();
+  const results = { load_before: round(loadavg()[0]), ...await measure() };
+  console.log(markdown(results));
+  if (!ONLY) {
+    const write = (name, text) => writeFileSync(join(root, 'benches/results', name), text);
+    write('gateway.json', `${JSON.stringify(results, null, 2)}\n`);
+    write('gateway.md', markdown(results));
+    write('gateway.svg', plot(results));
+  }
 } finally {
   for (const one of started.reverse()) await one.stop();
 }
@@ -36,79 +49,71 @@ try {
 async function measure() {
   const keys = await ensureKeys(state);
   const server = await start(startServer(here('../exchange/authorization-server.mjs'), { env: { STATE: state }, log: log('authorization-server.log') }));
-  const upstream = await start(startUpstream(state, {}));
-  const place = { resource: 'http://gateway/mcp', issuer: server.url, upstream: host(upstream.url), jwks: readFileSync(keys.jwks, 'utf8') };
-  const variants = VARIANTS.filter(({ name }) => name.includes(ONLY) || name === 'pass-through');
-  const gateways = {};
-  for (const name of new Set(variants.map(({ gateway }) => gateway))) gateways[name] = await gateway(name, place, keys);
-  const token = caller(place, keys);
-  for (const [index, variant] of variants.entries()) {
-    variant.file = log(`requests-${index}`);
-    writeRequests(variant.file, [token()], variant);
+  const groups = Object.entries(GROUPS).filter(([title]) => title.includes(ONLY));
+  const upstream = await start(startUpstream(log('.'), answers(groups)));
+  const place = { resource: 'http://gateway/mcp', issuer: server.url, upstream: host(upstream.url), jwks: readFileSync(keys.jwks, 'utf8'), keys };
+  const gateways = new Map();
+  const known = caller(place)();
+  const variants = [];
+  for (const [title, group] of groups) {
+    for (const one of group) {
+      const key = `${one.gateway}/${one.workers ?? 1}`;
+      if (!gateways.has(key)) gateways.set(key, await gateway(one, place));
+      const variant = { ...one, title, base: group[0], at: gateways.get(key), file: log(`requests-${variants.length}`), times: [] };
+      const another = caller(place);
+      writeRequests(variant.file, one.tokens ? Array.from({ length: one.tokens }, another) : [known], one);
+      await load(variant, 0.5); // caches fill, code is compiled
+      variants.push(variant);
+    }
   }
-  const times = variants.map(() => []);
-  for (let round = 0; round < Number(ROUNDS); round += 1) {
-    const order = variants.map((_, index) => index);
-    if (round % 2) order.reverse();
-    for (const index of order) times[index].push(await load(gateways[variants[index].gateway], variants[index].file));
+  // There and back, so that what changes with time changes all alike; a group's variants one after another.
+  for (let count = 0; count < Number(ROUNDS); count += 1) {
+    for (const variant of count % 2 ? variants.toReversed() : variants) variant.times.push(await load(variant, SECONDS));
+    console.error(`round ${count + 1} of ${ROUNDS}, load average ${loadavg()[0]}`);
   }
-  console.log(`load ${loadavg()[0]}, ${cpus()[0].model}`);
-  for (const [index, { name }] of variants.entries()) {
-    const ratios = times[index].map(({ cpu }, round) => cpu / times[0][round].cpu).sort((a, b) => a - b);
-    const all = times[index];
-    console.log(name.padEnd(36), median(ratios).toFixed(2), `[${ratios[0].toFixed(2)} ${ratios.at(-1).toFixed(2)}]`,
-      `${(median(all.map(({ cpu }) => cpu)) * 1000).toFixed(0)} us`, `${Math.round(median(all.map(({ rate }) => rate)))}/s`,
-      `p50 ${median(all.map(({ p50_ms }) => p50_ms)).toFixed(2)} p99 ${median(all.map(({ p99_ms }) => p99_ms)).toFixed(2)}`,
-      `bad ${all.reduce((sum, { bad }) => sum + bad, 0)}`);
-  }
-}
-
-async function gateway(name, place, keys) {
-  const ports = { gateway: await freePort(), admin: await freePort() };
-  const edits = GATEWAYS[name](place);
-  const edit = { ...edits, 'envoy.yaml': (text) => (edits['envoy.yaml'] ?? ((same) => same))(withoutAccessLog(text)) };
-  const directory = join(state, name);
-  const one = await start(startGateway({
-    directory, keys, ports, log: log(`${name}.log`), resource: place.resource, issuer: place.issuer,
-    authorizationServer: host(place.issuer), ledger: place.upstream,
-  }, { config: here('deputy.yaml'), edit, workers: 1 }));
-  return { ...one, port: ports.gateway };
-}
-
-/** The record of the filter is in Envoy's own log: no other variant has one. */
-function withoutAccessLog(text) { return text.replace(/ +access_log:\n[^]*?\n(?= +http_filters:)/, ''); }
-
-/** Makes the token of a new caller. */
-function caller({ issuer, resource }, keys) {
-  const jwk = readJson(keys.authorizationServer).jwks.keys.find(({ alg }) => alg === 'RS256');
-  const key = createPrivateKey({ key: jwk, format: 'jwk' });
-  const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  return () => {
-    const [jti, iat] = [randomUUID(), Math.floor(Date.now() / 1000)];
-    const claims = { iss: issuer, sub: `user-${jti}`, aud: resource, client_id: 'bench', scope: 'mcp:connect', iat, exp: iat + 3600, jti };
-    const input = `${encode({ alg: 'RS256', typ: 'at+jwt', kid: jwk.kid })}.${encode(claims)}`;
-    return `${input}.${sign('sha256', Buffer.from(input), key).toString('base64url')}`;
+  const starts = [...gateways].map(([name, { start_ms, rest_mb, pid }]) => ({ name, start_ms, rest_mb, after_mb: resident(pid) }));
+  return {
+    machine: { cpu: cpus()[0].model, cpus: cpus().length, node: process.version },
+    rounds: Number(ROUNDS), seconds: Number(SECONDS), wasm_bytes: statSync(join(root, 'dist/deputy.wasm')).size, starts,
+    groups: groups.map(([title, group]) => ({ title, variants: group.map((one) => summary(variants, title, one.name)) })),
   };
 }
 
-function writeRequests(file, tokens, { path = '/mcp', call, bytes = 300 }) {
-  const requests = tokens.map((token) => {
-    const empty = JSON.stringify({ jsonrpc: '2.0', id: 1, ...call, params: { ...call.params, _meta: { progressToken: '' } } });
-    const progressToken = 'x'.repeat(Math.max(0, bytes - empty.length));
-    const body = JSON.stringify({ jsonrpc: '2.0', id: 1, ...call, params: { ...call.params, _meta: { progressToken } } });
-    const request = [`POST ${path} HTTP/1.1`, 'host: gateway', 'content-type: application/json', 'accept: application/json, text/event-stream',
-      'mcp-protocol-version: 2025-11-25', 'user-agent: bench', `authorization: Bearer ${token}`, `content-length: ${body.length}`, '', body].join('\r\n');
-    return `${request.length}\n${request}`;
-  });
-  writeFileSync(file, requests.join(''));
+function answers(groups) {
+  const lists = groups.flatMap(([, group]) => group).filter(({ list }) => list);
+  return Object.fromEntries(lists.map(({ path, list }) => {
+    const isEvent = path.includes('events');
+    const body = toolList(list);
+    const answer = isEvent ? { type: 'text/event-stream', body: `event: message\ndata: ${body}\n\n` } : { type: 'application/json', body };
+    return [path.split('/').at(-1), answer];
+  }));
 }
 
-async function load({ pid, port }, file) {
+async function gateway({ gateway: name, workers = 1 }, place) {
+  const ports = { gateway: await freePort(), admin: await freePort() };
+  const edits = GATEWAYS[name](place);
+  const edit = { ...edits, 'envoy.yaml': (text) => (edits['envoy.yaml'] ?? ((same) => same))(withoutAccessLog(text)) };
+  const own = log(`${name}-${workers}`);
+  const before = performance.now();
+  const one = await start(startGateway({
+    directory: own, keys: place.keys, ports, log: `${own}.log`, resource: place.resource, issuer: place.issuer,
+    authorizationServer: host(place.issuer), ledger: place.upstream,
+    // As in production, Envoy writes its log to a file: to a pipe, each line would cost a system call and a switch to its reader.
+  }, { config: here('deputy.yaml'), edit, workers, args: ['--log-path', `${own}.envoy.log`] }));
+  return { ...one, port: ports.gateway, start_ms: Math.round(performance.now() - before), rest_mb: resident(one.pid) };
+}
+
+/** The record of the filter is in Envoy's own log; no other variant has one. */
+function withoutAccessLog(text) { return text.replace(/ +access_log:\n[^]*?\n(?= +http_filters:)/, ''); }
+
+async function load({ at: { pid, port }, file, http2, denied, connections = 16 }, seconds) {
   const before = processorTime(pid);
-  const { stdout } = await run('wrk', ['-t1', `-c${CONNECTIONS}`, `-d${SECONDS}s`, '-s', here('../exchange/load.lua'), `http://127.0.0.1:${port}/mcp`, '--', file]);
+  const { stdout } = http2
+    ? await run(process.execPath, [here('load-http2.mjs'), port, seconds, connections, file].map(String))
+    : await run('wrk', ['-t1', `-c${connections}`, `-d${Math.ceil(seconds)}s`, '-s', here('../exchange/load.lua'), `http://127.0.0.1:${port}/`, '--', file]);
   const cpu = processorTime(pid) - before;
-  const { requests, seconds, refused, failed, ...more } = JSON.parse(stdout.trim().split('\n').at(-1));
-  return { cpu: cpu / requests, rate: requests / seconds, bad: refused + failed, ...more };
+  const { requests, seconds: taken, refused, failed, p50_ms, p99_ms } = JSON.parse(stdout.trim().split('\n').at(-1));
+  return { cpu_us: cpu * 1000 / requests, per_s: requests / taken, p50_ms, p99_ms, bad: failed + (denied ? requests - refused : refused) };
 }
 
 /** In ms, of all threads of a process, to the nanosecond (Documentation/scheduler/sched-stats). */
@@ -117,4 +122,25 @@ function processorTime(pid) {
   return threads.reduce((sum, id) => sum + Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, 'utf8').split(' ')[0]), 0) / 1e6;
 }
 
+/** In MB. */
+function resident(pid) { return Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1e3); }
+
+/** Ratios and differences are of the same round; what is told of them is their median. */
+function summary(variants, title, name) {
+  const { times, base, list } = variants.find((one) => one.title === title && one.name === name);
+  const { times: others } = variants.find((one) => one.title === title && one.name === base.name);
+  const of = (key) => round(median(times.map((time) => time[key])));
+  const paired = (compare) => times.map((time, index) => compare(time, others[index])).sort((a, b) => a - b);
+  const ratios = paired((one, other) => one.cpu_us / other.cpu_us);
+  const added = median(paired((one, other) => one.cpu_us - other.cpu_us));
+  return {
+    name, cpu_ratio: round(median(ratios)), cpu_ratio_from: round(ratios[0]), cpu_ratio_to: round(ratios.at(-1)), cpu_us: of('cpu_us'), cpu_us_added: round(added),
+    rate_ratio: round(median(paired((one, other) => one.per_s / other.per_s))), per_s: of('per_s'), p50_ms: of('p50_ms'), p99_ms: of('p99_ms'),
+    p99_ms_added: round(median(paired((one, other) => one.p99_ms - other.p99_ms))), not_as_due: times.reduce((sum, { bad }) => sum + bad, 0),
+    ...list && added > 0 && { list_mb_per_s: Math.round(list / added) },
+  };
+}
+
 function median(numbers) { return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]; }
+
+function round(number) { return Math.round(number * 100) / 100; }

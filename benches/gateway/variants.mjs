@@ -48,7 +48,7 @@ const external = ({ upstream }) => [
 
 const hold = { 'filter.yaml': (text) => text.replace(/filename: .*(?=\}\})/, `filename: ${process.env.HOLD_WASM}`) };
 
-/** `edit` may be made of the place; `call` is made into the request, of `bytes` bytes. */
+/** By name, how the files that `deputy render` writes are edited; `place` is where everything is. */
 export const GATEWAYS = {
   'pass-through': () => withFilters([]),
   hold: () => hold,
@@ -58,13 +58,39 @@ export const GATEWAYS = {
 };
 
 const call = (name) => ({ method: 'tools/call', params: { name, arguments: {} } });
-const LIST = { method: 'tools/list', params: {} };
+const WARM = call('listAccounts');
+const PASS = { gateway: 'pass-through', call: WARM };
 
-/** `base` is what a variant is held against, `tokens` how many different ones there are. */
-export const VARIANTS = [
-  { name: 'pass-through', gateway: 'pass-through', call: call('listAccounts') },
-  { name: 'wasm that holds headers and body', gateway: 'hold', call: call('listAccounts') },
-  { name: 'jwt_authn (cache) + mcp + rbac', gateway: 'native', call: call('listAccounts') },
-  { name: 'ext_authz, always yes', gateway: 'ext_authz', call: call('listAccounts') },
-  { name: 'Deputy, warm', gateway: 'deputy', call: call('listAccounts') },
-];
+/**
+ * In groups, the first of which is what the others are held against:
+ *
+ * - `bytes`: how long the request's body is made; `path`: where it is sent
+ * - `tokens`: how many of one caller are used in turn; more than its share of the cache, so none is known
+ * - `denied`: whether the answer is due to be a 403
+ * - `http2`, `workers`, `connections`: otherwise HTTP/1.1, one and 16
+ * - `list`: how many bytes of a list are answered
+ */
+export const GROUPS = {
+  'A call of 300 B': [
+    { name: 'Envoy without filters', ...PASS },
+    { name: 'wasm that holds headers and body', gateway: 'hold', call: WARM },
+    { name: 'native jwt_authn (cache) + mcp + rbac', gateway: 'native', call: WARM },
+    { name: 'ext_authz over HTTP, always yes', gateway: 'ext_authz', call: WARM },
+    { name: 'Deputy: known token, cached delegation', gateway: 'deputy', call: WARM },
+    { name: 'Deputy: cold token (RS256)', gateway: 'deputy', call: { method: 'ping', params: {} }, tokens: 500 },
+    { name: 'Deputy: cold exchange', gateway: 'deputy', call: call('transfer') },
+    { name: 'Deputy: denial, known token', gateway: 'deputy', call: call('getCustomerPII'), denied: true },
+  ],
+  ...pairs('A call of 4 KiB', { bytes: 4096 }),
+  ...pairs('A call of 64 KiB', { bytes: 65536 }),
+  ...pairs('A call of 300 B, HTTP/2', { http2: true }),
+  ...pairs('A call of 300 B, 2 workers', { workers: 2 }),
+  ...Object.fromEntries(['json', 'events'].flatMap((type) => Object.entries({ '1k': 1e3, '100k': 1e5, '10m': 1e7 }).map(([size, list]) => {
+    const more = { path: `/mcp/${type}-${size}`, call: { method: 'tools/list', params: {} }, list, connections: list > 1e6 ? 2 : 16 };
+    return Object.entries(pairs(`A list of ${size}B, ${type === 'json' ? 'JSON' : 'SSE'}`, more))[0];
+  }))),
+};
+
+function pairs(title, more) {
+  return { [title]: [{ name: 'Envoy without filters', ...PASS, ...more }, { name: 'Deputy', gateway: 'deputy', call: WARM, ...more }] };
+}
