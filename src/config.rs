@@ -6,6 +6,7 @@ mod duration;
 mod error;
 pub mod pushed;
 mod read;
+mod tracked;
 mod url;
 
 use std::collections::BTreeSet;
