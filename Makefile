@@ -81,6 +81,10 @@ policy-oracle: ## N=1000000 policies, callers and calls, decided by the filter a
 chaos: tools build ## 50 clients while the authorization server fails in every way, into benches/results/; SECONDS=60 SEED=1
 	$(NODE) tests/chaos/exchange.mjs $(or $(SECONDS),60) $(or $(SEED),1)
 
+bench: tools build ## measure what the filter costs a request against other ways, into benches/results/; ROUNDS=7 SECONDS=2, needs wrk
+	cargo build --quiet --release --example hold --target wasm32-wasip1
+	ROUNDS=$(or $(ROUNDS),7) SECONDS=$(or $(SECONDS),2) $(NODE) benches/gateway/main.mjs
+
 bench-policy: demo/node_modules/.ready ## measure decisions and pushes by the number of rules, into benches/results/
 	CARGO_TARGET_WASM32_WASIP1_RUNNER="$(CURDIR)/$(NODE) benches/policy/wasi.mjs" \
 		cargo run --quiet --release --example policy_in_wasm --target wasm32-wasip1 \
@@ -113,4 +117,4 @@ tools: $(VENV)/.ready demo/node_modules/.ready
 
 clients: target/tools/mcp-1/.ready target/tools/mcp-2/.ready target/tools/authgent/.ready $(RMCP_CLIENT)
 
-.PHONY: help tools clients init build demo up down smoke-test test conformance oracle policy-oracle chaos bench-policy bench-exchange lint render clean
+.PHONY: help tools clients init build demo up down smoke-test test conformance oracle policy-oracle chaos bench bench-policy bench-exchange lint render clean

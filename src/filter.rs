@@ -37,6 +37,8 @@ const ALL: usize = i32::MAX as usize;
 /// One configuration at work in one worker thread.
 struct Worker {
     started: Instant,
+    /// What the wall clock would have said then, by what it said at the last tick.
+    epoch: Duration,
     engine: Engine,
     transactions: HashMap<u32, Transaction>,
     /// The root context's number.
@@ -51,8 +53,8 @@ type Shared = Rc<RefCell<Worker>>;
 
 impl Worker {
     fn now(&self) -> Now {
-        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Now { unix, monotonic: self.started.elapsed() }
+        let monotonic = self.started.elapsed();
+        Now { unix: self.epoch.saturating_add(monotonic), monotonic }
     }
 
     fn deliver(&mut self, stream: u32, event: Event) -> Step {
@@ -117,6 +119,12 @@ impl Worker {
     }
 }
 
+/// What the wall clock says, less the time since `started`.
+fn epoch(started: Instant) -> Duration {
+    let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    unix.saturating_sub(started.elapsed())
+}
+
 /// One configuration push.
 struct Root {
     id: u32,
@@ -153,8 +161,10 @@ impl RootContext for Root {
         else {
             return false;
         };
+        let started = Instant::now();
         self.worker = Some(Rc::new(RefCell::new(Worker {
-            started: Instant::now(),
+            started,
+            epoch: epoch(started),
             engine: Engine::new(config),
             transactions: HashMap::new(),
             root: self.id,
@@ -168,6 +178,7 @@ impl RootContext for Root {
         let Some(shared) = &self.worker else { return };
         let steps = {
             let worker = &mut *shared.borrow_mut();
+            worker.epoch = epoch(worker.started);
             let now = worker.now();
             let Engine { config, exchanges, .. } = &mut worker.engine;
             let due = exchanges.due(&config.exchange, now);

@@ -33,6 +33,9 @@ const start = async (server) => {
   return started.at(-1);
 };
 
+await run('wrk', ['--version']).catch((error) => {
+  if (error.code === 'ENOENT') throw new Error('wrk is missing; Debian has it as `wrk`');
+});
 try {
   const results = { load_before: round(loadavg()[0]), ...await measure() };
   console.log(markdown(results));

@@ -1,5 +1,7 @@
 // What is measured against what: for each variant, how the gateway differs from the one that `deputy render` makes, and what it
 // is sent.
+import { join } from 'node:path';
+import { root } from '../../demo/keys.mjs';
 
 const TYPE = 'type.googleapis.com/envoy.extensions.filters.http';
 
@@ -46,7 +48,8 @@ const external = ({ upstream }) => [
   }),
 ];
 
-const hold = { 'filter.yaml': (text) => text.replace(/filename: .*(?=\}\})/, `filename: ${process.env.HOLD_WASM}`) };
+const HOLD = join(root, 'target/wasm32-wasip1/release/examples/hold.wasm');
+const hold = { 'filter.yaml': (text) => text.replace(/filename: .*(?=\}\})/, `filename: ${HOLD}`) };
 
 /** By name, how the files that `deputy render` writes are edited; `place` is where everything is. */
 export const GATEWAYS = {

@@ -1,5 +1,5 @@
-//! Calls with a known token and a cached delegation, N times, natively: what `make bench-warm`
-//! counts the instructions of, which is repeatable on a busy machine.
+//! Calls with a known token and a cached delegation, N times, natively: their instructions can be
+//! counted, which is repeatable on a busy machine. See `docs/performance.md`.
 
 #![allow(
     clippy::unwrap_used,
