@@ -8,7 +8,7 @@ use serde::de::{
     VariantAccess, Visitor,
 };
 use serde::{Deserialize, forward_to_deserialize_any};
-use serde_json::{Error, Map, Value};
+use serde_json::{Error, Map, Number, Value};
 
 /// A step from a value into it.
 #[derive(Debug, Clone, Copy)]
@@ -118,9 +118,7 @@ impl<'d> Deserializer<'d> for Tracked<'_, 'd> {
             }
             Value::Null => return unfit(Unexpected::Unit),
             Value::Bool(value) => return unfit(Unexpected::Bool(*value)),
-            Value::Number(number) => {
-                return unfit(Unexpected::Other(&format!("number `{number}`")));
-            }
+            Value::Number(number) => return unfit(unexpected(number)),
             Value::Array(_) => return unfit(Unexpected::Seq),
         };
         visitor.visit_enum(Variant { around: self, name, content })
@@ -135,6 +133,13 @@ impl<'d> Deserializer<'d> for Tracked<'_, 'd> {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
         unit_struct seq tuple tuple_struct map struct identifier
     }
+}
+
+fn unexpected(number: &Number) -> Unexpected<'static> {
+    let unsigned = number.as_u64().map(Unexpected::Unsigned);
+    let signed = number.as_i64().map(Unexpected::Signed);
+    let float = number.as_f64().map(Unexpected::Float);
+    unsigned.or(signed).or(float).unwrap_or(Unexpected::Other("number"))
 }
 
 struct Elements<'t, 'd> {
@@ -245,5 +250,68 @@ impl<'d> VariantAccess<'d> for Variant<'_, 'd> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         self.content(|content| content.deserialize_any(visitor))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        kinds: BTreeMap<String, Vec<Kind>>,
+        pair: Option<(u8, bool)>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(rename_all = "snake_case", deny_unknown_fields)]
+    enum Kind {
+        Plain,
+        Named(String),
+        Sized { size: u64 },
+    }
+
+    #[test]
+    fn it_reads_and_refuses_as_serde_json_does_and_says_where() {
+        for (document, place) in [
+            (json!({"kinds": {"a": ["plain", {"named": "x"}, {"sized": {"size": 1}}]}}), None),
+            (json!({"kinds": {}, "pair": [1, true]}), None),
+            (json!({"kinds": {}, "pair": null}), None),
+            (json!({"kinds": {"a": ["plain", 7]}}), Some("kinds a 1")),
+            (json!({"kinds": {"a": ["round"]}}), Some("kinds a 0")),
+            (json!({"kinds": {"a": [{"round": 1}]}}), Some("kinds a 0")),
+            (json!({"kinds": {"a": [{}]}}), Some("kinds a 0")),
+            (json!({"kinds": {"a": ["named"]}}), Some("kinds a 0")),
+            (json!({"kinds": {"a": [{"named": 7}]}}), Some("kinds a 0 named")),
+            (json!({"kinds": {"a": [{"plain": 7}]}}), Some("kinds a 0 plain")),
+            (json!({"kinds": {"a": [{"sized": {"size": -1}}]}}), Some("kinds a 0 sized size")),
+            (json!({"kinds": {"a": [{"sized": {"sise": 1}}]}}), Some("kinds a 0 sized sise")),
+            (json!({"kinds": {"a": [{"sized": {}}]}}), Some("kinds a 0 sized")),
+            (json!({"kinds": {}, "pair": [1]}), Some("pair")),
+            (json!({"kinds": {}, "pair": [1, 2]}), Some("pair 1")),
+            (json!({"kinds": {}, "pair": [256, true]}), Some("pair 0")),
+            (json!({"kinds": {}, "other": 1}), Some("other")),
+            (json!({}), Some("")),
+            (json!([]), Some("")),
+            (json!(1.5), Some("")),
+        ] {
+            let plain = Outer::deserialize(&document).map_err(|error| error.to_string());
+            let tracked = read::<Outer>(&document);
+            let steps = |steps: &[Step]| {
+                let texts = steps.iter().map(|step| match step {
+                    Step::Member(name) => (*name).to_owned(),
+                    Step::Element(index) => index.to_string(),
+                });
+                texts.collect::<Vec<_>>().join(" ")
+            };
+            let found = tracked.as_ref().err().map(|(_, found)| steps(found));
+            assert_eq!(found.as_deref(), place, "{document}");
+            assert_eq!(tracked.map_err(|(error, _)| error.to_string()), plain, "{document}");
+        }
     }
 }
