@@ -84,12 +84,14 @@ async function measure() {
 
 function answers(groups) {
   const lists = groups.flatMap(([, group]) => group).filter(({ list }) => list);
-  return Object.fromEntries(lists.map(({ path, list }) => {
-    const isEvent = path.includes('events');
-    const body = toolList(list);
-    const answer = isEvent ? { type: 'text/event-stream', body: `event: message\ndata: ${body}\n\n` } : { type: 'application/json', body };
-    return [path.split('/').at(-1), answer];
-  }));
+  return Object.fromEntries(lists.map(({ path, list }) => [path.split('/').at(-1), answer(path.includes('events'), list)]));
+}
+
+/** An event may have 8 MiB. */
+function answer(isStream, list) {
+  if (!isStream) return { type: 'application/json', body: toolList(list) };
+  const events = Math.ceil(list / 1e6);
+  return { type: 'text/event-stream', body: `event: message\ndata: ${toolList(list / events)}\n\n`.repeat(events) };
 }
 
 async function gateway({ gateway: name, workers = 1 }, place) {
@@ -109,13 +111,14 @@ async function gateway({ gateway: name, workers = 1 }, place) {
 /** The record of the filter is in Envoy's own log; no other variant has one. */
 function withoutAccessLog(text) { return text.replace(/ +access_log:\n[^]*?\n(?= +http_filters:)/, ''); }
 
-async function load({ at: { pid, port }, file, http2, denied, connections = 16 }, seconds) {
+async function load({ name, title, at: { pid, port }, file, http2, denied, connections = 16 }, seconds) {
   const before = processorTime(pid);
   const { stdout } = http2
     ? await run(process.execPath, [here('load-http2.mjs'), port, seconds, connections, file].map(String))
     : await run('wrk', ['-t1', `-c${connections}`, `-d${Math.ceil(seconds)}s`, '-s', here('../exchange/load.lua'), `http://127.0.0.1:${port}/`, '--', file]);
   const cpu = processorTime(pid) - before;
   const { requests, seconds: taken, refused, failed, p50_ms, p99_ms } = JSON.parse(stdout.trim().split('\n').at(-1));
+  if (requests === 0) throw new Error(`${title}, ${name}: nothing was answered`);
   return { cpu_us: cpu * 1000 / requests, per_s: requests / taken, p50_ms, p99_ms, bad: failed + (denied ? requests - refused : refused) };
 }
 

@@ -88,9 +88,10 @@ export const GROUPS = {
   ...pairs('A call of 64 KiB', { bytes: 65536 }),
   ...pairs('A call of 300 B, HTTP/2', { http2: true }),
   ...pairs('A call of 300 B, 2 workers', { workers: 2 }),
-  ...Object.fromEntries(['json', 'events'].flatMap((type) => Object.entries({ '1k': 1e3, '100k': 1e5, '10m': 1e7 }).map(([size, list]) => {
-    const more = { path: `/mcp/${type}-${size}`, call: { method: 'tools/list', params: {} }, list, connections: list > 1e6 ? 2 : 16 };
-    return Object.entries(pairs(`A list of ${size}B, ${type === 'json' ? 'JSON' : 'SSE'}`, more))[0];
+  ...Object.fromEntries(['json', 'events'].flatMap((type) => Object.entries({ '1 kB': 1e3, '100 kB': 1e5, '10 MB': 1e7 }).map(([size, list]) => {
+    const path = `/mcp/${type}-${size.toLowerCase().replace(' ', '').slice(0, -1)}`;
+    const more = { path, call: { method: 'tools/list', params: {} }, list, connections: list > 1e6 ? 2 : 16 };
+    return Object.entries(pairs(`A list of ${size}, ${type === 'json' ? 'JSON' : 'SSE'}`, more))[0];
   }))),
 };
 
