@@ -97,6 +97,9 @@ fuzz: $(CARGO_FUZZ) ## fuzz each target for SECONDS=60, on from the corpus of be
 
 flood: tools build ## TOKENS=100000 good tokens, then SECONDS=30 of bad ones: memory stays what it was
 	$(NODE) tests/flood/flood.mjs $(or $(TOKENS),100000) $(or $(SECONDS),30)
+bench: tools build ## measure what the filter costs a request against other ways, into benches/results/; ROUNDS=7 SECONDS=2, needs wrk
+	cargo build --quiet --release --example hold --target wasm32-wasip1
+	ROUNDS=$(or $(ROUNDS),7) SECONDS=$(or $(SECONDS),2) $(NODE) benches/gateway/main.mjs
 
 bench-policy: demo/node_modules/.ready ## measure decisions and pushes by the number of rules, into benches/results/
 	CARGO_TARGET_WASM32_WASIP1_RUNNER="$(CURDIR)/$(NODE) benches/policy/wasi.mjs" \
@@ -134,4 +137,4 @@ tools: $(VENV)/.ready demo/node_modules/.ready
 
 clients: target/tools/mcp-1/.ready target/tools/mcp-2/.ready target/tools/authgent/.ready $(RMCP_CLIENT)
 
-.PHONY: help tools clients init build demo up down smoke-test wycheproof test conformance oracle policy-oracle chaos fuzz flood bench-policy bench-exchange bench-tokens lint render clean
+.PHONY: help tools clients init build demo up down smoke-test wycheproof test conformance oracle policy-oracle chaos fuzz flood bench bench-policy bench-exchange bench-tokens lint render clean

@@ -19,17 +19,17 @@ const missingForGateway = () => [DEPUTY, DEPUTY_WASM, ENVOY].find((path) => !exi
 /**
  * `place`: `{ directory, keys, ports: { gateway, admin }, resource, issuer, authorizationServer, ledger, log }`;
  * `authorizationServer` and `ledger` are host:port. `config` and `set` change what is rendered; `edit`,
- * by file name, what is made of the text: `{ 'filter.yaml': (text) => text }`; `env` adds to Envoy's environment; `workers` is how many
- * it has.
+ * by file name, what is made of the text: `{ 'filter.yaml': (text) => text }`; `env` adds to Envoy's environment and `args` to its
+ * arguments; `workers` is how many it has.
  */
-export async function startGateway(place, { config, set, edit, env, workers = 2 } = {}) {
+export async function startGateway(place, { config, set, edit, env, workers = 2, args = [] } = {}) {
   const missing = missingForGateway();
   if (missing) throw new Error(`${missing} is missing; \`make init build\` makes it`);
   const directory = join(place.directory, 'gateway');
   await renderGateway(directory, place, { config, set, edit });
 
   const envoy = startProcess(ENVOY, ['-c', join(directory, 'envoy.yaml'), '--concurrency', String(workers), '--disable-hot-restart',
-    '--log-level', 'warning', '--component-log-level', 'wasm:info'], { env, log: place.log });
+    '--log-level', 'warning', '--component-log-level', 'wasm:info', ...args], { env, log: place.log });
   const adminUrl = `http://127.0.0.1:${place.ports.admin}`;
   const get = async (path) => {
     const response = await fetch(adminUrl + path);

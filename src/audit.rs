@@ -3,6 +3,7 @@
 //! No token and no secret is in it: tokens appear by `jti`, or a prefix of their SHA-256.
 
 use std::fmt::Write;
+use std::rc::Rc;
 
 use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
@@ -42,30 +43,52 @@ pub enum Source {
     Inbound,
 }
 
-/// The audit record of one transaction.
-#[derive(Debug, Default, Serialize)]
+/// What is known of one transaction, until its line is written.
+#[derive(Debug, Default)]
 pub struct Record {
+    request_id: Option<Box<str>>,
+    http_method: Box<str>,
+    path: Box<str>,
+    caller: Option<Rc<Caller>>,
+    /// In place of it, if its token is not accepted.
+    rejected: Option<Box<str>>,
+    asked: Asked,
+    batch: Vec<Asked>,
+    answers: Option<&'static str>,
+    decision: Decision,
+    reason: Option<&'static str>,
+    detail: Option<&'static str>,
+    rule: Option<Rc<str>>,
+    would_deny: Option<WouldDeny>,
+    delegation: Option<(Rc<Target>, Rc<Delegated>, Source)>,
+    upstream_status: Option<u16>,
+    redacted: u64,
+}
+
+/// The audit record as it is written.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
     time: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<String>,
-    http_method: String,
-    path: String,
+    request_id: Option<&'a str>,
+    http_method: &'a str,
+    path: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    issuer: Option<String>,
+    issuer: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<String>,
+    subject: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    client: Option<String>,
+    client: Option<&'a str>,
     /// Who acted before this gateway, by the inbound token, outermost first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    prior_actors: Vec<String>,
+    prior_actors: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    token_id: Option<String>,
+    token_id: Option<&'a str>,
     #[serde(flatten)]
-    asked: Asked,
+    asked: &'a Asked,
     /// In place of it, if the body is a batch.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    batch: Vec<Asked>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    batch: &'a [Asked],
     /// In place of it, if the body is a response: the server's request that it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     answers: Option<&'static str>,
@@ -75,13 +98,13 @@ pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    rule: Option<String>,
+    rule: Option<&'a str>,
     /// What the decision would have been, were the rule that allowed it not in shadow.
     #[serde(skip_serializing_if = "Option::is_none")]
-    would_deny: Option<WouldDeny>,
-    policy_hash: String,
+    would_deny: Option<&'a WouldDeny>,
+    policy_hash: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    delegation: Option<Delegation>,
+    delegation: Option<Delegation<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream_status: Option<u16>,
     /// How many values of the answer the rule withheld.
@@ -97,11 +120,11 @@ struct Asked {
     #[serde(skip_serializing_if = "Option::is_none")]
     method: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tool: Option<String>,
+    tool: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    prompt: Option<String>,
+    prompt: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    resource: Option<String>,
+    resource: Option<Box<str>>,
 }
 
 impl Asked {
@@ -109,11 +132,11 @@ impl Asked {
         let mut asked = Self { method: Some(operation.method.as_str()), ..Self::default() };
         match &operation.object {
             Some(Object::Tool(name) | Object::Task(Task { tool: Some(name), .. })) => {
-                asked.tool = Some(text(name));
+                asked.tool = Some(text(name).into());
             }
-            Some(Object::Prompt(name)) => asked.prompt = Some(text(name)),
+            Some(Object::Prompt(name)) => asked.prompt = Some(text(name).into()),
             Some(Object::Resource(uri) | Object::ResourceTemplate(uri)) => {
-                asked.resource = Some(text(uri));
+                asked.resource = Some(text(uri).into());
             }
             _ => {}
         }
@@ -122,12 +145,12 @@ impl Asked {
 }
 
 #[derive(Debug, Serialize)]
-struct Delegation {
-    token_id: String,
-    scope: String,
-    audience: String,
+struct Delegation<'a> {
+    token_id: &'a str,
+    scope: &'a str,
+    audience: &'a str,
     lifetime_s: u64,
-    actors: Vec<String>,
+    actors: Vec<&'a str>,
     source: Source,
     /// Whether it is bound to this call; not by which arguments, which may be nobody's to read here.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -138,16 +161,24 @@ struct Delegation {
 #[derive(Debug, Serialize)]
 struct WouldDeny {
     #[serde(skip_serializing_if = "Option::is_none")]
-    rule: Option<String>,
+    rule: Option<Box<str>>,
     reason: &'static str,
-    message: String,
+    message: Box<str>,
 }
 
 /// The longest text from outside that a record holds, in characters.
 const LONGEST_TEXT: usize = 256;
 
-fn text(input: &str) -> String {
-    input.chars().take(LONGEST_TEXT).collect()
+/// Few records are longer, in bytes.
+const USUAL_LINE: usize = 1024;
+
+fn text(input: &str) -> &str {
+    // There are no more characters than bytes, so most texts need not be counted.
+    if input.len() <= LONGEST_TEXT {
+        return input;
+    }
+    let end = input.char_indices().nth(LONGEST_TEXT).map_or(input.len(), |(end, _)| end);
+    input.get(..end).unwrap_or_default()
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
@@ -155,34 +186,27 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-fn texts(input: &[Box<str>]) -> Vec<String> {
+fn texts(input: &[Box<str>]) -> Vec<&str> {
     input.iter().map(|item| text(item)).collect()
 }
 
 impl Record {
     /// What came in.
-    pub fn request(&mut self, id: Option<&str>, http_method: &str, path: &str, policy_hash: &str) {
-        self.request_id = id.map(text);
-        self.http_method = text(http_method);
+    pub fn request(&mut self, id: Option<&str>, http_method: &str, path: &str) {
+        self.request_id = id.map(|id| text(id).into());
+        self.http_method = text(http_method).into();
         // The query may hold a token.
-        self.path = text(path.split('?').next().unwrap_or_default());
-        policy_hash.clone_into(&mut self.policy_hash);
+        self.path = text(path.split('?').next().unwrap_or_default()).into();
     }
 
     /// Who asks.
-    pub fn caller(&mut self, caller: &Caller) {
-        let claims = &caller.claims;
-        self.issuer = Some(text(&claims.issuer));
-        self.subject = Some(text(&claims.subject));
-        self.client = claims.client.as_deref().map(text);
-        self.prior_actors = texts(&claims.actors);
-        let id = claims.id.clone().unwrap_or_else(|| caller.token.fingerprint());
-        self.token_id = Some(text(&id));
+    pub fn caller(&mut self, caller: &Rc<Caller>) {
+        self.caller = Some(Rc::clone(caller));
     }
 
     /// The token that was sent is not accepted: what it says of itself is not worth recording.
     pub fn rejected(&mut self, token: &str) {
-        self.token_id = Some(fingerprint(token.as_bytes()).into());
+        self.rejected = Some(fingerprint(token.as_bytes()));
     }
 
     /// For what.
@@ -203,11 +227,11 @@ impl Record {
     /// A rule allowed it.
     pub fn allowed(&mut self, permit: &Permit) {
         self.decision = Decision::Allow;
-        self.rule = Some(permit.rule().to_string());
+        self.rule = Some(Rc::clone(permit.rule()));
         self.would_deny = permit.would_deny().map(|denial| WouldDeny {
-            rule: denial.rule.as_ref().map(ToString::to_string),
+            rule: denial.rule.as_deref().map(Into::into),
             reason: denial.reason,
-            message: text(&denial.message),
+            message: text(&denial.message).into(),
         });
     }
 
@@ -218,16 +242,8 @@ impl Record {
     }
 
     /// It goes up under this token.
-    pub fn delegated(&mut self, target: &Target, delegated: &Delegated, source: Source) {
-        self.delegation = Some(Delegation {
-            token_id: text(&delegated.id),
-            scope: target.scope.to_string(),
-            audience: target.audience.to_string(),
-            lifetime_s: delegated.lifetime,
-            actors: texts(&delegated.actors),
-            source,
-            bound_to_call: target.authorization_details.is_some(),
-        });
+    pub fn delegated(&mut self, target: &Rc<Target>, delegated: &Rc<Delegated>, source: Source) {
+        self.delegation = Some((Rc::clone(target), Rc::clone(delegated), source));
     }
 
     /// It is refused.
@@ -236,7 +252,7 @@ impl Record {
         self.reason = Some(refusal.reason());
         self.detail = refusal.detail();
         if let Refusal::Denied(Denial { rule: Some(rule), .. }) = refusal {
-            self.rule = Some(rule.to_string());
+            self.rule = Some(Rc::clone(rule));
         }
     }
 
@@ -263,22 +279,61 @@ impl Record {
     /// The record as one line of JSON, printable ASCII where it could mislead a terminal or a log
     /// reader. `status` is what the client got, 0 if it was gone.
     #[must_use]
-    pub fn line(mut self, status: u16, started: Now, now: Now) -> String {
-        self.status = status;
+    pub fn line(&self, policy_hash: &str, status: u16, started: Now, now: Now) -> String {
         let micros = now.monotonic.saturating_sub(started.monotonic).as_micros();
-        self.duration_ms = f64::from(u32::try_from(micros).unwrap_or(u32::MAX)) / 1_000.0;
         let millis = i64::try_from(started.unix.as_millis()).unwrap_or_default();
-        self.time = DateTime::from_timestamp_millis(millis)
-            .unwrap_or_default()
-            .to_rfc3339_opts(SecondsFormat::Millis, true);
-        escape(&serde_json::to_string(&self).unwrap_or_default())
+        let time = DateTime::from_timestamp_millis(millis).unwrap_or_default();
+        let claims = self.caller.as_ref().map(|caller| &caller.claims);
+        let unnamed = self.caller.as_ref().filter(|caller| caller.claims.id.is_none());
+        let fingerprint = unnamed.map(|caller| caller.token.fingerprint());
+        let token_id = claims.and_then(|claims| claims.id.as_deref());
+        let delegation = self.delegation.as_ref().map(|(target, delegated, source)| Delegation {
+            token_id: text(&delegated.id),
+            scope: &target.scope,
+            audience: &target.audience,
+            lifetime_s: delegated.lifetime,
+            actors: texts(&delegated.actors),
+            source: *source,
+            bound_to_call: target.authorization_details.is_some(),
+        });
+        let line = Line {
+            time: time.to_rfc3339_opts(SecondsFormat::Millis, true),
+            request_id: self.request_id.as_deref(),
+            http_method: &self.http_method,
+            path: &self.path,
+            issuer: claims.map(|claims| text(&claims.issuer)),
+            subject: claims.map(|claims| text(&claims.subject)),
+            client: claims.and_then(|claims| claims.client.as_deref()).map(text),
+            prior_actors: claims.map(|claims| texts(&claims.actors)).unwrap_or_default(),
+            token_id: token_id.map(text).or(fingerprint.as_deref()).or(self.rejected.as_deref()),
+            asked: &self.asked,
+            batch: &self.batch,
+            answers: self.answers,
+            decision: self.decision,
+            reason: self.reason,
+            detail: self.detail,
+            rule: self.rule.as_deref(),
+            would_deny: self.would_deny.as_ref(),
+            policy_hash,
+            delegation,
+            upstream_status: self.upstream_status,
+            redacted: self.redacted,
+            status,
+            duration_ms: f64::from(u32::try_from(micros).unwrap_or(u32::MAX)) / 1_000.0,
+        };
+        let mut json = Vec::with_capacity(USUAL_LINE);
+        let written = serde_json::to_writer(&mut json, &line);
+        escape(written.ok().and_then(|()| String::from_utf8(json).ok()).unwrap_or_default())
     }
 }
 
 /// Escapes what serde leaves and a terminal or a log reader might obey: DEL, C1, line and paragraph
 /// separators, changes of direction. In JSON these stand in strings alone.
 #[must_use]
-pub fn escape(json: &str) -> String {
+pub fn escape(json: String) -> String {
+    if json.is_ascii() && !json.contains('\u{7f}') {
+        return json;
+    }
     let mut line = String::with_capacity(json.len());
     for c in json.chars() {
         match c {
@@ -303,8 +358,8 @@ mod tests {
     fn l01_a_record_is_one_line_that_no_terminal_obeys() {
         let mut record = Record::default();
         let hostile = "a\r\nb\u{1b}[31mc\u{0}\u{7f}\u{85}\u{2028}\u{202e}\u{feff}\"}";
-        record.request(Some(hostile), "GET", &"é".repeat(10_000), "hash");
-        let line = record.line(200, Now::default(), Now::default());
+        record.request(Some(hostile), "GET", &"é".repeat(10_000));
+        let line = record.line("hash", 200, Now::default(), Now::default());
         assert!(line.chars().all(|c| !c.is_control() && !"\u{2028}\u{202e}\u{feff}".contains(c)));
         let read: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(read["request_id"], hostile);
@@ -314,8 +369,8 @@ mod tests {
     #[test]
     fn l02_the_query_is_not_recorded() {
         let mut record = Record::default();
-        record.request(None, "GET", "/mcp?access_token=secret", "hash");
-        let line = record.line(400, Now::default(), Now::default());
+        record.request(None, "GET", "/mcp?access_token=secret");
+        let line = record.line("hash", 400, Now::default(), Now::default());
         assert!(line.contains("\"path\":\"/mcp\"") && !line.contains("secret"), "{line}");
     }
 }

@@ -10,6 +10,7 @@ pub mod pushed;
 mod read;
 mod remote_jwks;
 mod revoked;
+mod tracked;
 mod url;
 
 use std::collections::BTreeSet;

@@ -10,7 +10,7 @@ pub mod verifier;
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -26,7 +26,7 @@ use crate::request::Headers;
 use crate::token::{FetchError, FetchReply};
 use crate::transaction::{Engine, Event, Step, Transaction};
 use crate::upstream::Edits;
-use clock::monotonic;
+use clock::{epoch, monotonic};
 use shared_data::HostData;
 use signer::EnvoySigner;
 
@@ -50,6 +50,9 @@ const ALL: usize = i32::MAX as usize;
 
 /// One configuration at work in one worker thread.
 struct Worker {
+    /// What the wall clock would have said when the other one began, by what both said at the last
+    /// tick.
+    epoch: Duration,
     engine: Engine,
     transactions: HashMap<u32, Transaction>,
     /// The root context's number.
@@ -72,13 +75,13 @@ enum Awaited {
 type Shared = Rc<RefCell<Worker>>;
 
 impl Worker {
-    fn now() -> Now {
-        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Now { unix, monotonic: monotonic() }
+    fn now(&self) -> Now {
+        let monotonic = monotonic();
+        Now { unix: self.epoch.saturating_add(monotonic), monotonic }
     }
 
     fn deliver(&mut self, stream: u32, event: Event) -> Step {
-        let now = Self::now();
+        let now = self.now();
         let step = match self.transactions.get_mut(&stream) {
             Some(transaction) => transaction.handle(event, &mut self.engine, now),
             None => Step::Pause,
@@ -141,7 +144,7 @@ impl Worker {
 
     /// Asks for the keys that are due, on behalf of no stream.
     fn fetch_keys(&mut self) {
-        let now = Self::now();
+        let now = self.now();
         for fetch in self.engine.fetches_due(now) {
             let (cluster, headers) = (&fetch.cluster, &fetch.headers);
             match self.dispatch(self.root, cluster, headers, None, fetch.timeout) {
@@ -154,7 +157,7 @@ impl Worker {
     }
 
     fn fetched(&mut self, place: usize, reply: Result<FetchReply, FetchError>) {
-        let now = Self::now();
+        let now = self.now();
         let result = self.engine.fetched(place, reply, now);
         let issuers = &self.engine.config.issuers;
         let issuer = issuers.get(place).map(|trusted| &*trusted.issuer.issuer).unwrap_or_default();
@@ -184,7 +187,7 @@ impl Worker {
         purpose: &Purpose,
         reply: Result<CalloutReply, ExchangeError>,
     ) -> Vec<(u32, Step)> {
-        let now = Self::now();
+        let now = self.now();
         let Engine { config, exchanges, .. } = &mut self.engine;
         let Some(settled) = exchanges.settle(&config.exchange, purpose, reply, now) else {
             return Vec::new();
@@ -252,6 +255,7 @@ impl RootContext for Root {
             return false;
         }
         self.worker = Some(Rc::new(RefCell::new(Worker {
+            epoch: epoch(),
             engine: Engine::new(config, host),
             transactions: HashMap::new(),
             root: self.id,
@@ -266,7 +270,8 @@ impl RootContext for Root {
         let Some(shared) = &self.worker else { return };
         let steps = {
             let worker = &mut *shared.borrow_mut();
-            let now = Worker::now();
+            worker.epoch = epoch();
+            let now = worker.now();
             let Engine { config, exchanges, .. } = &mut worker.engine;
             let due = exchanges.due(&config.exchange, now);
             let root = worker.root;
@@ -284,7 +289,7 @@ impl RootContext for Root {
     fn create_http_context(&self, stream: u32) -> Option<Box<dyn HttpContext>> {
         if let Some(worker) = &self.worker {
             let worker = &mut *worker.borrow_mut();
-            let transaction = Transaction::new(stream, Worker::now());
+            let transaction = Transaction::new(stream, worker.now());
             worker.transactions.insert(stream, transaction);
         }
         Some(Box::new(Stream { id: stream, worker: self.worker.clone(), filters: false }))
@@ -444,7 +449,7 @@ impl HttpContext for Stream {
     fn on_log(&mut self) {
         let Some(worker) = &self.worker else { return };
         let worker = &mut *worker.borrow_mut();
-        let now = Worker::now();
+        let now = worker.now();
         let Some(transaction) = worker.transactions.remove(&self.id) else { return };
         if transaction.is_undecided() {
             worker.callouts.retain(|_, (stream, _)| *stream != self.id);

@@ -123,7 +123,7 @@ pub fn bearer(headers: Headers<'_>) -> Result<&str, RequestError> {
     let mut values = headers.all("authorization");
     let Some(value) = values.next() else { return Err(RequestError::NoToken) };
     // Envoy joins repeated values with a comma, which no bearer token has.
-    if values.next().is_some() || value.contains(&b',') {
+    if values.next().is_some() || memchr::memchr(b',', value).is_some() {
         return Err(RequestError::RepeatedHeader);
     }
     let Some((scheme, rest)) = value.split_at_checked(b"Bearer ".len()) else {

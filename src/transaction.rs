@@ -328,7 +328,7 @@ impl Transaction {
             State::AwaitExchange(waiting) => engine.exchanges.abandon(&waiting.key, self.stream),
             _ => {}
         }
-        Some(self.record.line(status, self.started, now))
+        Some(self.record.line(&engine.config.policy_hash, status, self.started, now))
     }
 
     fn is_in_time(&self, engine: &Engine, now: Now) -> bool {

@@ -1,6 +1,8 @@
 //! The way up: the client's token out, the delegation token in, nothing else that a server could
 //! take for identity.
 
+use std::collections::BTreeMap;
+
 use crate::config::Problems;
 use crate::exchange::Delegated;
 use crate::policy::Permit;
@@ -26,11 +28,23 @@ pub enum Credential<'a> {
     WithoutToken,
 }
 
-/// What is removed from every request: names, and prefixes of names.
+/// What is removed from every request, by the first byte of its name.
 #[derive(Debug)]
-pub struct StrippedHeaders {
-    names: Vec<Box<str>>,
-    prefixes: Vec<Box<str>>,
+pub struct StrippedHeaders(BTreeMap<u8, Vec<Stripped>>);
+
+#[derive(Debug)]
+enum Stripped {
+    Name(Box<str>),
+    Prefix(Box<str>),
+}
+
+impl Stripped {
+    fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Name(stripped) => **stripped == *name,
+            Self::Prefix(prefix) => name.starts_with(&**prefix),
+        }
+    }
 }
 
 /// Headers by which servers have been told who asks, or that change how a request is read, or that
@@ -60,8 +74,9 @@ const KEPT: [&str; 4] = ["authorization", "content-type", "content-length", "hos
 impl StrippedHeaders {
     /// The built-in names and those of the configuration.
     pub fn compile(raw: &[String], problems: &mut Problems) -> Self {
-        let mut names: Vec<Box<str>> = NAMES.map(Into::into).into();
-        let mut prefixes: Vec<Box<str>> = PREFIXES.map(Into::into).into();
+        let names = NAMES.iter().map(|name| Stripped::Name((*name).into()));
+        let prefixes = PREFIXES.iter().map(|prefix| Stripped::Prefix((*prefix).into()));
+        let mut all: Vec<Stripped> = names.chain(prefixes).collect();
         for (index, entry) in raw.iter().enumerate() {
             let prefix = entry.strip_suffix('*');
             let name = prefix.unwrap_or(entry);
@@ -79,17 +94,27 @@ impl StrippedHeaders {
                      `authorization`, `content-type`, `content-length` and `host` stay",
                 );
             }
-            if prefix.is_some() { &mut prefixes } else { &mut names }.push(name.into());
+            all.push(match prefix {
+                Some(prefix) => Stripped::Prefix(prefix.into()),
+                None => Stripped::Name(name.into()),
+            });
         }
-        Self { names, prefixes }
+        let mut by_first_byte = BTreeMap::<u8, Vec<Stripped>>::new();
+        for stripped in all {
+            let (Stripped::Name(text) | Stripped::Prefix(text)) = &stripped;
+            if let Some(first) = text.bytes().next() {
+                by_first_byte.entry(first).or_default().push(stripped);
+            }
+        }
+        Self(by_first_byte)
     }
 
     /// The names of a request's headers that must not go up.
     #[must_use]
     pub fn found(&self, headers: Headers) -> Vec<String> {
         let stripped = |name: &str| {
-            self.names.iter().any(|known| **known == *name)
-                || self.prefixes.iter().any(|prefix| name.starts_with(&**prefix))
+            let known = name.bytes().next().and_then(|first| self.0.get(&first));
+            known.is_some_and(|known| known.iter().any(|one| one.matches(name)))
         };
         headers.0.iter().map(|(name, _)| name).filter(|name| stripped(name)).cloned().collect()
     }
@@ -105,7 +130,7 @@ pub fn forward(permit: Permit, credential: &Credential, mut edits: Edits) -> Edi
     drop(permit);
     match credential {
         Credential::Delegation(delegated) => {
-            edits.set.push(("authorization", format!("Bearer {}", delegated.token.reveal())));
+            edits.set.push(("authorization", ["Bearer ", delegated.token.reveal()].concat()));
         }
         Credential::WithoutToken => edits.remove.push("authorization".to_owned()),
     }

@@ -9,9 +9,9 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use serde_path_to_error::{Path, Segment};
 
 use super::error::{ConfigError, ConfigErrors, Problems};
+use super::tracked;
 use crate::json as strict;
 
 /// Limits for configuration, which comes from an operator and not from the network: deep enough for
@@ -75,23 +75,19 @@ impl<T> Reading<T> {
 pub fn reading<T: DeserializeOwned>(mut document: Value) -> Reading<T> {
     let mut problems = Problems::default();
     let mut stand_ins = StandIns::default();
-    // To keep track of paths costs several times as much as reading, and most documents are right.
-    if let Ok(typed) = T::deserialize(&document) {
-        return Reading { typed: Some(typed), problems, stand_ins };
-    }
     loop {
-        let error = match serde_path_to_error::deserialize::<_, T>(&document) {
+        let (error, steps) = match tracked::read::<T>(&document) {
             Ok(typed) => return Reading { typed: Some(typed), problems, stand_ins },
             Err(error) => error,
         };
-        let message = error.inner().to_string();
-        let mut place = Place::of(error.path());
+        let message = error.to_string();
+        let owner = Place::of(&steps);
+        let mut place = owner.clone();
         let missing = quoted(&message, "missing field ");
         if let Some(field) = missing {
             place.0.push(Step::Member(field.to_owned()));
         }
         if !stand_ins.cover(&place) {
-            let owner = Place::of(error.path());
             note(&mut problems, if missing.is_some() { &owner } else { &place }, &message);
         }
         let mended = if quoted(&message, "unknown field ").is_some() {
@@ -155,15 +151,12 @@ enum Step {
 }
 
 impl Place {
-    fn of(path: &Path) -> Self {
-        let steps = path.iter().filter_map(|segment| match segment {
-            Segment::Map { key } | Segment::Enum { variant: key } => {
-                Some(Step::Member(key.clone()))
-            }
-            Segment::Seq { index } => Some(Step::Element(*index)),
-            Segment::Unknown => None,
-        });
-        Self(steps.collect())
+    fn of(steps: &[tracked::Step]) -> Self {
+        let owned = |step: &tracked::Step| match *step {
+            tracked::Step::Member(name) => Step::Member(name.to_owned()),
+            tracked::Step::Element(index) => Step::Element(index),
+        };
+        Self(steps.iter().map(owned).collect())
     }
 
     /// The path of the object of a policy whose rules it stands in, `policies.NAME.tools.NAME`.

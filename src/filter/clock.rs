@@ -1,6 +1,6 @@
-//! The clock that all workers share.
+//! The clocks.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 #[allow(unsafe_code)]
 #[link(wasm_import_module = "wasi_snapshot_preview1")]
@@ -18,4 +18,11 @@ pub fn monotonic() -> Duration {
     // SAFETY: the host writes eight bytes to where `nanoseconds` stands, before it returns.
     let _ = unsafe { clock_time_get(MONOTONIC, 1, &raw mut nanoseconds) };
     Duration::from_nanos(nanoseconds)
+}
+
+/// What the wall clock says, less what the other one does.
+#[must_use]
+pub fn epoch() -> Duration {
+    let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    unix.saturating_sub(monotonic())
 }

@@ -57,7 +57,6 @@ impl Transaction {
             headers.first("x-request-id"),
             headers.first(":method").unwrap_or_default(),
             headers.first(":path").unwrap_or_default(),
-            &config.policy_hash,
         );
         let endpoint = match request::classify(config, headers) {
             Ok(Intake::Ignored) => {

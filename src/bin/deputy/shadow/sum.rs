@@ -218,7 +218,7 @@ impl Sum {
             "not_listed": self.not_listed,
             "most_names_told_apart": MOST_NAMES,
         });
-        escape(&format!("{json:#}\n"))
+        escape(format!("{json:#}\n"))
     }
 }
 
@@ -241,6 +241,6 @@ fn object(record: &Map<String, Value>) -> String {
 
 /// A text from a log, as no terminal obeys it.
 fn printable(text: &str) -> String {
-    let quoted = escape(&Value::from(text).to_string());
+    let quoted = escape(Value::from(text).to_string());
     quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().replace("\\\"", "\"")
 }

@@ -1,0 +1,152 @@
+// What the filter costs a request, against Envoy without it and against other ways. See benches/results/gateway.md.
+//
+//   ROUNDS, SECONDS   how often each variant is measured, and for how long each time
+//   ONLY              a part of the titles of the groups to measure; then nothing is written
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { startGateway } from '../../demo/gateway.mjs';
+import { ensureKeys, root } from '../../demo/keys.mjs';
+import { freePort, startServer } from '../../demo/process.mjs';
+import { plot } from './plot.mjs';
+import { markdown } from './report.mjs';
+import { caller, writeRequests } from './requests.mjs';
+import { startUpstream, toolList } from './upstream.mjs';
+import { GATEWAYS, GROUPS } from './variants.mjs';
+
+const { ROUNDS = '7', SECONDS = '2', ONLY = '' } = process.env;
+const here = (name) => new URL(name, import.meta.url).pathname;
+const run = promisify(execFile);
+
+const state = mkdtempSync(join(tmpdir(), 'deputy-bench-'));
+// Envoy watches the directory of its secret, so nothing else may be written there.
+mkdirSync(join(state, 'logs'));
+const log = (name) => join(state, 'logs', name);
+const host = (url) => new URL(url).host;
+const started = [];
+process.on('exit', () => rmSync(state, { recursive: true }));
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
+const start = async (server) => {
+  started.push(await server);
+  return started.at(-1);
+};
+
+await run('wrk', ['--version']).catch((error) => {
+  if (error.code === 'ENOENT') throw new Error('wrk is missing; Debian has it as `wrk`');
+});
+try {
+  const results = { load_before: round(loadavg()[0]), ...await measure() };
+  console.log(markdown(results));
+  if (!ONLY) {
+    const write = (name, text) => writeFileSync(join(root, 'benches/results', name), text);
+    write('gateway.json', `${JSON.stringify(results, null, 2)}\n`);
+    write('gateway.md', markdown(results));
+    write('gateway.svg', plot(results));
+  }
+} finally {
+  for (const one of started.reverse()) await one.stop();
+}
+
+async function measure() {
+  const keys = await ensureKeys(state);
+  const server = await start(startServer(here('../exchange/authorization-server.mjs'), { env: { STATE: state }, log: log('authorization-server.log') }));
+  const groups = Object.entries(GROUPS).filter(([title]) => title.includes(ONLY));
+  const upstream = await start(startUpstream(log('.'), answers(groups)));
+  const place = { resource: 'http://gateway/mcp', issuer: server.url, upstream: host(upstream.url), jwks: readFileSync(keys.jwks, 'utf8'), keys };
+  const gateways = new Map();
+  const known = caller(place)();
+  const variants = [];
+  for (const [title, group] of groups) {
+    for (const one of group) {
+      const key = `${one.gateway}/${one.workers ?? 1}`;
+      if (!gateways.has(key)) gateways.set(key, await gateway(one, place));
+      const variant = { ...one, title, base: group[0], at: gateways.get(key), file: log(`requests-${variants.length}`), times: [] };
+      const another = caller(place);
+      writeRequests(variant.file, one.tokens ? Array.from({ length: one.tokens }, another) : [known], one);
+      await load(variant, 0.5); // caches fill, code is compiled
+      variants.push(variant);
+    }
+  }
+  // There and back, so that what changes with time changes all alike; a group's variants one after another.
+  for (let count = 0; count < Number(ROUNDS); count += 1) {
+    for (const variant of count % 2 ? variants.toReversed() : variants) variant.times.push(await load(variant, SECONDS));
+    console.error(`round ${count + 1} of ${ROUNDS}, load average ${loadavg()[0]}`);
+  }
+  const starts = [...gateways].map(([name, { start_ms, rest_mb, pid }]) => ({ name, start_ms, rest_mb, after_mb: resident(pid) }));
+  return {
+    machine: { cpu: cpus()[0].model, cpus: cpus().length, node: process.version },
+    rounds: Number(ROUNDS), seconds: Number(SECONDS), wasm_bytes: statSync(join(root, 'dist/deputy.wasm')).size, starts,
+    groups: groups.map(([title, group]) => ({ title, variants: group.map((one) => summary(variants, title, one.name)) })),
+  };
+}
+
+function answers(groups) {
+  const lists = groups.flatMap(([, group]) => group).filter(({ list }) => list);
+  return Object.fromEntries(lists.map(({ path, list }) => [path.split('/').at(-1), answer(path.includes('events'), list)]));
+}
+
+/** An event may have 8 MiB. */
+function answer(isStream, list) {
+  if (!isStream) return { type: 'application/json', body: toolList(list) };
+  const events = Math.ceil(list / 1e6);
+  return { type: 'text/event-stream', body: `event: message\ndata: ${toolList(list / events)}\n\n`.repeat(events) };
+}
+
+async function gateway({ gateway: name, workers = 1 }, place) {
+  const ports = { gateway: await freePort(), admin: await freePort() };
+  const edits = GATEWAYS[name](place);
+  const edit = { ...edits, 'envoy.yaml': (text) => (edits['envoy.yaml'] ?? ((same) => same))(withoutAccessLog(text)) };
+  const own = log(`${name}-${workers}`);
+  const before = performance.now();
+  const one = await start(startGateway({
+    directory: own, keys: place.keys, ports, log: `${own}.log`, resource: place.resource, issuer: place.issuer,
+    authorizationServer: host(place.issuer), ledger: place.upstream,
+    // As in production, Envoy writes its log to a file: to a pipe, each line would cost a system call and a switch to its reader.
+  }, { config: here('deputy.yaml'), edit, workers, args: ['--log-path', `${own}.envoy.log`] }));
+  return { ...one, port: ports.gateway, start_ms: Math.round(performance.now() - before), rest_mb: resident(one.pid) };
+}
+
+/** The record of the filter is in Envoy's own log; no other variant has one. */
+function withoutAccessLog(text) { return text.replace(/ +access_log:\n[^]*?\n(?= +http_filters:)/, ''); }
+
+async function load({ name, title, at: { pid, port }, file, http2, denied, connections = 16 }, seconds) {
+  const before = processorTime(pid);
+  const { stdout } = http2
+    ? await run(process.execPath, [here('load-http2.mjs'), port, seconds, connections, file].map(String))
+    : await run('wrk', ['-t1', `-c${connections}`, `-d${Math.ceil(seconds)}s`, '-s', here('../exchange/load.lua'), `http://127.0.0.1:${port}/`, '--', file]);
+  const cpu = processorTime(pid) - before;
+  const { requests, seconds: taken, refused, failed, p50_ms, p99_ms } = JSON.parse(stdout.trim().split('\n').at(-1));
+  if (requests === 0) throw new Error(`${title}, ${name}: nothing was answered`);
+  return { cpu_us: cpu * 1000 / requests, per_s: requests / taken, p50_ms, p99_ms, bad: failed + (denied ? requests - refused : refused) };
+}
+
+/** In ms, of all threads of a process, to the nanosecond (Documentation/scheduler/sched-stats). */
+function processorTime(pid) {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  return threads.reduce((sum, id) => sum + Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, 'utf8').split(' ')[0]), 0) / 1e6;
+}
+
+/** In MB. */
+function resident(pid) { return Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1e3); }
+
+/** Ratios and differences are of the same round; what is told of them is their median. */
+function summary(variants, title, name) {
+  const { times, base, list } = variants.find((one) => one.title === title && one.name === name);
+  const { times: others } = variants.find((one) => one.title === title && one.name === base.name);
+  const of = (key) => round(median(times.map((time) => time[key])));
+  const paired = (compare) => times.map((time, index) => compare(time, others[index])).sort((a, b) => a - b);
+  const ratios = paired((one, other) => one.cpu_us / other.cpu_us);
+  const added = median(paired((one, other) => one.cpu_us - other.cpu_us));
+  return {
+    name, cpu_ratio: round(median(ratios)), cpu_ratio_from: round(ratios[0]), cpu_ratio_to: round(ratios.at(-1)), cpu_us: of('cpu_us'), cpu_us_added: round(added),
+    rate_ratio: round(median(paired((one, other) => one.per_s / other.per_s))), per_s: of('per_s'), p50_ms: of('p50_ms'), p99_ms: of('p99_ms'),
+    p99_ms_added: round(median(paired((one, other) => one.p99_ms - other.p99_ms))), not_as_due: times.reduce((sum, { bad }) => sum + bad, 0),
+    ...list && added > 0 && { list_mb_per_s: Math.round(list / added) },
+  };
+}
+
+function median(numbers) { return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]; }
+
+function round(number) { return Math.round(number * 100) / 100; }

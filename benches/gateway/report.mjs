@@ -1,0 +1,36 @@
+// The results for people.
+
+export function markdown({ load_before: load, machine, rounds, seconds, wasm_bytes: bytes, starts, groups }) {
+  const ms = (value) => value.toFixed(2);
+  const section = ({ title, variants }) => {
+    const lists = variants.some(({ list_mb_per_s: rate }) => rate);
+    const head = ['', 'CPU', 'from', 'to', 'requests/s', 'CPU, us', 'added, us', 'p50, ms', 'p99, ms', 'p99 added, ms', ...lists ? ['list, MB/s per core'] : []];
+    const rows = variants.map((one) => [
+      one.name, `**${ms(one.cpu_ratio)}**`, ms(one.cpu_ratio_from), ms(one.cpu_ratio_to), ms(one.rate_ratio), Math.round(one.cpu_us), Math.round(one.cpu_us_added),
+      ms(one.p50_ms), ms(one.p99_ms), ms(one.p99_ms_added), ...lists ? [one.list_mb_per_s ?? ''] : [],
+    ]);
+    return `## ${title}\n\n${table([head, head.map(() => '---'), ...rows])}`;
+  };
+  const bad = groups.flatMap(({ variants }) => variants).reduce((sum, { not_as_due: count }) => sum + count, 0);
+  return `# The filter in Envoy, measured
+
+By \`make bench\`; what it means stands in \`docs/performance.md\`. The ratios are to the first row of each table, in the same round;
+CPU is that of all of Envoy's threads per request. All shown is the median of ${rounds} rounds of ${seconds} s, from and to are the lowest and
+the highest ratio. The load average before was ${load}, on ${machine.cpus} x ${machine.cpu}. ${bad} requests were not answered as they were due to be.
+
+![CPU per request](gateway.svg)
+
+${groups.map(section).join('\n\n')}
+
+## Size, start and memory
+
+\`deputy.wasm\` has ${Math.round(bytes / 1e3)} kB.
+
+${table([
+    ['Envoy with, workers', 'start, ms', 'resident at rest, MB', 'after all the load, MB'], ['---', '---', '---', '---'],
+    ...starts.map((one) => [one.name.replace('/', ', '), one.start_ms, one.rest_mb, one.after_mb]),
+  ])}
+`;
+}
+
+function table(rows) { return rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n'); }
