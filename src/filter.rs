@@ -17,6 +17,7 @@ use crate::exchange::reply::{CalloutReply, ExchangeError};
 use crate::exchange::shared::SharedData;
 use crate::exchange::{Callout, Purpose, Settled};
 use crate::request::Headers;
+use crate::response::Held;
 use crate::transaction::{Engine, Event, Step, Transaction};
 use crate::upstream::Edits;
 
@@ -37,6 +38,11 @@ const SHORT_TICK: Duration = Duration::from_millis(5);
 
 /// More than any buffer holds: all of it.
 const ALL: usize = i32::MAX as usize;
+
+thread_local! {
+    /// What this virtual machine holds of responses, under whichever configuration they began.
+    static HELD: Held = Held::default();
+}
 
 /// One configuration at work in one worker thread.
 struct Worker {
@@ -204,7 +210,7 @@ impl RootContext for Root {
             return false;
         };
         self.worker = Some(Rc::new(RefCell::new(Worker {
-            engine: Engine::new(config, Rc::new(WorkersData)),
+            engine: Engine::new(config, Rc::new(WorkersData), HELD.with(Held::clone)),
             transactions: HashMap::new(),
             root: self.id,
             callouts: HashMap::new(),

@@ -20,7 +20,7 @@ use crate::exchange::{Callout, Delegated, Exchanges, Key};
 use crate::mcp::{HeaderError, Id, MirroredHeaders};
 use crate::policy::Permit;
 use crate::request::{Headers, Verb};
-use crate::response::{BodyFilter, Reader};
+use crate::response::{BodyFilter, Held, Reader, Share};
 use crate::task::Tasks;
 use crate::token::{Caller, Callers};
 use crate::upstream::Edits;
@@ -34,16 +34,20 @@ pub struct Engine {
     pub callers: Callers,
     /// What was exchanged before, and what is being exchanged.
     pub exchanges: Exchanges,
+    /// What the responses under way hold.
+    pub held: Held,
 }
 
 impl Engine {
-    /// Starts afresh with a configuration. `shared` is what all workers of the process share.
+    /// Starts afresh with a configuration. `shared` is what all workers of the process share; `held`
+    /// counts what responses hold, also those that began under an earlier configuration.
     #[must_use]
-    pub fn new(config: Config, shared: Rc<dyn SharedData>) -> Self {
+    pub fn new(config: Config, shared: Rc<dyn SharedData>, held: Held) -> Self {
         let exchanges = Exchanges::new(config.limits.cached_delegations);
         Self {
             callers: Callers::new(config.limits.cached_tokens),
             exchanges: exchanges.shared(shared, config.digest),
+            held,
             config,
         }
     }
@@ -160,6 +164,7 @@ struct Waiting {
 struct Filtering {
     reader: Reader,
     filter: BodyFilter,
+    share: Share,
     /// Whether the host still holds the headers.
     is_held: bool,
 }
@@ -206,7 +211,7 @@ impl Transaction {
                 self.on_tick_for_exchange(waiting, engine, now)
             }
             (State::Forwarded(reader), Event::ResponseHeaders { headers, end_of_stream }) => {
-                self.on_response(headers, reader, !end_of_stream, &engine.config)
+                self.on_response(headers, reader, !end_of_stream, engine)
             }
             (State::Filtering(filtering), Event::ResponseBody { chunk, end_of_stream }) => {
                 self.on_response_body(filtering, chunk, end_of_stream, &engine.config, now)

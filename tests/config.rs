@@ -419,6 +419,8 @@ policies.enterprise-ledger.server_requests[0]: unknown value `sampling`; help: k
 limits.body_bytes: `16777217` is not between 1 and 16777216"),
         ("/limits", json!({"cached_delegations": 0}), "\
 limits.cached_delegations: `0` is not between 1 and 1000000"),
+        ("/limits", json!({"held_response_bytes": 1000}), "\
+limits.held_response_bytes: `1000` is not between 8388608 and 536870912"),
         ("/limits", json!({"body_bytes": -1}), "\
 limits.body_bytes: invalid value: integer `-1`, expected a whole number"),
     ] {

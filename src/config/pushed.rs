@@ -159,6 +159,9 @@ pub struct Limits {
     pub cached_tokens: usize,
     /// How many delegation tokens each worker remembers.
     pub cached_delegations: usize,
+    /// How many bytes each worker holds of responses that are filtered or redacted, all together: of
+    /// values, events and redacted messages that have not ended. One that would need more fails.
+    pub held_response_bytes: usize,
 }
 
 impl Default for Limits {
@@ -168,6 +171,7 @@ impl Default for Limits {
             decision_time: Duration::seconds(10),
             cached_tokens: 10_000,
             cached_delegations: 10_000,
+            held_response_bytes: 268_435_456,
         }
     }
 }

@@ -15,6 +15,7 @@ use mcp_deputy::exchange::reply::{CalloutReply, ExchangeError};
 use mcp_deputy::exchange::shared::SharedData;
 use mcp_deputy::exchange::{Callout, Settled};
 use mcp_deputy::request::Headers;
+use mcp_deputy::response::Held;
 use mcp_deputy::transaction::{Engine as Shared, Event, Step, Transaction};
 use mcp_deputy::upstream::Edits;
 use serde_json::{Value, json};
@@ -224,7 +225,7 @@ impl Stage {
         let text = configuration.to_string();
         let config = Config::parse(text.as_bytes(), &environment).expect("a good configuration");
         let now = Now { unix: Duration::from_secs(NOW), monotonic: Duration::from_secs(50) };
-        Self { shared: Shared::new(config, data), now, next: 0 }
+        Self { shared: Shared::new(config, data, Held::default()), now, next: 0 }
     }
 
     /// The configuration of these tests, whose `exchange` differs so.
