@@ -239,4 +239,9 @@ fn what_all_responses_hold_together_is_bounded() {
     let mut fourth = forwarded(&mut stage, "mcp:connect", "tools/list");
     let _ = fourth.response(&mut stage, &events);
     assert!(matches!(fourth.chunk(&mut stage, event.as_bytes(), false), Step::Replace(_)));
+    // Nor does a stream hold what of it has passed.
+    assert!(matches!(fourth.chunk(&mut stage, b"\n\n", false), Step::Replace(_)));
+    let mut fifth = forwarded(&mut stage, "mcp:connect", "tools/list");
+    let _ = fifth.response(&mut stage, &events);
+    assert!(matches!(fifth.chunk(&mut stage, event.as_bytes(), false), Step::Replace(_)));
 }
