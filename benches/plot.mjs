@@ -21,13 +21,15 @@ export async function plot(to, { title, x, charts }) {
 }
 
 function drawn({ title, series, scale = 'linear' }, x) {
+  // A curve that is zero all along lies at the bottom.
+  const largest = Math.max(...Object.values(series).flat().map(([, value]) => value)) || 1;
   const values = Object.entries(series).flatMap(([name, points]) => points.map(([at, value]) => ({ name, at, value })));
   return {
     width: WIDTH, height: HEIGHT, data: { values },
-    mark: { type: 'line', strokeWidth: 1, interpolate: 'linear' },
+    mark: { type: 'line', strokeWidth: 1 },
     encoding: {
       x: { field: 'at', type: 'quantitative', title: x },
-      y: { field: 'value', type: 'quantitative', title, scale: { type: scale } },
+      y: { field: 'value', type: 'quantitative', title, scale: { type: scale, domain: [0, largest], nice: true } },
       color: { field: 'name', type: 'nominal', title: null, sort: Object.keys(series) },
     },
   };
