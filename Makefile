@@ -1,5 +1,5 @@
-# `make` prints the targets. What they install goes into target/, demo/node_modules and
-# tests/conformance/node_modules.
+# `make` prints the targets. What they install goes into target/ and the node_modules of demo/,
+# benches/ and tests/conformance/.
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -89,8 +89,12 @@ oracle: tools clients build ## N=20000 hostile requests to servers on the offici
 policy-oracle: ## N=1000000 policies, callers and calls, decided by the filter and by a naive reading of docs/policy.md; SEED=
 	DEPUTY_TRIPLES=$(or $(N),1000000) DEPUTY_SEED=$(or $(SEED),1) cargo test --release --test policy -- --nocapture
 
-chaos: tools build ## 50 clients while the authorization server fails in every way, into benches/results/; SECONDS=60 SEED=1
+chaos: tools build ## clients while the filter, Envoy and every server fail in every way, into benches/results/; SECONDS=60 SEED=1
 	$(NODE) tests/chaos/exchange.mjs $(or $(SECONDS),60) $(or $(SEED),1)
+	$(NODE) tests/chaos/faults.mjs $(or $(SECONDS),60) $(or $(SEED),1)
+
+soak: tools build benches/node_modules/.ready ## MINUTES=20 of mixed good and hostile load, with curves, into benches/results/; SEED=1
+	$(NODE) tests/soak/soak.mjs $(or $(MINUTES),20) $(or $(SEED),1)
 
 fuzz: $(CARGO_FUZZ) ## fuzz each target for SECONDS=60, on from the corpus of before; TARGET=jws for one alone
 	fuzz/run seconds $(or $(SECONDS),60) $(TARGET)
@@ -117,6 +121,10 @@ tests/conformance/node_modules/.ready: tests/conformance/package-lock.json
 	npm ci --prefix tests/conformance --no-audit --no-fund --loglevel=error
 	touch $@
 
+benches/node_modules/.ready: benches/package-lock.json
+	npm ci --prefix benches --no-audit --no-fund --loglevel=error
+	touch $@
+
 lint: ## check formatting and lints, natively and for wasm
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
@@ -131,10 +139,10 @@ render: ## render envoy.yaml, filter.yaml and the schemas anew
 		cargo run --quiet --bin deputy -- schema $$name > schema/$$name.schema.json; done
 
 clean: ## remove what was built and installed
-	rm -rf target dist demo/node_modules tests/conformance/node_modules
+	rm -rf target dist demo/node_modules benches/node_modules tests/conformance/node_modules
 
 tools: $(VENV)/.ready demo/node_modules/.ready
 
 clients: target/tools/mcp-1/.ready target/tools/mcp-2/.ready target/tools/authgent/.ready $(RMCP_CLIENT)
 
-.PHONY: help tools clients init build demo up down smoke-test wycheproof test conformance oracle policy-oracle chaos fuzz flood bench bench-policy bench-exchange bench-tokens lint render clean
+.PHONY: help tools clients init build demo up down smoke-test wycheproof test conformance oracle policy-oracle chaos soak fuzz flood bench bench-policy bench-exchange bench-tokens lint render clean

@@ -20,16 +20,17 @@ const missingForGateway = () => [DEPUTY, DEPUTY_WASM, ENVOY].find((path) => !exi
  * `place`: `{ directory, keys, ports: { gateway, admin }, resource, issuer, authorizationServer, ledger, log }`;
  * `authorizationServer` and `ledger` are host:port. `config` and `set` change what is rendered; `edit`,
  * by file name, what is made of the text: `{ 'filter.yaml': (text) => text }`; `env` adds to Envoy's environment and `args` to its
- * arguments; `workers` is how many it has.
+ * arguments; `workers` is how many it has; `hotRestart`, its arguments by which another can take over.
  */
-export async function startGateway(place, { config, set, edit, env, workers = 2, args = [] } = {}) {
+export async function startGateway(place, { config, set, edit, env, workers = 2, args = [], hotRestart = ['--disable-hot-restart'] } = {}) {
   const missing = missingForGateway();
   if (missing) throw new Error(`${missing} is missing; \`make init build\` makes it`);
   const directory = join(place.directory, 'gateway');
   await renderGateway(directory, place, { config, set, edit });
 
-  const envoy = startProcess(ENVOY, ['-c', join(directory, 'envoy.yaml'), '--concurrency', String(workers), '--disable-hot-restart',
+  const start = (more) => startProcess(ENVOY, ['-c', join(directory, 'envoy.yaml'), '--concurrency', String(workers), ...more,
     '--log-level', 'warning', '--component-log-level', 'wasm:info', ...args], { env, log: place.log });
+  let envoy = start(hotRestart);
   const adminUrl = `http://127.0.0.1:${place.ports.admin}`;
   const get = async (path) => {
     const response = await fetch(adminUrl + path);
@@ -43,9 +44,16 @@ export async function startGateway(place, { config, set, edit, env, workers = 2,
     throw new Error(`${error.message}; the end of ${place.log}:\n${readFileSync(place.log, 'utf8').slice(-1000)}`);
   }
   return {
-    ...envoy,
+    get pid() { return envoy.pid; },
+    stop: () => envoy.stop(),
     adminUrl,
     directory,
+    /** Starts another Envoy with these arguments of a hot restart. Gives the old one, which ends by itself. */
+    replace(more) {
+      const old = envoy;
+      envoy = start(more);
+      return old;
+    },
     /** Runs `deputy push`, with these `options`: `{ code, stderr }`. */
     push({ config: pushed = config, set: more, options = ['--admin', adminUrl] } = {}) {
       return deputy(['push', directory, ...options], directory, place, { config: pushed, set: { ...set, ...more } });

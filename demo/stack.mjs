@@ -117,6 +117,9 @@ class Stack {
 
   stopGateway() { return this.#stop('gateway'); }
 
+  /** A hot restart, see gateway.mjs. */
+  replaceGateway(hotRestart) { return this.#parts.gateway.replace(hotRestart); }
+
   /** `{ config, set, edit }` as at the start, `set` added to that one; resolves to 'accepted', 'rejected' or 'unchanged'. */
   reconfigure(changes) { return this.#parts.gateway.reconfigure(changes); }
 

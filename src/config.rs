@@ -33,6 +33,7 @@ use crate::mcp::Revision;
 use crate::policy::Policy;
 use crate::policy::compile::{Surroundings, known_scopes};
 use crate::request::{Ignore, fold_path};
+use crate::response::LONGEST;
 use crate::session::{Environment, SessionKeys};
 use crate::token::{self, KeySet, ScopeSet, ScopeTable, TrustedIssuer, is_scope_token};
 use crate::upstream::StrippedHeaders;
@@ -87,8 +88,11 @@ pub struct Endpoint {
 /// The largest `limits.body_bytes`: Envoy holds this much for each request that is undecided.
 const LARGEST_BODY: usize = 16 * 1_048_576;
 
-/// From one mebibyte to one gibibyte: a worker has four, with all else.
-const CACHE_BYTES: RangeInclusive<usize> = 1_048_576..=1_073_741_824;
+/// From one mebibyte to an eighth of what a virtual machine has.
+const CACHE_BYTES: RangeInclusive<usize> = 1_048_576..=134_217_728;
+
+/// The largest `limits.held_response_bytes`: a virtual machine has twice as much.
+const MOST_HELD: usize = 512 * 1_048_576;
 
 impl Config {
     /// Reads and compiles a pushed configuration, with the secrets that it names.
@@ -460,6 +464,12 @@ fn limits(pushed: &Pushed, problems: &mut Problems) {
         problems.add(
             "limits.body_bytes",
             format!("`{}` is not between 1 and {LARGEST_BODY}", limits.body_bytes),
+        );
+    }
+    if !(LONGEST..=MOST_HELD).contains(&limits.held_response_bytes) {
+        problems.add(
+            "limits.held_response_bytes",
+            format!("`{}` is not between {LONGEST} and {MOST_HELD}", limits.held_response_bytes),
         );
     }
     let timeout = pushed.exchange.longest_timeout();

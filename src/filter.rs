@@ -23,6 +23,7 @@ use crate::exchange::reply::{CalloutReply, ExchangeError};
 use crate::exchange::{Callout, Purpose, Settled};
 use crate::host::Host;
 use crate::request::Headers;
+use crate::response::Held;
 use crate::token::{FetchError, FetchReply};
 use crate::transaction::{Engine, Event, Step, Transaction};
 use crate::upstream::Edits;
@@ -47,6 +48,11 @@ const SHORT_TICK: Duration = Duration::from_millis(5);
 
 /// More than any buffer holds: all of it.
 const ALL: usize = i32::MAX as usize;
+
+thread_local! {
+    /// What this virtual machine holds of responses, under whichever configuration they began.
+    static HELD: Held = Held::default();
+}
 
 /// One configuration at work in one worker thread.
 struct Worker {
@@ -245,7 +251,12 @@ impl RootContext for Root {
             return false;
         };
         let Some(verifier) = verifier::verifier() else { return false };
-        let host = Host { verifier, signer: Rc::new(EnvoySigner), shared_data: Rc::new(HostData) };
+        let host = Host {
+            verifier,
+            signer: Rc::new(EnvoySigner),
+            shared_data: Rc::new(HostData),
+            held: HELD.with(Held::clone),
+        };
         if !config.exchange.can_sign(&*host.signer) {
             log::error!(
                 "configuration refused: exchange.client_authentication.private_key_jwt: Envoy \

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::exchange::client::Signer;
 use crate::exchange::shared::SharedData;
+use crate::response::Held;
 use crate::token::SignatureVerifier;
 
 /// What the host of one worker offers.
@@ -15,4 +16,7 @@ pub struct Host {
     pub signer: Rc<dyn Signer>,
     /// What all workers of the process share.
     pub shared_data: Rc<dyn SharedData>,
+    /// What responses hold in this virtual machine, also those that began under an earlier
+    /// configuration.
+    pub held: Held,
 }

@@ -9,6 +9,7 @@
 mod element;
 mod error;
 mod events;
+mod held;
 mod lists;
 mod redaction;
 mod tasks;
@@ -26,6 +27,7 @@ use crate::token::Caller;
 use crate::upstream::Edits;
 pub use error::ResponseError;
 pub use events::EventFilter;
+pub use held::{Held, Share};
 pub use lists::{ListFilter, RedactMessage, View};
 pub use redaction::{Redacted, Redaction, WholeFilter};
 
@@ -177,9 +179,9 @@ fn body_filter(headers: Headers, due: Due) -> Result<Option<BodyFilter>, Respons
 
 const EVENT_STREAM: &str = "text/event-stream";
 
-/// The most that is held, in bytes: a value of a message, such as an element of a list or the content
+/// The most that one response holds, in bytes: a value of a message, such as an element of a list or the content
 /// of a tool's result, an event, or a message that is redacted.
-const LONGEST: usize = 8 << 20;
+pub(crate) const LONGEST: usize = 8 << 20;
 
 /// What a body must pass that could hold a list, a task, or what is redacted.
 #[derive(Debug)]
@@ -228,6 +230,17 @@ impl BodyFilter {
             Self::Events(filter) => filter.chunk(chunk, view, &mut out)?,
         }
         Ok(out)
+    }
+
+    /// How many bytes it holds.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        match self {
+            Self::Empty | Self::Withheld => 0,
+            Self::Message(filter) => filter.held(),
+            Self::Whole(filter) => filter.held(),
+            Self::Events(filter) => filter.held(),
+        }
     }
 
     /// Whether its first chunk comes at once, so that the head can wait for it. An event stream may

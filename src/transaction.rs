@@ -22,7 +22,7 @@ use crate::exchange::{Callout, Delegated, Exchanges, Key};
 use crate::mcp::{HeaderError, Id, MirroredHeaders};
 use crate::policy::Permit;
 use crate::request::{Headers, Verb};
-use crate::response::{BodyFilter, Reader};
+use crate::response::{BodyFilter, Held, Reader, Share};
 use crate::task::Tasks;
 use crate::token::{Caller, Callers, KeyFetches};
 use crate::upstream::Edits;
@@ -37,19 +37,21 @@ pub struct Engine {
     /// What was exchanged before, and what is being exchanged.
     pub exchanges: Exchanges,
     fetches: KeyFetches,
+    held: Held,
 }
 
 impl Engine {
     /// Starts afresh with a configuration.
     #[must_use]
     pub fn new(config: Config, host: Host) -> Self {
-        let Host { verifier, signer, shared_data } = host;
+        let Host { verifier, signer, shared_data, held } = host;
         let bounds = config.limits.delegations();
         let exchanges = Exchanges::new(bounds, Rc::clone(&verifier), signer);
         Self {
             callers: Callers::new(config.limits.tokens(), verifier),
             exchanges: exchanges.shared(shared_data, config.digest, bounds.entries),
             fetches: KeyFetches::default(),
+            held,
             config,
         }
     }
@@ -176,6 +178,7 @@ struct Waiting {
 struct Filtering {
     reader: Reader,
     filter: BodyFilter,
+    share: Share,
     /// Whether the host still holds the headers.
     is_held: bool,
 }
@@ -231,7 +234,7 @@ impl Transaction {
                 self.on_tick_for_exchange(waiting, engine, now)
             }
             (State::Forwarded(reader), Event::ResponseHeaders { headers, end_of_stream }) => {
-                self.on_response(headers, reader, !end_of_stream, &engine.config)
+                self.on_response(headers, reader, !end_of_stream, engine)
             }
             (State::Filtering(filtering), Event::ResponseBody { chunk, end_of_stream }) => {
                 self.on_response_body(filtering, chunk, end_of_stream, &engine.config, now)

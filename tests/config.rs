@@ -420,8 +420,10 @@ limits.body_bytes: `16777217` is not between 1 and 16777216"),
         ("/limits", json!({"cached_delegations": 0}), "\
 limits.cached_delegations: `0` is not between 1 and 1000000"),
         ("/limits", json!({"cached_token_bytes": 1, "cached_delegation_bytes": 2_000_000_000}), "\
-limits.cached_token_bytes: `1` is not between 1048576 and 1073741824
-limits.cached_delegation_bytes: `2000000000` is not between 1048576 and 1073741824"),
+limits.cached_token_bytes: `1` is not between 1048576 and 134217728
+limits.cached_delegation_bytes: `2000000000` is not between 1048576 and 134217728"),
+        ("/limits", json!({"held_response_bytes": 1000}), "\
+limits.held_response_bytes: `1000` is not between 8388608 and 536870912"),
         ("/limits", json!({"body_bytes": -1}), "\
 limits.body_bytes: invalid value: integer `-1`, expected a whole number"),
     ] {

@@ -258,6 +258,9 @@ pub struct Limits {
     pub cached_delegations: usize,
     /// How many bytes of them.
     pub cached_delegation_bytes: usize,
+    /// How many bytes each worker holds of responses that are filtered or redacted, all together: of
+    /// values, events and redacted messages that have not ended. One that would need more fails.
+    pub held_response_bytes: usize,
 }
 
 impl Limits {
@@ -283,6 +286,7 @@ impl Default for Limits {
             cached_token_bytes: 48 * 1_048_576,
             cached_delegations: 10_000,
             cached_delegation_bytes: 48 * 1_048_576,
+            held_response_bytes: 256 * 1_048_576,
         }
     }
 }

@@ -25,6 +25,8 @@ pub enum ResponseError {
     Task(TaskError),
     /// A single value or event is over the limit.
     TooLarge,
+    /// With what other responses hold, it would hold more than `limits.held_response_bytes`.
+    TooMuchHeld,
     /// It ends too early.
     Truncated,
 }
@@ -42,6 +44,7 @@ impl ResponseError {
             Self::Nameless => "nameless_element",
             Self::Task(error) => error.reason(),
             Self::TooLarge => "value_too_large",
+            Self::TooMuchHeld => "too_much_held",
             Self::Truncated => "truncated",
         }
     }
@@ -58,6 +61,7 @@ impl fmt::Display for ResponseError {
             Self::Nameless => f.write_str("an element of a list does not name its object"),
             Self::Task(_) => f.write_str("a task's id cannot be bound to the caller"),
             Self::TooLarge => f.write_str("a value or event is too large"),
+            Self::TooMuchHeld => f.write_str("the responses under way hold too much"),
             Self::Truncated => f.write_str("the answer ends too early"),
         }
     }

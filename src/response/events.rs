@@ -16,6 +16,9 @@ use crate::task::TaskError;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
+/// The room that is kept for the next event, in bytes.
+const KEPT: usize = 64 << 10;
+
 /// Filters the lists in the events of one stream.
 #[derive(Debug)]
 pub struct EventFilter {
@@ -85,6 +88,10 @@ impl EventFilter {
         self.hold(rest)
     }
 
+    pub(super) fn held(&self) -> usize {
+        self.held.capacity()
+    }
+
     fn hold(&mut self, bytes: &[u8]) -> Result<(), ResponseError> {
         if bytes.len() > self.longest.saturating_sub(self.held.len()) {
             return Err(ResponseError::TooLarge);
@@ -126,6 +133,7 @@ impl EventFilter {
             }
             out.push(terminator);
             self.held.clear();
+            self.held.shrink_to(KEPT);
             self.has_data = false;
         }
         self.line = self.held.len();

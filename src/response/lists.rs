@@ -36,6 +36,9 @@ pub(super) const LIMITS: Limits = Limits { depth: 64, members: 100_000, values: 
 /// The longest name that a member of a message or result may have, in bytes, escapes included.
 const NAME_BYTES: usize = 256;
 
+/// What holding a name takes beside its bytes, more or less.
+const NAME_OVERHEAD: usize = 32;
+
 /// How many members a message or result may have.
 const MEMBERS: usize = 1_000;
 
@@ -60,6 +63,17 @@ enum Container {
     Message(Names),
     Result(Names),
     List { list: List, shown: bool },
+}
+
+impl Container {
+    fn held(&self) -> usize {
+        match self {
+            Self::Message(names) | Self::Result(names) => {
+                names.iter().map(|name| name.len().saturating_add(NAME_OVERHEAD)).sum()
+            }
+            Self::Batch | Self::List { .. } => 0,
+        }
+    }
 }
 
 /// The folded names of an object's members so far.
@@ -148,6 +162,11 @@ impl ListFilter {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn held(&self) -> usize {
+        let names = self.open.iter().map(Container::held);
+        [self.token.capacity(), self.gap.capacity()].into_iter().chain(names).sum()
     }
 
     /// The text ends here. A text of no value at all is none that shows anything.

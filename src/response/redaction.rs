@@ -368,6 +368,10 @@ impl WholeFilter {
         filter(&std::mem::take(&mut self.held), self.longest, view, out)
     }
 
+    pub(super) fn held(&self) -> usize {
+        self.held.capacity()
+    }
+
     /// The text ends here. A text of no value at all is none that shows anything.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::{Filtering, State, Step, Transaction};
+use super::{Engine, Filtering, State, Step, Transaction};
 use crate::answer::{About, Refusal};
 use crate::clock::Now;
 use crate::config::Config;
@@ -17,8 +17,9 @@ impl Transaction {
         headers: Headers,
         reader: Box<Reader>,
         has_body: bool,
-        config: &Config,
+        engine: &Engine,
     ) -> Step {
+        let Engine { config, held, .. } = engine;
         let Some(endpoint) = config.endpoints.get(reader.endpoint) else {
             return self.fail(config);
         };
@@ -31,7 +32,8 @@ impl Transaction {
             }
             Head::Filter(edits, filter) => {
                 let is_held = filter.is_prompt();
-                let filtering = Filtering { reader: *reader, filter, is_held };
+                let share = held.begin();
+                let filtering = Filtering { reader: *reader, filter, share, is_held };
                 self.state = State::Filtering(Box::new(filtering));
                 return Step::Filter { edits, hold: is_held };
             }
@@ -51,7 +53,7 @@ impl Transaction {
         config: &Config,
         now: Now,
     ) -> Step {
-        let Filtering { reader, filter, is_held } = &mut *filtering;
+        let Filtering { reader, filter, share, is_held } = &mut *filtering;
         let Some(endpoint) = config.endpoints.get(reader.endpoint) else {
             return self.fail(config);
         };
@@ -73,9 +75,10 @@ impl Transaction {
             seal: &seal,
             redact: redact.as_ref().map(|redact| redact as &RedactMessage),
         };
-        let outcome = filter.chunk(chunk, end_of_stream, view);
+        let passed = filter.chunk(chunk, end_of_stream, view);
+        let held = share.hold(filter.held(), config.limits.held_response_bytes);
         self.record.redacted(count.get());
-        match outcome {
+        match passed.and_then(|passed| held.map(|()| passed)) {
             Ok(passed) => {
                 *is_held = false;
                 self.state = State::Filtering(filtering);

@@ -2,41 +2,24 @@
 // and writes benches/results/chaos-exchange.*; tests/envoy/chaos.test.mjs for some seconds.
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { Agent } from 'node:http';
 import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { root } from '../../demo/keys.mjs';
-import { JOHN, SARAH } from '../../demo/people.mjs';
-import { until } from '../../demo/process.mjs';
+import { SARAH } from '../../demo/people.mjs';
 import { Target } from '../envoy/support/attacks.mjs';
-import { atRest, call, inboundToken, LEDGER, ScriptedServer, startScriptedStack, toolCall } from '../envoy/support/faults.mjs';
+import { atRest, call, inboundToken, ScriptedServer, startScriptedStack, toolCall } from '../envoy/support/faults.mjs';
 import { random } from '../envoy/support/garbage.mjs';
+import { Clients, tally, USERS } from './clients.mjs';
 import { MOODS, MoodyServer, OUTAGES, schedule } from './moods.mjs';
 
 const CLIENTS = 50;
-const RESULTS_PER_TOKEN = 25;
 const TIMEOUT = 1; // seconds, of one server
 const DECISION_TIME = 10; // seconds
 /** Seconds in which every call is answered on a busy machine too. */
 const ENOUGH = DECISION_TIME + 5;
-const LEEWAY = 1; // seconds; the ledger's
 
 export const VARIANTS = { 'one server': false, failover: true };
-
-const USERS = [
-  { sub: SARAH.user, scope: 'mcp:connect pii:read audit:read', account: 'ACC-1001' },
-  { sub: JOHN.user, scope: 'mcp:connect', account: 'ACC-1002' },
-];
-
-const TOOLS = {
-  listAccounts: { scope: 'ledger:ListAccounts' },
-  getAccount: { scope: 'ledger:GetAccount', args: ({ account }) => ({ accountId: account }) },
-  getTransactions: { scope: 'ledger:ListTransactions', args: ({ account }) => ({ accountId: account }) },
-  // The ledger keeps who did it: each user has an account of their own to do it to.
-  updateAccountStatus: { scope: 'ledger:UpdateAccount', args: ({ account }) => ({ accountId: account, status: 'active' }) },
-  getCustomerPII: { scope: 'ledger:ReadPII', needs: 'pii:read', args: () => ({ customerId: 'CUST-001' }) },
-};
 
 /** Runs one variant: what came of it, with everything asserted but how fast it recovers. */
 export async function chaos({ seconds, seed, failover }) {
@@ -61,17 +44,15 @@ export async function chaos({ seconds, seed, failover }) {
 }
 
 class Run {
-  #answers = [];
-  #running = true;
-
   constructor(stack, server, seed) {
-    Object.assign(this, { stack, server, seed, target: new Target(stack) });
+    const clients = new Clients(stack, { seed, during: () => server.mood });
+    Object.assign(this, { stack, server, seed, clients, target: new Target(stack) });
   }
 
   async go(seconds) {
     await this.target.assertHealthy();
     const before = this.stack.ledgerRequests().length;
-    const clients = Array.from({ length: CLIENTS }, (_, index) => this.#client(index));
+    this.clients.start(CLIENTS);
 
     const turns = schedule(random(this.seed), seconds);
     let turned;
@@ -83,12 +64,10 @@ class Run {
       }
       await this.server.turn('fine');
       turned = performance.now();
-      const isServed = (index) => this.#answers.some((answer) => answer.index === index && answer.at > turned && answer.kind === 'result');
-      await until(() => clients.every((_, index) => isServed(index)), 'every client served again', { seconds: ENOUGH });
+      this.recovered = await this.clients.servedAgain(turned, { seconds: ENOUGH });
       await sleep(1000); // and they stay so
     } finally {
-      this.#running = false;
-      await Promise.all(clients);
+      await this.clients.stop();
     }
 
     await atRest(this.stack);
@@ -101,57 +80,23 @@ class Run {
     return this.#report(turned, turns.length + 1);
   }
 
-  /** Calls one after another on one connection, as one user, with a new access token after some results. */
-  async #client(index) {
-    const user = USERS[index % USERS.length];
-    const [source, agent] = [random(this.seed + index), new Agent({ keepAlive: true, maxSockets: 1 })];
-    for (let results = 0, access; this.#running;) {
-      if (!access || results === RESULTS_PER_TOKEN) {
-        [access, results] = [await inboundToken(this.stack, { sub: user.sub, scope: user.scope }), 0];
-      }
-      const tool = source.pick(Object.keys(TOOLS));
-      const body = toolCall(tool, TOOLS[tool].args?.(user));
-      const [at, { mood }] = [performance.now(), this.server];
-      const answer = await call(this.stack, access.token, body, agent).catch((error) => ({ error: error.message }));
-      const ended = performance.now();
-      const kind = kindOf(answer, TOOLS[tool], user);
-      this.#answers.push({ index, user: user.sub, token: access.id, tool, at, ended, mood, status: answer.status, kind });
-      if (kind === 'result') results += 1;
-      else await sleep(20); // fifty times sooner than it is told
-    }
-    agent.destroy();
-  }
-
   #assertAnswers() {
     const kinds = ['result', 'try later', 'no usable token', 'scope missing'];
-    assert.deepEqual([...new Set(this.#answers.map(({ kind }) => kind))].filter((kind) => !kinds.includes(kind)), []);
-    const longest = longestOf(this.#answers);
-    assert.ok(longest < ENOUGH * 1000, `the longest took ${longest} ms`);
-    assert.ok(kinds.every((kind) => this.backup && kind === 'try later' || this.#count(kind)), 'each kind of answer came up');
+    this.clients.assertKinds(kinds);
+    this.clients.assertAnswered(ENOUGH);
+    assert.ok(kinds.every((kind) => this.backup && kind === 'try later' || this.clients.count(kind)), 'each kind of answer came up');
   }
 
-  /** What reached the ledger: a token that it verified, made in good faith for this tool, and still fresh. */
   #assertDelegated(requests) {
-    const { foreign } = this.server;
-    for (const { time, tool, claims, verdict } of requests) {
-      assert.equal(verdict, 'served');
-      const { scope, aud, sub, exp, jti } = claims;
-      assert.deepEqual({ scope, aud, sub }, { scope: TOOLS[tool].scope, aud: LEDGER, sub: this.#issued(jti)?.subject });
-      assert.ok(Date.parse(time) / 1000 <= exp + LEEWAY, 'fresh');
-      assert.ok(!foreign.has(jti));
-    }
-    assert.equal(requests.length, this.#count('result'), 'each request gave a result, and nothing else reached the ledger');
+    this.clients.assertDelegated(requests, (jti) => this.#issued(jti));
+    assert.ok(requests.every(({ claims }) => !this.server.foreign.has(claims.jti)));
+    assert.equal(requests.length, this.clients.count('result'), 'each request gave a result, and nothing else reached the ledger');
   }
 
   /** Each answer has its record, and each record of a result the delegation that was made for that very access token. */
   async #assertRecorded(requests) {
-    const tokens = new Set(this.#answers.map(({ token }) => token));
-    const records = await until(() => {
-      const own = this.stack.auditRecords().filter(({ token_id: id }) => tokens.has(id));
-      return own.length >= this.#answers.length && own;
-    }, 'the audit records', { seconds: 60 });
-    assert.deepEqual(tally(records, ({ token_id: token, tool, status }) => `${token} ${tool} ${status}`),
-      tally(this.#answers, ({ token, tool, status }) => `${token} ${tool} ${status}`));
+    const records = await this.clients.records();
+    this.clients.assertRecorded(records);
     const served = records.filter(({ status }) => status === 200);
     for (const { token_id: token, delegation } of served) assert.equal(this.#issued(delegation.token_id)?.token_id, token);
     assert.deepEqual(tally(served, ({ delegation, tool }) => `${delegation.token_id} ${tool}`), tally(requests, ({ claims, tool }) => `${claims.jti} ${tool}`));
@@ -169,51 +114,25 @@ class Run {
 
   #issued(jti) { return this.server.issued.get(jti) ?? this.backup?.issued.get(jti); }
 
-  #count(kind, among = this.#answers) { return among.filter((answer) => answer.kind === kind).length; }
-
   #report(turned, turns) {
-    const ms = (duration) => Math.round(duration);
+    const [ms, { clients }] = [(duration) => Math.round(duration), this];
+    const { answers } = clients;
     const byMood = Object.fromEntries(MOODS.map((mood) => {
-      const during = this.#answers.filter((answer) => answer.mood === mood && answer.at < turned && answer.kind !== 'scope missing');
-      const count = (kind) => this.#count(kind, during);
+      const during = answers.filter((answer) => answer.during === mood && answer.at < turned && answer.kind !== 'scope missing');
+      const count = (kind) => clients.count(kind, during);
       return [mood, { calls: during.length, result: count('result'), tryLater: count('try later'), noUsableToken: count('no usable token'),
-        longest_ms: ms(longestOf(during)) }];
+        longest_ms: ms(clients.longest(during)) }];
     }));
-    const firstServed = (index) => this.#answers.find((answer) => answer.index === index && answer.at > turned && answer.kind === 'result').ended;
-    const recovered = Math.max(...Array.from({ length: CLIENTS }, (_, index) => firstServed(index)));
-    const refused = this.#answers.filter(({ kind }) => ['try later', 'no usable token'].includes(kind));
+    const refused = answers.filter(({ kind }) => ['try later', 'no usable token'].includes(kind));
     const lastRefused = Math.max(turned, refused.at(-1)?.ended ?? 0);
     return {
-      turns, calls: this.#answers.length, result: this.#count('result'), tryLater: this.#count('try later'),
-      noUsableToken: this.#count('no usable token'), scopeMissing: this.#count('scope missing'),
+      turns, calls: answers.length, result: clients.count('result'), tryLater: clients.count('try later'),
+      noUsableToken: clients.count('no usable token'), scopeMissing: clients.count('scope missing'),
       exchanges: this.server.asked, exchangesAtBackup: this.backup?.asked ?? 0,
-      longest_ms: ms(longestOf(this.#answers)),
-      recovery_ms: ms(recovered - turned), lastRefused_ms: ms(lastRefused - turned), load: Math.round(loadavg()[0] * 10) / 10, byMood,
+      longest_ms: ms(clients.longest()),
+      recovery_ms: ms(this.recovered), lastRefused_ms: ms(lastRefused - turned), load: Math.round(loadavg()[0] * 10) / 10, byMood,
     };
   }
-}
-
-/** What a client was told; every answer that the README does not have is of a kind of its own. */
-function kindOf({ status, headers, text, message, error }, { needs }, user) {
-  if (error) return error;
-  if (/eyJ[\w-]+\./.test(text + JSON.stringify(headers))) return 'a token in the answer';
-  if (message?.id === 7) {
-    const code = message.error?.code;
-    const allowed = !needs || user.scope.split(' ').includes(needs);
-    if (status === 200 && allowed && message.result && !message.result.isError) return 'result';
-    if (status === 503 && allowed && code === -32603 && headers['retry-after'] === '1') return 'try later';
-    if (status === 502 && allowed && code === -32603) return 'no usable token';
-    if (status === 403 && !allowed && /insufficient_scope/.test(headers['www-authenticate'])) return 'scope missing';
-  }
-  return `${status} ${text}`;
-}
-
-const longestOf = (answers) => answers.reduce((longest, { at, ended }) => Math.max(longest, ended - at), 0);
-
-function tally(list, nameOf) {
-  const counts = {};
-  for (const one of list) counts[nameOf(one)] = (counts[nameOf(one)] ?? 0) + 1;
-  return counts;
 }
 
 /** The share of calls, in per cent, that were served while the server was down in one way or another. */

@@ -204,3 +204,44 @@ fn the_server_is_asked_for_plain_answers() {
     let edits = stream.event(&mut stage, Event::Exchanged(settled.result.as_ref())).edits();
     assert_eq!(edits.remove, ["accept-encoding"]);
 }
+
+#[test]
+fn what_all_responses_hold_together_is_bounded() {
+    let mut configuration = configuration();
+    configuration["limits"] = json!({"held_response_bytes": 8 << 20});
+    let mut stage = Stage::with(configuration);
+    let value = "a".repeat(5 << 20);
+    let message = [("content-type", "application/json")];
+    let events = [("content-type", "text/event-stream")];
+    let list = format!("{{\"result\":{{\"tools\":[{{\"name\":\"{value}");
+    let event = format!("data: {value}");
+
+    let mut first = forwarded(&mut stage, "mcp:connect", "tools/list");
+    let _ = first.response(&mut stage, &message);
+    assert!(matches!(first.chunk(&mut stage, list.as_bytes(), false), Step::Replace(_)));
+
+    let mut second = forwarded(&mut stage, "mcp:connect", "tools/list");
+    let _ = second.response(&mut stage, &message);
+    assert_eq!(second.chunk(&mut stage, list.as_bytes(), false).reply().status, 502);
+    let record = second.close(&mut stage, 502).unwrap();
+    assert_eq!(
+        (&record["reason"], &record["detail"]),
+        (&json!("unfilterable_response"), &json!("too_much_held"))
+    );
+
+    let mut third = forwarded(&mut stage, "mcp:connect", "tools/list");
+    let _ = third.response(&mut stage, &events);
+    assert!(matches!(third.chunk(&mut stage, event.as_bytes(), false), Step::Reset));
+
+    // What holds no more goes on, and what has ended holds nothing.
+    assert!(matches!(first.chunk(&mut stage, b"\"}]}}", true), Step::Replace(_)));
+    first.close(&mut stage, 200);
+    let mut fourth = forwarded(&mut stage, "mcp:connect", "tools/list");
+    let _ = fourth.response(&mut stage, &events);
+    assert!(matches!(fourth.chunk(&mut stage, event.as_bytes(), false), Step::Replace(_)));
+    // Nor does a stream hold what of it has passed.
+    assert!(matches!(fourth.chunk(&mut stage, b"\n\n", false), Step::Replace(_)));
+    let mut fifth = forwarded(&mut stage, "mcp:connect", "tools/list");
+    let _ = fifth.response(&mut stage, &events);
+    assert!(matches!(fifth.chunk(&mut stage, event.as_bytes(), false), Step::Replace(_)));
+}

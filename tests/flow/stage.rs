@@ -17,6 +17,7 @@ use mcp_deputy::exchange::shared::SharedData;
 use mcp_deputy::exchange::{Callout, Settled};
 use mcp_deputy::host::Host;
 use mcp_deputy::request::Headers;
+use mcp_deputy::response::Held;
 use mcp_deputy::token::PureRust;
 use mcp_deputy::transaction::{Engine as Shared, Event, Step, Transaction};
 use mcp_deputy::upstream::Edits;
@@ -220,7 +221,12 @@ impl Signer for FakeSigner {
 
 /// What the host of a worker offers, which shares this data with others.
 pub fn host(data: Rc<Data>) -> Host {
-    Host { verifier: Rc::new(PureRust), signer: Rc::new(FakeSigner), shared_data: data }
+    Host {
+        verifier: Rc::new(PureRust),
+        signer: Rc::new(FakeSigner),
+        shared_data: data,
+        held: Held::default(),
+    }
 }
 
 /// A worker with one configuration, at a moment.
