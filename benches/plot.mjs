@@ -1,4 +1,4 @@
-// Curves, drawn into an SVG file.
+// Curves and bars, drawn into an SVG file.
 import { writeFileSync } from 'node:fs';
 import { parse, View } from 'vega';
 import { compile } from 'vega-lite';
@@ -15,6 +15,29 @@ export async function plot(to, { title, x, charts }) {
     title, background: 'white', resolve: { scale: { color: 'independent' } },
     vconcat: charts.map((chart) => drawn(chart, x)),
   };
+  await draw(to, specification);
+}
+
+/**
+ * Writes to the file `to` a bar for each of `values`, `{ name, value, low, high, isOurs }`, with a line from `low` to `high`, over
+ * the axis `x`, its title.
+ */
+export async function bars(to, { title, x, values }) {
+  const name = { field: 'name', type: 'nominal', sort: null, title: null, axis: { labelLimit: 300 } };
+  const at = (field) => ({ field, type: 'quantitative', title: x });
+  await draw(to, {
+    $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
+    title, background: 'white', width: WIDTH, height: { step: 26 }, data: { values },
+    encoding: { y: name },
+    layer: [
+      { mark: 'bar', encoding: { x: at('value'), color: { field: 'isOurs', type: 'nominal', legend: null, scale: { domain: [true, false], range: ['#2563eb', '#9ca3af'] } } } },
+      { mark: 'rule', encoding: { x: at('low'), x2: { field: 'high' } } },
+      { mark: { type: 'text', align: 'left', dx: 6 }, encoding: { x: at('high'), text: { field: 'value', format: '.2f' } } },
+    ],
+  });
+}
+
+async function draw(to, specification) {
   const view = new View(parse(compile(specification).spec), { renderer: 'none' });
   writeFileSync(to, `${await view.toSVG()}\n`);
   view.finalize();
