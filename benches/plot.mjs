@@ -23,7 +23,7 @@ export async function plot(to, { title, x, charts }) {
  * the axis `x`, its title.
  */
 export async function bars(to, { title, x, values }) {
-  const name = { field: 'name', type: 'nominal', sort: null, title: null, axis: { labelLimit: 300 } };
+  const name = { field: 'name', type: 'nominal', sort: null, title: null, axis: { labelLimit: 0 } };
   const at = (field) => ({ field, type: 'quantitative', title: x });
   await draw(to, {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
