@@ -275,7 +275,11 @@ impl Exchanges {
     /// then for those who wait.
     fn depart(&mut self, settings: &Settings, key: &Key, leader: u32, now: Now) -> Departure {
         let Some(flight) = self.flights.get_mut(key) else { return Departure::Wait };
-        if flight.leader.is_some() || now.monotonic < flight.due {
+        if flight.leader.is_some() {
+            return Departure::Wait;
+        }
+        if now.monotonic < flight.due {
+            self.waits_for_others |= flight.is_left_to_others;
             return Departure::Wait;
         }
         let Some(profile) = settings.at(flight.place) else { return Departure::Wait };

@@ -29,6 +29,8 @@ pub(super) struct Flight {
     address: Option<Address>,
     /// On the monotonic clock, until when they leave it to this one.
     claimed_until: Option<Duration>,
+    /// Whether one of them has asked.
+    pub(super) is_left_to_others: bool,
 }
 
 impl Flight {
@@ -43,6 +45,7 @@ impl Flight {
             caller: Rc::clone(caller),
             address,
             claimed_until: None,
+            is_left_to_others: false,
             place,
             started: now.monotonic,
             attempts: 0,
@@ -66,13 +69,17 @@ impl Flight {
         let until = now.monotonic.saturating_add(profile.timeout.as_std()).saturating_add(SLACK);
         let times = [now.monotonic, until];
         let claim = shared.claim(address, self.claimed_until, self.started, times);
-        if matches!(claim, Claim::Granted) {
+        self.is_left_to_others = matches!(claim, Claim::Elsewhere);
+        if self.is_left_to_others {
+            // The longer it takes, the less often it is looked for.
+            let waited = now.monotonic.saturating_sub(self.started);
+            let pause = waited.mul_f64(0.25).clamp(SOONEST, LATEST);
+            (self.claimed_until, self.due) = (None, now.monotonic.saturating_add(pause));
+        } else {
             if self.claimed_until.is_none() {
                 self.started = now.monotonic;
             }
             self.claimed_until = Some(until);
-        } else {
-            self.claimed_until = None;
         }
         claim
     }
@@ -142,6 +149,10 @@ impl Flight {
 
 /// The shortest time that can be told to Envoy.
 const SHORTEST: Duration = Duration::from_millis(1);
+
+/// How soon, and at the latest how late, to look again for what another worker has asked for.
+const SOONEST: Duration = Duration::from_millis(5);
+const LATEST: Duration = Duration::from_millis(100);
 
 /// How much longer than the server has the other workers wait for this one.
 const SLACK: Duration = Duration::from_millis(250);

@@ -187,12 +187,15 @@ pub fn call(tool: &str) -> String {
 pub struct Data {
     pub values: RefCell<BTreeMap<String, (Vec<u8>, u32)>>,
     versions: Cell<u32>,
+    /// How often it was looked into.
+    pub reads: Cell<usize>,
     /// Whether another worker writes just before the next one that does.
     pub overtakes: Cell<bool>,
 }
 
 impl SharedData for Data {
     fn read(&self, name: &str) -> Option<(Vec<u8>, u32)> {
+        self.reads.set(self.reads.get() + 1);
         self.values.borrow().get(name).cloned()
     }
 

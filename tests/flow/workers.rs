@@ -14,6 +14,8 @@ use crate::stage::{
 
 const SCOPE: &str = "ledger:ListAccounts";
 const TICK: Duration = Duration::from_millis(5);
+/// Who waits for another worker looks again by then.
+const AT_THE_LATEST: Duration = Duration::from_millis(100);
 
 fn workers() -> (Rc<Data>, [Stage; 2]) {
     with(configuration())
@@ -42,6 +44,7 @@ fn tick(worker: &mut Stage) -> (Vec<Callout>, Vec<Settled>) {
 
 /// What a stream that waits is told at a tick.
 fn hears(worker: &mut Stage, stream: &mut Stream) -> Step {
+    worker.pass(AT_THE_LATEST);
     let (calls, settled) = tick(worker);
     assert!(calls.is_empty(), "another worker has asked");
     let [settled] = settled.try_into().expect("it is settled");
@@ -86,6 +89,7 @@ fn who_waits_for_another_worker_goes_on_when_that_is_answered() {
 
     let issued = Ok(issued(&delegation(SCOPE)));
     assert!(first.settle(&step.callout(), issued).unwrap().result.is_ok());
+    second.pass(TICK);
     let (_, step) = ask(second, &token);
     assert!(matches!(step, Step::Continue(_)), "who comes now need not wait for the tick");
     assert!(matches!(hears(second, &mut waiter), Step::Continue(_)));
@@ -141,6 +145,7 @@ fn when_those_who_asked_are_gone_another_worker_asks() {
     let (asker, _) = ask(first, &token);
     let (waiter, _) = ask(second, &token);
     asker.close(first, 0);
+    second.pass(TICK);
     let (calls, settled) = tick(second);
     assert_eq!((calls.len(), settled.len()), (1, 0));
     let reply = Ok(issued(&delegation(SCOPE)));
@@ -162,6 +167,25 @@ fn a_worker_that_dies_holds_the_others_up_no_longer_than_its_server_has() {
     assert_eq!(calls[0].timeout, Duration::from_secs(2), "all the time there is");
     let reply = Ok(issued(&delegation(SCOPE)));
     assert_eq!(workers[1].settle(&calls[0], reply).unwrap().waiting, [waiter.id]);
+}
+
+#[test]
+fn the_longer_it_takes_the_less_often_is_looked_for_it() {
+    let (data, mut workers) = workers();
+    let token = token(json!({}));
+    let [first, second] = &mut workers;
+    let (_, step) = ask(first, &token);
+    assert!(matches!(step, Step::Call(_)));
+    assert!(ask(second, &token).1.is_pause());
+    data.reads.set(0);
+    for _ in 0..400 {
+        second.pass(TICK);
+        let (calls, settled) = tick(second);
+        assert!(calls.is_empty() && settled.is_empty());
+        assert!(second.shared.exchanges.waits_for_others(), "and is ready for it");
+    }
+    let looks = data.reads.get() / 4;
+    assert!((20..60).contains(&looks), "{looks} times in two seconds");
 }
 
 #[test]
@@ -290,5 +314,6 @@ fn of_two_workers_that_claim_at_once_one_asks() {
     data.overtakes.set(true);
     assert!(ask(&mut second, &token).1.is_pause(), "another was quicker");
     assert!(second.shared.exchanges.waits_for_others(), "and may not ask after all");
+    second.pass(TICK);
     assert_eq!(tick(&mut second).0.len(), 1);
 }
