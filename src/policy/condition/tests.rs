@@ -195,7 +195,7 @@ fn implication_is_told_from_the_text() {
 }
 
 #[test]
-fn what_some_value_satisfies_is_no_contradiction() {
+fn what_no_value_satisfies_is_a_contradiction_and_nothing_else_is() {
     for source in [
         json!({"min": 1, "max": 1}),
         json!({"min_length": 2, "max_length": 2}),
@@ -203,6 +203,16 @@ fn what_some_value_satisfies_is_no_contradiction() {
         json!({"in": [1, "a"], "max": 3}),
     ] {
         assert!(condition(source.clone()).is_ok(), "{source}");
+    }
+    for source in [
+        json!({"min": 2, "max": 1}),
+        json!({"min_length": 2, "max_length": 1}),
+        json!({"in": ["a", 5], "max": 3}),
+        json!({"max": 1, "matches": "a"}),
+        json!({"min_length": 1, "includes": "a", "matches": "a"}),
+        json!({"each": {"max": 1}, "members": {"a": {}}}),
+    ] {
+        assert!(condition(source.clone()).is_err(), "{source}");
     }
 }
 
