@@ -14,6 +14,11 @@ AUTHGENT_VERSION := 0.3.4
 # Builds the fuzz targets.
 CARGO_FUZZ_VERSION := 0.13.1
 CARGO_FUZZ := target/tools/cargo-fuzz/bin/cargo-fuzz
+# Tell what the tests meet, and what they notice.
+CARGO_LLVM_COV_VERSION := 0.9.1
+CARGO_LLVM_COV := target/tools/cargo-llvm-cov/bin/cargo-llvm-cov
+CARGO_MUTANTS_VERSION := 27.1.0
+CARGO_MUTANTS := target/tools/cargo-mutants/bin/cargo-mutants
 RMCP := tests/clients/rmcp
 RMCP_CLIENT := target/tools/rmcp/debug/deputy-rmcp-client
 export ENVOY := $(CURDIR)/$(VENV)/bin/envoy
@@ -49,6 +54,14 @@ $(RMCP_CLIENT): $(addprefix $(RMCP)/,Cargo.toml Cargo.lock src/main.rs)
 
 $(CARGO_FUZZ): Makefile
 	cargo install --quiet --locked cargo-fuzz@$(CARGO_FUZZ_VERSION) --root target/tools/cargo-fuzz
+	touch $@
+
+$(CARGO_LLVM_COV): Makefile
+	cargo install --quiet --locked cargo-llvm-cov@$(CARGO_LLVM_COV_VERSION) --root target/tools/cargo-llvm-cov
+	touch $@
+
+$(CARGO_MUTANTS): Makefile
+	cargo install --quiet --locked cargo-mutants@$(CARGO_MUTANTS_VERSION) --root target/tools/cargo-mutants
 	touch $@
 
 demo/node_modules/.ready: demo/package-lock.json
@@ -101,9 +114,19 @@ fuzz: $(CARGO_FUZZ) ## fuzz each target for SECONDS=60, on from the corpus of be
 
 flood: tools build ## TOKENS=100000 good tokens, then SECONDS=30 of bad ones: memory stays what it was
 	$(NODE) tests/flood/flood.mjs $(or $(TOKENS),100000) $(or $(SECONDS),30)
+
 bench: tools build benches/node_modules/.ready ## measure what the filter costs a request against other ways, into benches/results/; ROUNDS=7 SECONDS=2, needs wrk
 	cargo build --quiet --release --example hold --target wasm32-wasip1
 	ROUNDS=$(or $(ROUNDS),7) SECONDS=$(or $(SECONDS),2) $(NODE) benches/gateway/main.mjs
+
+coverage: $(CARGO_LLVM_COV) demo/node_modules/.ready ## lines of the core that the crate's tests meet, into benches/results/; fails under 95 %
+	mkdir -p target/coverage
+	CARGO_TARGET_DIR=target/coverage CARGO_LLVM_COV_SETUP=yes \
+		$(CARGO_LLVM_COV) llvm-cov --lcov --output-path target/coverage/core.lcov --ignore-filename-regex 'src/(bin|filter)'
+	$(NODE) benches/coverage/main.mjs target/coverage/core.lcov
+
+mutants: $(CARGO_MUTANTS) demo/node_modules/.ready ## change the code that decides, one place at a time: some test must notice, into benches/results/; FILE=src/policy.rs for one alone
+	benches/mutants/run $(FILE)
 
 bench-policy: demo/node_modules/.ready ## measure decisions and pushes by the number of rules, into benches/results/
 	CARGO_TARGET_WASM32_WASIP1_RUNNER="$(CURDIR)/$(NODE) benches/policy/wasi.mjs" \
@@ -145,4 +168,4 @@ tools: $(VENV)/.ready demo/node_modules/.ready
 
 clients: target/tools/mcp-1/.ready target/tools/mcp-2/.ready target/tools/authgent/.ready $(RMCP_CLIENT)
 
-.PHONY: help tools clients init build demo up down smoke-test wycheproof test conformance oracle policy-oracle chaos soak fuzz flood bench bench-policy bench-exchange bench-tokens lint render clean
+.PHONY: help tools clients init build demo up down smoke-test wycheproof test conformance oracle policy-oracle chaos soak fuzz flood coverage mutants bench bench-policy bench-exchange bench-tokens lint render clean

@@ -415,6 +415,17 @@ sessions.keys_from_environment[4]: not the name of an environment variable; help
 sessions: missing field `keys_from_environment`"),
         ("/policies/enterprise-ledger/server_requests", json!(["sampling"]), "\
 policies.enterprise-ledger.server_requests[0]: unknown value `sampling`; help: known are `ping`, `sampling/createMessage`, `elicitation/create`, `roots/list`"),
+        ("/endpoints/0/revisions", json!([]), "\
+endpoints[0].revisions: an empty list serves nobody"),
+        ("/endpoints/0/path", json!("/.well-known/mcp"), "\
+endpoints[0].path: `/.well-known/mcp` is where metadata documents live
+endpoints[0].path: `/.well-known/mcp` is outside the protected resource; help: clients expect it at or below `/mcp`"),
+        ("/exchange/retries", json!(6), "\
+exchange.retries: `6` is more than 5"),
+        ("/exchange/issuer", json!(null), "\
+exchange: missing field `issuer`"),
+        ("/exchange/failover", json!({"cluster": "b", "targets": {"https://x.example/": {"cluster": "c"}}}), "\
+exchange.failover: has neither targets nor another failover"),
         ("/limits", json!({"body_bytes": 16_777_217}), "\
 limits.body_bytes: `16777217` is not between 1 and 16777216"),
         ("/limits", json!({"cached_delegations": 0}), "\
@@ -437,6 +448,70 @@ fn changed(pointer: &str, value: Value) -> Value {
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     pushed.pointer_mut(parent).unwrap()[name] = value;
     pushed
+}
+
+/// What is said of a policy with these members besides.
+fn errors_of_policy(members: &Value) -> String {
+    let mut policy = json!({"audience": "https://notes.example/", "baseline": "without_token"});
+    let members = members.as_object().unwrap().clone();
+    policy.as_object_mut().unwrap().extend(members);
+    errors(changed("/policies/notes", policy))
+}
+
+#[test]
+fn what_a_policy_can_never_mean_is_told() {
+    let rule = |members: Value| {
+        let mut rule = json!({"delegation": {"scope": "notes:Read"}});
+        rule.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        json!({"tools": {"read": rule}})
+    };
+    let names: Vec<String> = (0..101).map(|number| format!("name{number}")).collect();
+    for (members, expected) in [
+        (json!({"declares": {"prompts": ["a b", "a", "a"]}}), "\
+policies.notes.declares.prompts[0]: `a b` is not a prompt name; help: a name has 1 to 128 letters, digits, `_`, `-` and `.`
+policies.notes.declares.prompts[2]: `a` is listed twice"),
+        (
+            json!({"declares": {"tools": ["db_read"]}, "tools": {
+                "db_read": {"delegation": {"scope": "a"}}, "db_*": {"delegation": {"scope": "b"}},
+            }}),
+            "\
+policies.notes.tools.db_*: can never be reached; help: each declared tool that begins so has other rules",
+        ),
+        (
+            json!({"methods": {"logging/setLevel": {"delegation": {"scope": "a"}, "redact": ["a"]}}}),
+            "\
+policies.notes.methods.logging/setLevel.redact: a method has nothing to redact; help: redact in the rules of tools, prompts and resources",
+        ),
+        (rule(json!({"redact": []})), "\
+policies.notes.tools.read.redact: redacts nothing; help: name at least one member, or leave it out"),
+        (rule(json!({"redact": names})), "\
+policies.notes.tools.read.redact: a rule redacts at most 100 members"),
+        (
+            rule(json!({"delegation": {"scope": "a", "authorization_details": {"type": ""}}})),
+            "\
+policies.notes.tools.read.delegation.authorization_details.type: it is empty; help: name a type that the authorization server knows",
+        ),
+        (rule(json!({"require": {"any_scope": []}})), "\
+policies.notes.tools.read.require.any_scope: can never hold; help: name at least one scope"),
+        (rule(json!({"require": {"arguments": {"n": {"in": []}}}})), "\
+policies.notes.tools.read.require.arguments.n.in: can never hold; help: name at least one value"),
+        (
+            rule(json!({"require": {"arguments": {"n": {"each": {"presence": "optional", "max": 1}}}}})),
+            "\
+policies.notes.tools.read.require.arguments.n.each.presence: elements are always there; help: leave it out",
+        ),
+        (
+            rule(json!({"require": {"arguments": {"n": {"equals_claim": "/a/~"}}}})),
+            "\
+policies.notes.tools.read.require.arguments.n.equals_claim: `/a/~` names no claim; help: write a claim's name, or a JSON Pointer like `/realm_access/roles`",
+        ),
+        (rule(json!({"require": {"claims": {"n": {"equals_claim": "sub"}}}})), "\
+policies.notes.tools.read.require.claims.n.equals_claim: not possible here; help: arguments are compared with claims"),
+        (rule(json!({"require": {"arguments": {"n": {"min_length": 2, "max_length": 1}}}})), "\
+policies.notes.tools.read.require.arguments.n: can never hold; help: `2` is more than `1`"),
+    ] {
+        assert_eq!(errors_of_policy(&members), expected, "{members}");
+    }
 }
 
 #[test]

@@ -277,3 +277,25 @@ fn params_that_a_method_cannot_use_are_refused() {
         refused(method, body, 400, -32602);
     }
 }
+
+#[test]
+fn arguments_are_read_where_they_are_wanted_and_where_servers_read_them() {
+    let with_arguments = |method: &str, params: &str| {
+        request(&format!(r#""method":"{method}","params":{{{params},"arguments":{{"a":1}}}}"#))
+    };
+    let completion = r#""ref":{"type":"ref/prompt","name":"a"}"#;
+    for (method, params, wanted, expected) in [
+        ("tools/call", r#""name":"a""#, true, 1),
+        ("tools/call", r#""name":"a""#, false, 0),
+        ("prompts/get", r#""name":"a""#, true, 1),
+        ("completion/complete", completion, true, 0),
+        ("resources/read", r#""uri":"a:b""#, true, 0),
+    ] {
+        let body = with_arguments(method, params);
+        let mut parsed =
+            parse(body.as_bytes(), Revision::November2025, &Limits::default()).unwrap();
+        read_arguments(body.as_bytes(), &mut parsed, |_| wanted).unwrap();
+        let Body::One(operation) = parsed else { panic!() };
+        assert_eq!(operation.arguments.len(), expected, "{method} {wanted}");
+    }
+}

@@ -178,6 +178,13 @@ mod tests {
     }
 
     #[test]
+    fn a_scheme_has_digits_and_signs_too() {
+        for pattern in ["s3://bucket/*", "git+ssh://host/*", "x-a.b://c", "urn:a"] {
+            assert!(Resources::default().insert(pattern, Rules::default()).is_ok(), "{pattern}");
+        }
+    }
+
+    #[test]
     fn what_is_no_pattern_is_refused() {
         for pattern in [
             "data",
@@ -185,6 +192,8 @@ mod tests {
             "file:///da*",
             "file:///*/x",
             "FILE:///x",
+            "fILE:///x",
+            "1a:///x",
             "file:///a/../b",
             "a b:/x",
             "x:",

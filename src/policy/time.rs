@@ -231,6 +231,18 @@ mod tests {
                 r#"{"days": ["friday"], "from": "09:00", "until": "10:00", "utc_offset": "+01:00"}"#,
                 false,
             ),
+            (
+                r#"{"from": "08:00", "until": "18:00"}"#,
+                r#"{"from": "09:00", "until": "10:00", "utc_offset": "+01:00"}"#,
+                false,
+            ),
+            (r#"{"days": ["monday"]}"#, r#"{"days": ["tuesday"]}"#, false),
+            (r#"{"not_before": "2030-01-01T00:00:00Z"}"#, office, false),
+            (
+                r#"{"not_before": "2030-01-01T00:00:00Z"}"#,
+                r#"{"not_before": "2031-01-01T00:00:00Z"}"#,
+                true,
+            ),
             (r#"{"not_after": "2030-01-01T00:00:00Z"}"#, office, false),
             (
                 r#"{"not_after": "2030-01-01T00:00:00Z"}"#,

@@ -287,6 +287,26 @@ fn a_token_that_names_another_actor_is_not_even_asked_for() {
 }
 
 #[test]
+fn who_may_act_is_told_by_subject_or_by_client_as_the_server_names_actors() {
+    for (actor_claim, may_act, is_allowed) in [
+        ("act.sub", json!({"sub": "gateway"}), true),
+        ("act.sub", json!({"client_id": "gateway"}), true),
+        ("act.sub", json!({"client_id": "other"}), false),
+        ("act.sub", json!({"iss": ISSUER}), false),
+        ("act.client_id", json!({"client_id": "gateway"}), true),
+        ("act.client_id", json!({"sub": "a name of the server's", "client_id": "gateway"}), true),
+        ("act.client_id", json!({"client_id": "other"}), false),
+        ("act.client_id", json!({"sub": "gateway"}), false),
+        ("act.client_id", json!({"sub": "gateway", "client_id": "other"}), false),
+    ] {
+        let mut stage = Stage::exchanging(json!({"actor_claim": actor_claim}));
+        let held = token(json!({"may_act": may_act}));
+        let (_, step) = stage.send(&held, &call("listAccounts"));
+        assert_eq!(matches!(step, Step::Call(_)), is_allowed, "{actor_claim} {may_act}");
+    }
+}
+
+#[test]
 fn one_exchange_serves_all_who_ask_the_same_at_once() {
     let mut stage = Stage::new();
     let held = token(json!({}));

@@ -1,6 +1,7 @@
 //! What a request is, by its headers: the right path, origin, method, token and media type.
 
-use mcp_deputy::transaction::Step;
+use mcp_deputy::request::Headers;
+use mcp_deputy::transaction::{Event, Step};
 use serde_json::json;
 
 use super::stage::*;
@@ -205,6 +206,24 @@ fn t16_t21_a_token_counts_only_alone_in_the_authorization_header() {
     let (_, step) =
         stage.post(&good, &[("authorization", ""), ("authorization", &format!("bearer  {good}"))]);
     assert!(step.is_pause(), "the scheme has no case (RFC 9110 section 11.1)");
+}
+
+#[test]
+fn a_header_that_is_no_text_is_no_token_and_no_path() {
+    let mut stage = Stage::new();
+    let mut answer = |path: &[u8], authorization: &[u8]| {
+        let headers =
+            [(":method", &b"POST"[..]), (":path", path), ("authorization", authorization)]
+                .map(|(name, value)| (name.to_owned(), value.to_vec()));
+        let headers = Event::RequestHeaders { headers: Headers(&headers), end_of_stream: true };
+        let mut stream = stage.begin();
+        let reply = stream.event(&mut stage, headers).reply();
+        (reply.status, header(&reply, "www-authenticate").unwrap_or_default().to_owned())
+    };
+    let (status, challenge) = answer(b"/mcp", b"Bearer \xff\xfe");
+    assert_eq!(status, 401);
+    assert!(challenge.starts_with("Bearer error=\"invalid_token\", "), "{challenge}");
+    assert_eq!(answer(b"/mcp\xff", b"Bearer x").0, 404);
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod objects;
 mod policies;
 mod profiles;
 mod redaction;
+mod replies;
 mod sessions;
 mod shadow;
 mod stage;

@@ -359,3 +359,20 @@ fn a_task_is_judged_by_the_rule_of_its_tool_without_the_arguments() {
     let (_, step) = ask(&mut stage, &token(json!({})), "/mcp", "tasks/get", params);
     assert_eq!(step.reply().status, 403);
 }
+
+#[test]
+fn r13_the_tasks_of_a_tool_whose_rule_is_withdrawn_are_denied() {
+    let sarah = token(json!({}));
+    let sealed = create(&mut Stage::with(tasks()), &sarah, "listAccounts");
+    let mut configuration = tasks();
+    configuration["policies"]["ledger"]["tools"].as_object_mut().unwrap().remove("listAccounts");
+    let mut stage = Stage::with(configuration);
+    let denied = "Access denied: no rule allows the tool listAccounts.";
+    for method in ["tasks/get", "tasks/result", "tasks/cancel"] {
+        let (_, step) = ask(&mut stage, &sarah, "/mcp", method, json!({"taskId": sealed}));
+        assert_eq!(body(&step.reply())["error"]["message"], denied, "{method}");
+    }
+    let listen = json!({"notifications": {"taskIds": [sealed]}});
+    let (_, step) = ask_stateless(&mut stage, &sarah, "subscriptions/listen", listen);
+    assert_eq!(body(&step.reply())["error"]["message"], denied);
+}

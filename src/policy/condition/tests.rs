@@ -154,6 +154,22 @@ fn implication_is_told_from_the_text() {
         (json!({"max": 10}), json!({"max": 5}), true),
         (json!({"max": 5}), json!({"max": 10}), false),
         (json!({"min": 1, "max": 9}), json!({"min": 2, "max": 8}), true),
+        (json!({"min": 1}), json!({"min": 2}), true),
+        (json!({"min": 2}), json!({"min": 1}), false),
+        (json!({"max_length": 9}), json!({"max_length": 8}), true),
+        (json!({"max_length": 8}), json!({"max_length": 9}), false),
+        (
+            json!({"min_length": 2, "max_length": 8}),
+            json!({"min_length": 1, "max_length": 7}),
+            false,
+        ),
+        (
+            json!({"min_length": 2, "max_length": 8}),
+            json!({"min_length": 2, "max_length": 8}),
+            true,
+        ),
+        (json!({"matches": "a+"}), json!({"matches": "a+"}), true),
+        (json!({"matches": "a+"}), json!({"matches": "a*"}), false),
         (json!({"in": [1, 2, 3]}), json!({"equals": 2}), true),
         (json!({"max": 3}), json!({"in": [1, 2, 3]}), true),
         (json!({"max": 2}), json!({"in": [1, 2, 3]}), false),
@@ -175,6 +191,28 @@ fn implication_is_told_from_the_text() {
         let implied = condition(source.clone()).unwrap();
         let by = condition(other.clone()).unwrap();
         assert_eq!(implied.is_implied_by(&by), expected, "{source} by {other}");
+    }
+}
+
+#[test]
+fn what_no_value_satisfies_is_a_contradiction_and_nothing_else_is() {
+    for source in [
+        json!({"min": 1, "max": 1}),
+        json!({"min_length": 2, "max_length": 2}),
+        json!({"in": ["a", "b"], "equals_claim": "sub"}),
+        json!({"in": [1, "a"], "max": 3}),
+    ] {
+        assert!(condition(source.clone()).is_ok(), "{source}");
+    }
+    for source in [
+        json!({"min": 2, "max": 1}),
+        json!({"min_length": 2, "max_length": 1}),
+        json!({"in": ["a", 5], "max": 3}),
+        json!({"max": 1, "matches": "a"}),
+        json!({"min_length": 1, "includes": "a", "matches": "a"}),
+        json!({"each": {"max": 1}, "members": {"a": {}}}),
+    ] {
+        assert!(condition(source.clone()).is_err(), "{source}");
     }
 }
 

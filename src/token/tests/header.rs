@@ -219,6 +219,7 @@ fn k32_tokens_of_other_types_are_refused() {
         "at+jwt2",
         "text/at+jwt",
         "application/application/at+jwt",
+        "applicationXat+jwt",
         "application/",
     ] {
         let result = verify_header(&with(eddsa(), "typ", json!(typ)));
@@ -254,5 +255,8 @@ fn k32_where_plain_jwts_are_accepted_id_and_logout_tokens_are_still_refused() {
         }
         assert!(verify(&header, &with(claims(), "typ", json!("Bearer"))).is_ok());
     }
-    assert_eq!(verify(&eddsa(), &claims()), Err(TokenError::WrongType));
+    for typ in ["at+jwt", "application/"] {
+        let result = verify(&with(eddsa(), "typ", json!(typ)), &claims());
+        assert_eq!(result, Err(TokenError::WrongType), "{typ}");
+    }
 }
