@@ -1,35 +1,33 @@
 //! The adapter: Envoy's callbacks in, [`Event`]s to the [`Transaction`]s, their [`Step`]s out as
-//! host calls. It and [`verifier`] alone name `proxy_wasm`, and they decide nothing.
+//! host calls. It and its parts alone name `proxy_wasm`, and they decide nothing.
 
 mod clock;
 mod foreign;
 mod shared_data;
 mod signer;
 pub mod verifier;
+mod worker;
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::Duration;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType, MetricType, Status};
+use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType, MetricType};
 
 use crate::answer::LocalReply;
-use crate::clock::Now;
 use crate::config::Config;
-use crate::exchange::reply::{CalloutReply, ExchangeError};
-use crate::exchange::{Callout, Purpose, Settled};
+use crate::exchange::reply::CalloutReply;
 use crate::host::Host;
 use crate::request::Headers;
 use crate::response::Held;
-use crate::token::{FetchError, FetchReply};
+use crate::token::FetchReply;
 use crate::transaction::{Engine, Event, Step, Transaction};
 use crate::upstream::Edits;
-use clock::{epoch, monotonic};
 use shared_data::HostData;
 use signer::EnvoySigner;
+use worker::{Awaited, Worker};
 
 // The macro exports `_initialize`, which the proxy-wasm ABI calls once in each VM.
 #[allow(unsafe_code, missing_docs)]
@@ -40,12 +38,6 @@ mod start {
     }}
 }
 
-/// How often waiting transactions are looked at.
-const TICK: Duration = Duration::from_millis(100);
-
-/// How often, while one of them waits for another worker, which cannot wake it.
-const SHORT_TICK: Duration = Duration::from_millis(5);
-
 /// More than any buffer holds: all of it.
 const ALL: usize = i32::MAX as usize;
 
@@ -54,165 +46,7 @@ thread_local! {
     static HELD: Held = Held::default();
 }
 
-/// One configuration at work in one worker thread.
-struct Worker {
-    /// What the wall clock would have said when the other one began, by what both said at the last
-    /// tick.
-    epoch: Duration,
-    engine: Engine,
-    transactions: HashMap<u32, Transaction>,
-    /// The root context's number.
-    root: u32,
-    /// By the host's number for it: the stream that made a callout, and what it is for.
-    callouts: HashMap<u32, (u32, Awaited)>,
-    /// How often the host ticks.
-    tick: Duration,
-    /// The host's number for the counter of what rules in shadow would have denied.
-    shadow_denials: u32,
-}
-
-/// What the answer to a callout is for.
-enum Awaited {
-    Exchange(Purpose),
-    /// The keys of the issuer at this place.
-    Keys(usize),
-}
-
 type Shared = Rc<RefCell<Worker>>;
-
-impl Worker {
-    fn now(&self) -> Now {
-        let monotonic = monotonic();
-        Now { unix: self.epoch.saturating_add(monotonic), monotonic }
-    }
-
-    fn deliver(&mut self, stream: u32, event: Event) -> Step {
-        let now = self.now();
-        let step = match self.transactions.get_mut(&stream) {
-            Some(transaction) => transaction.handle(event, &mut self.engine, now),
-            None => Step::Pause,
-        };
-        self.keep_pace();
-        step
-    }
-
-    fn keep_pace(&mut self) {
-        let hurries = self.engine.exchanges.waits_for_others();
-        let tick = if hurries { SHORT_TICK } else { TICK };
-        if tick != self.tick && hostcalls::set_tick_period(tick).is_ok() {
-            self.tick = tick;
-        }
-    }
-
-    fn fail(&mut self, stream: u32) -> Step {
-        match self.transactions.get_mut(&stream) {
-            Some(transaction) => transaction.fail(&self.engine.config),
-            None => Step::Pause,
-        }
-    }
-
-    /// Sends a callout on behalf of a stream. When that fails at once, gives the steps of those who
-    /// wait for it.
-    ///
-    /// To the host it is the root context's, so that a client that goes away does not cut it off:
-    /// the SDK would remember a callout that is never answered for ever. The SDK itself hands the
-    /// reply to the stream in whose callback this runs, or drops it if that is gone.
-    fn call(&mut self, stream: u32, callout: &Callout) -> Vec<(u32, Step)> {
-        let (cluster, headers) = (&callout.cluster, &callout.headers);
-        let sent = self.dispatch(stream, cluster, headers, Some(&callout.body), callout.timeout);
-        match sent {
-            Ok(token) => {
-                let awaited = Awaited::Exchange(callout.purpose.clone());
-                self.callouts.insert(token, (stream, awaited));
-                Vec::new()
-            }
-            Err(status) => {
-                log::error!("token exchange: cluster `{cluster}`: {status:?}");
-                self.settle(&callout.purpose, Err(ExchangeError::Unreachable))
-            }
-        }
-    }
-
-    fn dispatch(
-        &self,
-        stream: u32,
-        cluster: &str,
-        headers: &[(&'static str, Box<str>)],
-        body: Option<&[u8]>,
-        timeout: Duration,
-    ) -> Result<u32, Status> {
-        let _ = hostcalls::set_effective_context(self.root);
-        let headers = headers.iter().map(|(name, value)| (*name, &**value)).collect();
-        let sent = hostcalls::dispatch_http_call(cluster, headers, body, vec![], timeout);
-        let _ = hostcalls::set_effective_context(stream);
-        sent
-    }
-
-    /// Asks for the keys that are due, on behalf of no stream.
-    fn fetch_keys(&mut self) {
-        let now = self.now();
-        for fetch in self.engine.fetches_due(now) {
-            let (cluster, headers) = (&fetch.cluster, &fetch.headers);
-            match self.dispatch(self.root, cluster, headers, None, fetch.timeout) {
-                Ok(token) => {
-                    self.callouts.insert(token, (self.root, Awaited::Keys(fetch.place)));
-                }
-                Err(_) => self.fetched(fetch.place, Err(FetchError::Unreachable)),
-            }
-        }
-    }
-
-    fn fetched(&mut self, place: usize, reply: Result<FetchReply, FetchError>) {
-        let now = self.now();
-        let result = self.engine.fetched(place, reply, now);
-        let issuers = &self.engine.config.issuers;
-        let issuer = issuers.get(place).map(|trusted| &*trusted.issuer.issuer).unwrap_or_default();
-        match result {
-            Ok(None) => {}
-            Ok(Some(skipped)) => {
-                log::info!("keys of `{issuer}`: fetched");
-                for key in skipped {
-                    log::warn!("keys of `{issuer}`: key skipped: {key}");
-                }
-            }
-            Err(error) => log::error!("keys of `{issuer}`: not fetched: {error}"),
-        }
-    }
-
-    /// Tells whoever waits that time has passed.
-    fn tick(&mut self) -> Vec<(u32, Step)> {
-        let waiting = self.transactions.iter().filter(|(_, one)| one.wants_ticks());
-        let waiting: Vec<u32> = waiting.map(|(stream, _)| *stream).collect();
-        let ticked = waiting.into_iter().map(|id| (id, self.deliver(id, Event::Tick)));
-        // A stream that flows is not one to resume.
-        ticked.filter(|(_, step)| !matches!(step, Step::Continue(_))).collect()
-    }
-
-    fn settle(
-        &mut self,
-        purpose: &Purpose,
-        reply: Result<CalloutReply, ExchangeError>,
-    ) -> Vec<(u32, Step)> {
-        let now = self.now();
-        let Engine { config, exchanges, .. } = &mut self.engine;
-        let Some(settled) = exchanges.settle(&config.exchange, purpose, reply, now) else {
-            return Vec::new();
-        };
-        if let Err(error) = &settled.result
-            && error.needs_operator()
-        {
-            let detail = error.detail().unwrap_or_default();
-            log::error!("token exchange: {} {detail}", error.reason());
-        }
-        self.tell(settled)
-    }
-
-    fn tell(&mut self, settled: Settled) -> Vec<(u32, Step)> {
-        let waiting = settled.waiting.into_iter();
-        let result = &settled.result;
-        waiting.map(|id| (id, self.deliver(id, Event::Exchanged(result.as_ref())))).collect()
-    }
-}
 
 /// One configuration push.
 struct Root {
@@ -265,35 +99,14 @@ impl RootContext for Root {
             );
             return false;
         }
-        self.worker = Some(Rc::new(RefCell::new(Worker {
-            epoch: epoch(),
-            engine: Engine::new(config, host),
-            transactions: HashMap::new(),
-            root: self.id,
-            callouts: HashMap::new(),
-            tick: TICK,
-            shadow_denials,
-        })));
-        hostcalls::set_tick_period(TICK).is_ok()
+        let worker = Worker::new(Engine::new(config, host), self.id, shadow_denials);
+        self.worker = worker.map(|worker| Rc::new(RefCell::new(worker)));
+        self.worker.is_some()
     }
 
     fn on_tick(&mut self) {
         let Some(shared) = &self.worker else { return };
-        let steps = {
-            let worker = &mut *shared.borrow_mut();
-            worker.epoch = epoch();
-            let now = worker.now();
-            let Engine { config, exchanges, .. } = &mut worker.engine;
-            let due = exchanges.due(&config.exchange, now);
-            let root = worker.root;
-            let calls = due.calls.iter().flat_map(|callout| worker.call(root, callout));
-            let mut steps: Vec<_> = calls.collect();
-            steps.extend(due.settled.into_iter().flat_map(|settled| worker.tell(settled)));
-            worker.keep_pace();
-            worker.fetch_keys();
-            steps.extend(worker.tick());
-            steps
-        };
+        let steps = shared.borrow_mut().on_tick();
         carry_out(shared, steps);
     }
 
@@ -487,7 +300,7 @@ fn on_callout_reply(shared: &Shared, token: u32) {
                 let body = buffer(BufferType::HttpCallResponseBody);
                 let reply = FetchReply { headers: Headers(&headers), body: &body };
                 worker.fetched(place, Ok(reply));
-                worker.tick()
+                worker.tell_the_time()
             }
         }
     };
