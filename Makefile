@@ -125,7 +125,7 @@ coverage: $(CARGO_LLVM_COV) demo/node_modules/.ready ## lines of the core that t
 		$(CARGO_LLVM_COV) llvm-cov --lcov --output-path target/coverage/core.lcov --ignore-filename-regex 'src/(bin|filter)'
 	$(NODE) benches/coverage/main.mjs target/coverage/core.lcov
 
-mutants: $(CARGO_MUTANTS) demo/node_modules/.ready ## change the code that decides, one place at a time: some test must notice, into benches/results/; FILE=src/policy.rs for one alone
+mutants: $(CARGO_MUTANTS) demo/node_modules/.ready ## change the code that decides, one place at a time: some test must notice, into benches/results/; FILE=src/policy.rs, SHARD=0/8
 	benches/mutants/run $(FILE)
 
 bench-policy: demo/node_modules/.ready ## measure decisions and pushes by the number of rules, into benches/results/

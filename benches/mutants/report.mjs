@@ -1,4 +1,5 @@
-// Adds up what `run` found to what earlier runs found in other files. See benches/results/mutants.md.
+// Puts what `run` found in these files, or in all, beside what earlier runs found in others: `report.mjs [FILE…]`.
+// See benches/results/mutants.md.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,8 +8,8 @@ const TEXT = `# Mutants, counted
 
 By \`make mutants\` (cargo-mutants): the code that decides, changed in one place at a time. A mutant is *caught* if a test fails, or
 does not end; *missed* if none does; *unviable* if it does not compile. The unit tests are asked first, and about those that they
-miss the tests of whole requests (\`tests/flow\`), of policies and of decision cases. What \`.cargo/mutants.toml\` leaves out is not
-counted, with the reasons there. Where fewer were tried than there are, it was a sample.
+miss the tests of whole requests (\`tests/flow\`), policies, configurations, exchanges and decision cases. What
+\`.cargo/mutants.toml\` leaves out is not counted, with the reasons there. Where fewer were tried than there are, it was a sample.
 `;
 const KINDS = { CaughtMutant: 'caught', Timeout: 'caught', MissedMutant: 'missed', Unviable: 'unviable' };
 
@@ -19,9 +20,12 @@ const before = join(root, 'benches/results/mutants.json');
 const known = existsSync(before) ? readJson(before).files : [];
 // Of what was asked twice, the second answer counts.
 const last = new Map(['mutants.out.old', 'mutants.out'].flatMap(outcomes));
+// A run of one file tries a few mutants of others too.
+const asked = process.argv.slice(2);
 const all = readJson(join(output, 'all.json'));
 const files = [...new Set(all.map(({ file }) => file))].flatMap((file) => {
-  const found = [...last.values()].filter((one) => one.file === file);
+  const isAsked = asked.length === 0 || asked.includes(file);
+  const found = [...last.values()].filter((one) => isAsked && one.file === file);
   const one = found.length > 0 ? count(file, found) : known.find((other) => other.file === file);
   return one === undefined ? [] : [{ ...one, mutants: all.filter((other) => other.file === file).length }];
 });

@@ -1,6 +1,7 @@
 //! Each check of the authorization server's reply, where no other would refuse it.
 
-use mcp_deputy::exchange::reply::CalloutReply;
+use mcp_deputy::exchange::reply::{CalloutReply, ExchangeError};
+use mcp_deputy::token::TokenError;
 use mcp_deputy::transaction::Step;
 use serde_json::{Value, json};
 
@@ -191,5 +192,45 @@ fn a_long_delegation_is_used_until_a_second_before_it_ends_and_a_short_one_until
         stage.pass(std::time::Duration::from_millis(1));
         let (_, step) = stage.send(&held, &call("listAccounts"));
         assert!(matches!(step, Step::Call(_)), "{lifetime}: {step:?}");
+    }
+}
+
+#[test]
+fn an_operator_is_called_for_what_no_caller_and_no_time_mends() {
+    for (error, expected) in [
+        (ExchangeError::Unreachable, true),
+        (ExchangeError::ClientRejected, true),
+        (ExchangeError::BadReply("not JSON"), true),
+        (ExchangeError::BadToken(TokenError::BadSignature), true),
+        (ExchangeError::NoAnswer, false),
+        (ExchangeError::Unavailable, false),
+        (ExchangeError::SubjectRejected, false),
+        (ExchangeError::SubjectExpires, false),
+        (ExchangeError::Denied, false),
+        (ExchangeError::MayNotAct, false),
+    ] {
+        assert_eq!(error.needs_operator(), expected, "{error:?}");
+    }
+}
+
+#[test]
+fn the_type_that_was_issued_is_the_one_that_was_asked_for_or_an_access_token() {
+    let urn = |name: &str| json!(format!("urn:ietf:params:oauth:token-type:{name}"));
+    for (settings, issued, is_accepted) in [
+        (json!({}), urn("access_token"), true),
+        (json!({}), urn("jwt"), false),
+        (json!({"requested_token_type": "omitted"}), urn("access_token"), true),
+        (json!({"requested_token_type": "omitted"}), urn("id_token"), false),
+        (json!({"requested_token_type": "omitted"}), Value::Null, false),
+        (json!({"requested_token_type": "jwt"}), urn("jwt"), true),
+        (json!({"requested_token_type": "jwt"}), urn("access_token"), false),
+        (json!({"issued_token_type": "optional"}), Value::Null, true),
+        (json!({"issued_token_type": "optional"}), urn("id_token"), false),
+    ] {
+        let reply = issued_but(json!({}), json!({"issued_token_type": issued}));
+        let told = told(&mut Stage::exchanging(settings.clone()), json!({}), reply);
+        let expected =
+            if is_accepted { Value::Null } else { "another type of token was issued".into() };
+        assert_eq!(told, expected, "{settings} {issued}");
     }
 }

@@ -239,3 +239,41 @@ fn a_place_is_a_name_or_a_pointer() {
         assert!(Place::parse(text).is_none(), "{text}");
     }
 }
+
+#[test]
+fn what_can_hold_in_several_ways_is_told_apart() {
+    for (source, expected) in [
+        (json!({"presence": "optional", "max": 3}), vec!["is absent", "is at most 3"]),
+        (
+            json!({"in": ["a", "b"], "matches": "."}),
+            vec!["is \"a\" and matches .", "is \"b\" and matches ."],
+        ),
+        (json!({"equals": "a"}), vec![]),
+        (json!({"max": 3}), vec![]),
+    ] {
+        let parts = condition(source.clone()).unwrap().alternatives();
+        let parts: Vec<String> = parts.iter().map(|part| part.statement().to_string()).collect();
+        assert_eq!(parts, expected, "{source}");
+    }
+}
+
+#[test]
+fn what_never_holds_together_excludes_each_other() {
+    for (one, other, expected) in [
+        (json!({"presence": "absent"}), json!({}), true),
+        (json!({"presence": "absent"}), json!({"presence": "absent"}), false),
+        (json!({"presence": "absent"}), json!({"presence": "optional", "max": 3}), false),
+        (json!({"max": 3}), json!({"min": 4}), true),
+        (json!({"max": 3}), json!({"presence": "optional", "min": 4}), true),
+        (json!({"max": 3}), json!({"min": 3}), false),
+        (
+            json!({"presence": "optional", "max": 3}),
+            json!({"presence": "optional", "min": 4}),
+            false,
+        ),
+    ] {
+        let (a, b) = (condition(one.clone()).unwrap(), condition(other.clone()).unwrap());
+        assert_eq!((a.excludes(&b), b.excludes(&a)), (expected, expected), "{one} {other}");
+        assert_eq!(a.needs_value(), !one.to_string().contains("presence"), "{one}");
+    }
+}
