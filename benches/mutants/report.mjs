@@ -23,11 +23,12 @@ const last = new Map(['mutants.out.old', 'mutants.out'].flatMap(outcomes));
 // A run of one file tries a few mutants of others too.
 const asked = process.argv.slice(2);
 const all = readJson(join(output, 'all.json'));
-const files = [...new Set(all.map(({ file }) => file))].flatMap((file) => {
+const files = [...new Set(all.map(({ file }) => file))].map((file) => {
   const isAsked = asked.length === 0 || asked.includes(file);
   const found = [...last.values()].filter((one) => isAsked && one.file === file);
-  const one = found.length > 0 ? count(file, found) : known.find((other) => other.file === file);
-  return one === undefined ? [] : [{ ...one, mutants: all.filter((other) => other.file === file).length }];
+  const earlier = known.find((other) => other.file === file);
+  const one = earlier === undefined || found.length > 0 ? count(file, found) : earlier;
+  return { ...one, mutants: all.filter((other) => other.file === file).length };
 });
 files.sort((one, other) => one.file.localeCompare(other.file));
 writeFileSync(before, `${JSON.stringify({ files }, null, 1)}\n`);
