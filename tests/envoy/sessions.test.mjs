@@ -121,7 +121,8 @@ describe('the sessions of a stateful server', () => {
     const session = await open(sarah);
     for (const [name, what] of [['DEPUTY_NO_SUCH_KEY', 'is not set in the environment'], ['DEPUTY_SHORT_KEY', 'is shorter than 32 bytes']]) {
       assert.equal(await stack.reconfigure({ set: { sessions: keysFrom(name) } }), 'rejected');
-      assert.match(readFileSync(stack.logs.envoy, 'utf8'), new RegExp(`sessions.keys_from_environment\\[0\\]: \`${name}\` ${what}`));
+      const told = new RegExp(`sessions.keys_from_environment\\[0\\]: \`${name}\` ${what}`);
+      await until(() => told.test(readFileSync(stack.logs.envoy, 'utf8')), 'why, in the log');
     }
     assert.equal((await request('POST', sarah, session, PING)).status, 200);
   });
