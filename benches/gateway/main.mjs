@@ -124,7 +124,7 @@ async function load({ name, title, at: { pid, port }, file, http2, denied, conne
   const before = processorTime(pid);
   const { stdout } = http2
     ? await run(process.execPath, [here('load-http2.mjs'), port, seconds, connections, file].map(String))
-    : await run('wrk', ['-t1', `-c${connections}`, `-d${Math.ceil(seconds)}s`, '-s', here('../exchange/load.lua'), `http://127.0.0.1:${port}/`, '--', file]);
+    : await run('wrk', ['-t1', `-c${connections}`, `-d${Math.ceil(seconds)}s`, '-s', here('../load.lua'), `http://127.0.0.1:${port}/`, '--', file]);
   const cpu = processorTime(pid) - before;
   const { requests, seconds: taken, refused, failed, p50_ms, p99_ms } = JSON.parse(stdout.trim().split('\n').at(-1));
   if (requests === 0) throw new Error(`${title}, ${name}: nothing was answered`);
