@@ -1,6 +1,6 @@
 // What the benchmarks against a real Envoy share: the load, tool calls, and the end of whatever was started.
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -35,10 +35,16 @@ export function writeRequests(file, requests) {
   writeFileSync(file, requests.map((request) => `${request.length}\n${request}`).join(''));
 }
 
-/** `{ requests, seconds, refused, failed }` */
+/** By `wrk`, `node`, or `http2`: `{ requests, seconds, refused, failed, p50_ms, p99_ms }`, of `node` without the last two. */
 export async function load(generator, { port, seconds, connections, file }) {
   const { stdout } = generator === 'wrk'
     ? await run('wrk', ['-t1', `-c${connections}`, `-d${seconds}s`, '-s', here('load.lua'), `http://127.0.0.1:${port}/mcp`, '--', file], abort)
-    : await run(process.execPath, [here('load.mjs'), port, seconds, connections, file].map(String), abort);
+    : await run(process.execPath, [here(generator === 'http2' ? 'load-http2.mjs' : 'load.mjs'), port, seconds, connections, file].map(String), abort);
   return JSON.parse(stdout.trim().split('\n').at(-1));
+}
+
+/** In ms, of all threads of a process, to the nanosecond (Documentation/scheduler/sched-stats). */
+export function processorTime(pid) {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  return threads.reduce((sum, thread) => sum + Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]), 0) / 1e6;
 }

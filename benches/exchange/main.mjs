@@ -9,7 +9,7 @@ import { auditRecords } from '../../demo/audit-log.mjs';
 import { startGateway } from '../../demo/gateway.mjs';
 import { ensureKeys, readJson, root } from '../../demo/keys.mjs';
 import { freePort, startServer } from '../../demo/process.mjs';
-import { findGenerator, load, temporaryDirectory, toolCall, writeRequests } from '../generator.mjs';
+import { findGenerator, load, processorTime, temporaryDirectory, toolCall, writeRequests } from '../generator.mjs';
 import { markdown } from './report.mjs';
 
 const CONNECTIONS = 64;
@@ -88,12 +88,6 @@ function caller({ issuer, resource }, keys) {
     const input = `${encode({ alg: 'ES256', typ: 'at+jwt', kid: jwk.kid })}.${encode(claims)}`;
     return `${input}.${sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`;
   };
-}
-
-/** In ms, of all threads of a process (proc(5)). */
-function processorTime(pid) {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 /** The audit records of one load, once all are written. */

@@ -2,32 +2,28 @@
 //
 //   ROUNDS, SECONDS   how often each variant is measured, and for how long each time
 //   ONLY              a part of the titles of the groups to measure; then nothing is written
-import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { startGateway } from '../../demo/gateway.mjs';
 import { ensureKeys, root } from '../../demo/keys.mjs';
 import { freePort, startServer } from '../../demo/process.mjs';
+import { load, processorTime, run, temporaryDirectory } from '../generator.mjs';
 import { bars } from '../plot.mjs';
 import { markdown } from './report.mjs';
-import { caller, writeRequests } from './requests.mjs';
+import { caller, writeCalls } from './requests.mjs';
 import { startUpstream, toolList } from './upstream.mjs';
 import { GATEWAYS, GROUPS } from './variants.mjs';
 
 const { ROUNDS = '7', SECONDS = '2', ONLY = '' } = process.env;
 const here = (name) => new URL(name, import.meta.url).pathname;
-const run = promisify(execFile);
 
-const state = mkdtempSync(join(tmpdir(), 'deputy-bench-'));
+const state = temporaryDirectory();
 // Envoy watches the directory of its secret, so nothing else may be written there.
 mkdirSync(join(state, 'logs'));
 const log = (name) => join(state, 'logs', name);
 const host = (url) => new URL(url).host;
 const started = [];
-process.on('exit', () => rmSync(state, { recursive: true }));
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
 const start = async (server) => {
   started.push(await server);
   return started.at(-1);
@@ -73,14 +69,14 @@ async function measure() {
       if (!gateways.has(key)) gateways.set(key, await gateway(one, place));
       const variant = { ...one, title, base: group[0], at: gateways.get(key), file: log(`requests-${variants.length}`), times: [] };
       const another = caller(place);
-      writeRequests(variant.file, one.tokens ? Array.from({ length: one.tokens }, another) : [known], one);
-      await load(variant, 0.5); // caches fill, code is compiled
+      writeCalls(variant.file, one.tokens ? Array.from({ length: one.tokens }, another) : [known], one);
+      await timed(variant, 0.5); // caches fill, code is compiled
       variants.push(variant);
     }
   }
   // There and back, so that what changes with time changes all alike; a group's variants one after another.
   for (let count = 0; count < Number(ROUNDS); count += 1) {
-    for (const variant of count % 2 ? variants.toReversed() : variants) variant.times.push(await load(variant, SECONDS));
+    for (const variant of count % 2 ? variants.toReversed() : variants) variant.times.push(await timed(variant, SECONDS));
     console.error(`round ${count + 1} of ${ROUNDS}, load average ${loadavg()[0]}`);
   }
   const starts = [...gateways].map(([name, { start_ms, rest_mb, pid }]) => ({ name, start_ms, rest_mb, after_mb: resident(pid) }));
@@ -120,21 +116,13 @@ async function gateway({ gateway: name, workers = 1 }, place) {
 /** The record of the filter is in Envoy's own log; no other variant has one. */
 function withoutAccessLog(text) { return text.replace(/ +access_log:\n[^]*?\n(?= +http_filters:)/, ''); }
 
-async function load({ name, title, at: { pid, port }, file, http2, denied, connections = 16 }, seconds) {
+async function timed({ name, title, at: { pid, port }, file, http2, denied, connections = 16 }, duration) {
   const before = processorTime(pid);
-  const { stdout } = http2
-    ? await run(process.execPath, [here('load-http2.mjs'), port, seconds, connections, file].map(String))
-    : await run('wrk', ['-t1', `-c${connections}`, `-d${Math.ceil(seconds)}s`, '-s', here('../load.lua'), `http://127.0.0.1:${port}/`, '--', file]);
+  const total = await load(http2 ? 'http2' : 'wrk', { port, seconds: http2 ? duration : Math.ceil(duration), connections, file });
   const cpu = processorTime(pid) - before;
-  const { requests, seconds: taken, refused, failed, p50_ms, p99_ms } = JSON.parse(stdout.trim().split('\n').at(-1));
+  const { requests, seconds: taken, refused, failed, p50_ms, p99_ms } = total;
   if (requests === 0) throw new Error(`${title}, ${name}: nothing was answered`);
   return { cpu_us: cpu * 1000 / requests, per_s: requests / taken, p50_ms, p99_ms, bad: failed + (denied ? requests - refused : refused) };
-}
-
-/** In ms, of all threads of a process, to the nanosecond (Documentation/scheduler/sched-stats). */
-function processorTime(pid) {
-  const threads = readdirSync(`/proc/${pid}/task`);
-  return threads.reduce((sum, id) => sum + Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, 'utf8').split(' ')[0]), 0) / 1e6;
 }
 
 /** In MB. */

@@ -1,7 +1,7 @@
 // What the gateways are sent.
 import { createPrivateKey, randomUUID, sign } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
 import { readJson } from '../../demo/keys.mjs';
+import { writeRequests } from '../generator.mjs';
 
 /** Makes tokens of one caller, signed with RS256. */
 export function caller({ issuer, resource, keys }) {
@@ -18,12 +18,11 @@ export function caller({ issuer, resource, keys }) {
 }
 
 /** Writes the requests of a variant, one for each token, each with its length before it. */
-export function writeRequests(file, tokens, { path = '/mcp', call, bytes = 300 }) {
+export function writeCalls(file, tokens, { path = '/mcp', call, bytes = 300 }) {
   const text = (progressToken) => JSON.stringify({ jsonrpc: '2.0', id: 1, ...call, params: { ...call.params, _meta: { progressToken } } });
   const body = text('x'.repeat(Math.max(0, bytes - text('').length)));
-  const requests = tokens.map((token) => [
+  writeRequests(file, tokens.map((token) => [
     `POST ${path} HTTP/1.1`, 'host: gateway', 'content-type: application/json', 'accept: application/json, text/event-stream',
     'mcp-protocol-version: 2025-11-25', 'user-agent: bench', `authorization: Bearer ${token}`, `content-length: ${body.length}`, '', body,
-  ].join('\r\n'));
-  writeFileSync(file, requests.map((request) => `${request.length}\n${request}`).join(''));
+  ].join('\r\n')));
 }

@@ -3,14 +3,14 @@
 //
 //   node main.mjs ROUNDS SECONDS
 import { constants, generateKeyPairSync, randomUUID, sign } from 'node:crypto';
-import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { startGateway } from '../../demo/gateway.mjs';
 import { ensureKeys, root } from '../../demo/keys.mjs';
 import { freePort, startServer } from '../../demo/process.mjs';
 import { writeWasmWithoutVerifySignature } from '../../tests/envoy/support/wasm-without-verify-signature.mjs';
-import { findGenerator, load, run, temporaryDirectory, toolCall, writeRequests } from '../generator.mjs';
+import { findGenerator, load, processorTime, run, temporaryDirectory, toolCall, writeRequests } from '../generator.mjs';
 import { markdown } from './report.mjs';
 
 const [ROUNDS, SECONDS] = process.argv.slice(2).map(Number);
@@ -66,7 +66,7 @@ async function measure() {
     const before = processorTime(pid);
     const total = await load(generator, { port, seconds, connections: CONNECTIONS, file: requests(algorithm) });
     if (total.refused + total.failed > 0) throw new Error(`${gateway} ${algorithm}: ${JSON.stringify(total)}`);
-    return { requests: total.requests, cpu_us: (processorTime(pid) - before) / 1000 / total.requests, per_s: total.requests / total.seconds };
+    return { requests: total.requests, cpu_us: (processorTime(pid) - before) * 1000 / total.requests, per_s: total.requests / total.seconds };
   };
   // Every delegation token is there before anything counts.
   for (const variant of VARIANTS) await once(variant, 2);
@@ -140,12 +140,6 @@ function tokens(alg, issuer) {
     const input = `${encode({ alg, typ: 'at+jwt', kid })}.${encode(claims)}`;
     return `${input}.${sign(hash, Buffer.from(input), { key: pair.privateKey, ...options }).toString('base64url')}`;
   });
-}
-
-/** In ns, of all threads of a process (sched-stats: time on the processor first). */
-function processorTime(pid) {
-  const threads = readdirSync(`/proc/${pid}/task`);
-  return threads.reduce((sum, thread) => sum + Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]), 0);
 }
 
 /** What one check costs `openssl speed`, in us, by algorithm. */

@@ -1,4 +1,4 @@
-// What wrk does for HTTP/1.1:  node load-http2.mjs PORT SECONDS STREAMS FILE   (see ../load.lua for the file)
+// What wrk does for HTTP/1.1:  node load-http2.mjs PORT SECONDS STREAMS FILE   (see load.lua for the file)
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:http2';
 
