@@ -5,6 +5,7 @@ mod authorization_server;
 mod duration;
 mod error;
 mod hierarchy;
+mod issuers;
 mod profile;
 pub mod pushed;
 mod read;
@@ -15,7 +16,6 @@ mod url;
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -25,6 +25,7 @@ pub use duration::Duration;
 pub use error::{ConfigError, ConfigErrors, Problems, did_you_mean};
 pub use read::value;
 pub use url::HttpUrl;
+pub(crate) use url::split_scheme;
 
 use crate::challenge::Challenges;
 use crate::exchange;
@@ -35,7 +36,7 @@ use crate::policy::compile::{Surroundings, known_scopes};
 use crate::request::{Ignore, fold_path};
 use crate::response::LONGEST;
 use crate::session::{Environment, SessionKeys};
-use crate::token::{self, KeySet, ScopeSet, ScopeTable, TrustedIssuer, is_scope_token};
+use crate::token::{ScopeSet, ScopeTable, TrustedIssuer, is_scope_token};
 use crate::upstream::StrippedHeaders;
 use pushed::Pushed;
 
@@ -126,7 +127,7 @@ impl Config {
         let mut scopes = scopes(&pushed.protected_resource.scopes_supported, &mut problems);
         hierarchy::compile(&pushed.implied_scopes, &mut scopes, &mut problems);
         let resource = resource(&pushed.protected_resource, &mut problems);
-        let mut issuers = issuers(pushed, &mut problems, &mut warnings);
+        let mut issuers = issuers::compile(pushed, &mut problems, &mut warnings);
         let endpoints = endpoints(pushed, resource.as_ref(), &scopes, &mut problems);
         for (name, source) in &pushed.policies {
             if !pushed.endpoints.iter().any(|endpoint| endpoint.policy == *name) {
@@ -250,63 +251,6 @@ fn http_url(text: &str, path: impl std::fmt::Display, problems: &mut Problems) -
     url
 }
 
-fn issuers(
-    pushed: &Pushed,
-    problems: &mut Problems,
-    warnings: &mut Vec<ConfigError>,
-) -> Vec<TrustedIssuer> {
-    if pushed.issuers.is_empty() {
-        problems.add("issuers", "at least one is needed");
-    }
-    let mut revoked = revoked::compile(&pushed.revoked, &pushed.issuers, problems);
-    let mut seen = BTreeSet::new();
-    let mut trusted = Vec::new();
-    for (index, raw) in pushed.issuers.iter().enumerate() {
-        let path = format!("issuers[{index}]");
-        http_url(&raw.issuer, format!("{path}.issuer"), problems);
-        if !seen.insert(&raw.issuer) {
-            problems
-                .add(format!("{path}.issuer"), format!("issuer `{}` is listed twice", raw.issuer));
-        }
-        let none = |list: &Option<Vec<String>>| list.as_ref().is_some_and(Vec::is_empty);
-        for (name, list_is_empty) in [
-            ("algorithms", raw.algorithms.is_empty()),
-            ("token_types", none(&raw.token_types)),
-            ("audiences", none(&raw.audiences)),
-        ] {
-            if list_is_empty {
-                problems.add(format!("{path}.{name}"), "an empty list accepts no token");
-            }
-        }
-        let keys = match (&raw.jwks, &raw.remote_jwks) {
-            (Some(jwks), _) => keys(jwks, &format!("{path}.jwks"), problems, warnings),
-            (None, Some(_)) => None,
-            (None, None) => {
-                let help = "push its public keys, or say in `remote_jwks` where they are fetched";
-                problems.add_with_help(&path, "missing field `jwks`", help);
-                None
-            }
-        };
-        let remote_jwks = raw.remote_jwks.as_ref();
-        trusted.push(TrustedIssuer {
-            issuer: Rc::new(token::Issuer {
-                issuer: raw.issuer.as_str().into(),
-                keys: keys.unwrap_or_default(),
-                algorithms: raw.algorithms.clone(),
-            }),
-            expectations: profile::expectations(
-                raw,
-                &pushed.protected_resource.resource,
-                revoked.remove(&raw.issuer).unwrap_or_default(),
-            ),
-            remote_jwks: remote_jwks.map(|remote| {
-                remote_jwks::compile(remote, &format!("{path}.remote_jwks"), problems)
-            }),
-        });
-    }
-    trusted
-}
-
 /// What the rules of any endpoint read, and what names the user, is kept of every token.
 fn keep_claims(
     issuers: &mut [TrustedIssuer],
@@ -318,36 +262,6 @@ fn keep_claims(
     read.extend(exchange.into_iter().flat_map(exchange::Settings::inbound_claims));
     for trusted in issuers {
         trusted.expectations.kept_claims = read.iter().map(|name| (*name).into()).collect();
-    }
-}
-
-fn keys(
-    jwks: &Value,
-    path: &str,
-    problems: &mut Problems,
-    warnings: &mut Vec<ConfigError>,
-) -> Option<KeySet> {
-    match KeySet::parse(jwks) {
-        Err(error) => {
-            problems.add(path, error.to_string());
-            None
-        }
-        Ok((keys, skipped)) => {
-            if keys.is_empty() {
-                let reasons: Vec<String> = skipped.iter().map(ToString::to_string).collect();
-                problems.add_with_help(
-                    path,
-                    format!("no key of this set can verify a token: {}", reasons.join("; ")),
-                    "push the authorization server's public keys, as its `jwks_uri` serves them",
-                );
-            }
-            warnings.extend(skipped.iter().map(|key| ConfigError {
-                path: format!("{path}.keys[{}]", key.index),
-                message: format!("key skipped: {key}"),
-                help: None,
-            }));
-            Some(keys)
-        }
     }
 }
 

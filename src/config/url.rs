@@ -44,6 +44,16 @@ impl HttpUrl {
     }
 }
 
+/// The scheme of an absolute URI, and what follows its colon, which is not empty (RFC 3986 sections 3.1
+/// and 4.3). None if the text does not begin like one.
+pub(crate) fn split_scheme(text: &str) -> Option<(&str, &str)> {
+    text.split_once(':').filter(|(scheme, rest)| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+            && !rest.is_empty()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use super::source::{
     Verify,
 };
 use super::{Target, template::Template};
-use crate::config::{Duration, Problems, boxed};
+use crate::config::{Duration, Problems, boxed, split_scheme};
 use crate::policy::Policy;
 use crate::session::Environment;
 use crate::token::{BearerToken, Caller, Expectations, Issuer, Revoked, TrustedIssuer};
@@ -208,25 +208,18 @@ impl Settings {
             }
         }
     }
-}
 
-/// RFC 3986 section 4.3, as RFC 8707 section 2 asks for it.
-fn is_absolute_uri(text: &str) -> bool {
-    let is_uri = |c: char| c.is_ascii_graphic() && !"\"<>\\^`{|}#".contains(c);
-    text.split_once(':').is_some_and(|(scheme, rest)| {
-        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-            && !rest.is_empty()
-            && rest.chars().all(is_uri)
-    })
-}
-
-impl Settings {
     /// Whether `signer` can sign where this gateway authenticates by RSA.
     #[must_use]
     pub fn can_sign(&self, signer: &dyn Signer) -> bool {
         self.profiles.iter().all(|profile| profile.client.can_sign(signer))
     }
+}
+
+/// RFC 3986 section 4.3, as RFC 8707 section 2 asks for it.
+fn is_absolute_uri(text: &str) -> bool {
+    let is_uri = |c: char| c.is_ascii_graphic() && !"\"<>\\^`{|}#".contains(c);
+    split_scheme(text).is_some_and(|(_, rest)| rest.chars().all(is_uri))
 }
 
 impl Profile {

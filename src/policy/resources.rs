@@ -2,6 +2,7 @@
 
 use super::Rules;
 use super::patterns::Patterns;
+use crate::config::split_scheme;
 
 /// The rules by URI and by prefix. An exact rule wins over a prefix, a longer prefix over a shorter.
 #[derive(Debug, Default)]
@@ -53,13 +54,7 @@ impl Resources {
 }
 
 fn is_absolute(uri: &str) -> bool {
-    uri.split_once(':').is_some_and(|(scheme, rest)| {
-        scheme.starts_with(|c: char| c.is_ascii_lowercase())
-            && scheme
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b))
-            && !rest.is_empty()
-    })
+    split_scheme(uri).is_some_and(|(scheme, _)| !scheme.contains(|c: char| c.is_ascii_uppercase()))
 }
 
 /// Whether every server takes a URI to lead where its text says: no dot segments, no empty segments,

@@ -1,0 +1,98 @@
+//! Whose tokens are believed, and by which keys.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::pushed::Pushed;
+use super::{ConfigError, Problems, http_url, profile, remote_jwks, revoked};
+use crate::token::{self, KeySet, TrustedIssuer};
+
+/// Compiles what is written; what is wrong goes to `problems`, keys that are left out to `warnings`.
+pub fn compile(
+    pushed: &Pushed,
+    problems: &mut Problems,
+    warnings: &mut Vec<ConfigError>,
+) -> Vec<TrustedIssuer> {
+    if pushed.issuers.is_empty() {
+        problems.add("issuers", "at least one is needed");
+    }
+    let mut revoked = revoked::compile(&pushed.revoked, &pushed.issuers, problems);
+    let mut seen = BTreeSet::new();
+    let mut trusted = Vec::new();
+    for (index, raw) in pushed.issuers.iter().enumerate() {
+        let path = format!("issuers[{index}]");
+        http_url(&raw.issuer, format!("{path}.issuer"), problems);
+        if !seen.insert(&raw.issuer) {
+            problems
+                .add(format!("{path}.issuer"), format!("issuer `{}` is listed twice", raw.issuer));
+        }
+        let none = |list: &Option<Vec<String>>| list.as_ref().is_some_and(Vec::is_empty);
+        for (name, list_is_empty) in [
+            ("algorithms", raw.algorithms.is_empty()),
+            ("token_types", none(&raw.token_types)),
+            ("audiences", none(&raw.audiences)),
+        ] {
+            if list_is_empty {
+                problems.add(format!("{path}.{name}"), "an empty list accepts no token");
+            }
+        }
+        let keys = match (&raw.jwks, &raw.remote_jwks) {
+            (Some(jwks), _) => keys(jwks, &format!("{path}.jwks"), problems, warnings),
+            (None, Some(_)) => None,
+            (None, None) => {
+                let help = "push its public keys, or say in `remote_jwks` where they are fetched";
+                problems.add_with_help(&path, "missing field `jwks`", help);
+                None
+            }
+        };
+        let remote_jwks = raw.remote_jwks.as_ref();
+        trusted.push(TrustedIssuer {
+            issuer: Rc::new(token::Issuer {
+                issuer: raw.issuer.as_str().into(),
+                keys: keys.unwrap_or_default(),
+                algorithms: raw.algorithms.clone(),
+            }),
+            expectations: profile::expectations(
+                raw,
+                &pushed.protected_resource.resource,
+                revoked.remove(&raw.issuer).unwrap_or_default(),
+            ),
+            remote_jwks: remote_jwks.map(|remote| {
+                remote_jwks::compile(remote, &format!("{path}.remote_jwks"), problems)
+            }),
+        });
+    }
+    trusted
+}
+
+fn keys(
+    jwks: &Value,
+    path: &str,
+    problems: &mut Problems,
+    warnings: &mut Vec<ConfigError>,
+) -> Option<KeySet> {
+    match KeySet::parse(jwks) {
+        Err(error) => {
+            problems.add(path, error.to_string());
+            None
+        }
+        Ok((keys, skipped)) => {
+            if keys.is_empty() {
+                let reasons: Vec<String> = skipped.iter().map(ToString::to_string).collect();
+                problems.add_with_help(
+                    path,
+                    format!("no key of this set can verify a token: {}", reasons.join("; ")),
+                    "push the authorization server's public keys, as its `jwks_uri` serves them",
+                );
+            }
+            warnings.extend(skipped.iter().map(|key| ConfigError {
+                path: format!("{path}.keys[{}]", key.index),
+                message: format!("key skipped: {key}"),
+                help: None,
+            }));
+            Some(keys)
+        }
+    }
+}
