@@ -1,6 +1,7 @@
 //! Durations as people write them: `500ms`, `5s`, `10m`, `1h`.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -58,15 +59,23 @@ impl fmt::Display for Duration {
     }
 }
 
-impl<'de> Deserialize<'de> for Duration {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(input)?;
-        Self::parse(&text).ok_or_else(|| {
-            serde::de::Error::custom(format!(
+impl FromStr for Duration {
+    /// What is wrong with the text, in words.
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text).ok_or_else(|| {
+            format!(
                 "`{text}` is not a duration; help: write a whole number and `ms`, `s`, `m` or `h`, \
                  at most `24h`, such as `5s`"
-            ))
+            )
         })
+    }
+}
+
+impl<'de> Deserialize<'de> for Duration {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        String::deserialize(input)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

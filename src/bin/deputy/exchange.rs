@@ -54,7 +54,7 @@ pub struct Exchange {
     #[command(flatten)]
     what: Wanted,
     /// The longest lifetime that is accepted
-    #[arg(long, default_value = "5s", value_name = "DURATION", value_parser = duration)]
+    #[arg(long, default_value = "5s", value_name = "DURATION")]
     #[arg(conflicts_with = "tool")]
     lifetime: Duration,
     #[command(flatten)]
@@ -101,10 +101,6 @@ struct Credentials {
     /// The file from which Envoy takes the credentials that it adds
     #[arg(long, value_name = "FILE")]
     sds_file: Option<PathBuf>,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    serde_json::from_value(text.into()).map_err(|error| error.to_string())
 }
 
 impl Exchange {

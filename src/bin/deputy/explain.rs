@@ -95,7 +95,7 @@ struct Who {
     #[arg(long, value_name = "CLASS")]
     acr: Option<String>,
     /// How long ago the user signed in: `5m`
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION")]
     auth_age: Option<Duration>,
 }
 
@@ -113,10 +113,6 @@ impl FromStr for Claim {
         let json = serde_json::from_str(value);
         Ok(Self(name.to_owned(), json.unwrap_or_else(|_| Value::from(value))))
     }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    serde_json::from_value(text.into()).map_err(|error| error.to_string())
 }
 
 impl Explain {

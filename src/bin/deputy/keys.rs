@@ -47,15 +47,11 @@ pub struct Fetch {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// How long to wait for each answer
-    #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = duration)]
+    #[arg(long, default_value = "10s", value_name = "DURATION")]
     timeout: Duration,
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    serde_json::from_value(text.into()).map_err(|error| error.to_string())
 }
 
 impl Fetch {

@@ -11,6 +11,7 @@ mod envoy;
 mod exchange;
 mod explain;
 mod file;
+mod http;
 mod judge;
 mod keys;
 mod moment;

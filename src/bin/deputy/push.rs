@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use anstream::eprintln;
 use clap::Args;
 use mcp_deputy::config::Duration;
-use serde_json::Value;
 
 use crate::admin::{Admin, Outcome, Pushes};
 use crate::envoy::{bootstrap, filter};
@@ -39,7 +38,7 @@ pub struct Push {
     #[arg(long, value_name = "URL", conflicts_with = "dry_run")]
     admin: Option<String>,
     /// How long to wait for that
-    #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = duration)]
+    #[arg(long, default_value = "10s", value_name = "DURATION")]
     wait: Duration,
 }
 
@@ -132,8 +131,4 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Failure::file(path, &error)),
     }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    serde_json::from_value(Value::from(text)).map_err(|error| error.to_string())
 }

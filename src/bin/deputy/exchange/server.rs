@@ -5,10 +5,10 @@ use std::io::Read;
 
 use mcp_deputy::exchange::Callout;
 use mcp_deputy::exchange::reply::{CalloutReply, ExchangeError};
-use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, Error};
+use ureq::Error;
 
 use crate::envoy::Address;
+use crate::http;
 use crate::report::Failure;
 use crate::source::Source;
 
@@ -65,15 +65,7 @@ impl Server {
             let message = format!("the address of the cluster `{}` is not known", callout.cluster);
             return Err(Failure::Usage(format!("{message}; help: name it with `--url`")));
         };
-        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
-        let config = Agent::config_builder()
-            .timeout_global(Some(callout.timeout))
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .tls_config(tls)
-            .proxy(None);
-        let agent: Agent = config.build().into();
+        let agent = http::agent(callout.timeout, false);
         let mut request = agent.post(url).header("host", header(callout, ":authority"));
         for (name, value) in callout.headers.iter().filter(|(name, _)| !name.starts_with(':')) {
             request = request.header(*name, &**value);

@@ -10,8 +10,8 @@ use mcp_deputy::request::Headers;
 use mcp_deputy::token::{FetchReply, KeyProblem};
 use serde_json::{Value, json};
 use ureq::Agent;
-use ureq::tls::{RootCerts, TlsConfig};
 
+use crate::http;
 use crate::report::Failure;
 
 /// An issuer, and the means to ask it.
@@ -57,17 +57,7 @@ impl Discovery {
             let help = "write it as the tokens have it in `iss`; http is for this machine alone";
             return Err(Failure::Usage(format!("{message}; help: {help}")));
         };
-        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
-        let mut config = Agent::config_builder()
-            .timeout_global(Some(timeout))
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .tls_config(tls);
-        if is_loopback(&url) {
-            config = config.proxy(None);
-        }
-        Ok(Self { agent: config.build().into(), issuer: url })
+        Ok(Self { agent: http::agent(timeout, !is_loopback(&url)), issuer: url })
     }
 
     /// Finds the keys and fetches them.
