@@ -90,7 +90,7 @@ smoke-test: ## check that what `make up` started is healthy
 wycheproof:
 	cargo build --release --example wycheproof_in_envoy --target wasm32-wasip1
 
-test: tools clients $(CARGO_FUZZ) tests/conformance/node_modules/.ready build wycheproof ## run every test
+test: tools clients $(CARGO_FUZZ) $(CARGO_LLVM_COV) tests/conformance/node_modules/.ready build wycheproof ## run every test
 	tests/run
 
 conformance: tools tests/conformance/node_modules/.ready build ## run the official MCP conformance suites against a server alone and through the filter
@@ -109,8 +109,8 @@ chaos: tools build ## clients while the filter, Envoy and every server fail in e
 soak: tools build benches/node_modules/.ready ## MINUTES=20 of mixed good and hostile load, with curves, into benches/results/; SEED=1
 	$(NODE) tests/soak/soak.mjs $(or $(MINUTES),20) $(or $(SEED),1)
 
-fuzz: $(CARGO_FUZZ) ## fuzz each target for SECONDS=60, on from the corpus of before; TARGET=jws for one alone
-	fuzz/run seconds $(or $(SECONDS),60) $(TARGET)
+fuzz: $(CARGO_FUZZ) ## fuzz each target for SECONDS=60 or for INPUTS=10000000, on from the corpus of before; TARGET=jws for one alone
+	fuzz/run $(if $(INPUTS),inputs $(INPUTS),seconds $(or $(SECONDS),60)) $(TARGET)
 
 flood: tools build ## TOKENS=100000 good tokens, then SECONDS=30 of bad ones: memory stays what it was
 	$(NODE) tests/flood/flood.mjs $(or $(TOKENS),100000) $(or $(SECONDS),30)
@@ -120,10 +120,7 @@ bench: tools build benches/node_modules/.ready ## measure what the filter costs 
 	ROUNDS=$(or $(ROUNDS),7) SECONDS=$(or $(SECONDS),2) $(NODE) benches/gateway/main.mjs
 
 coverage: $(CARGO_LLVM_COV) demo/node_modules/.ready ## lines of the core that the crate's tests meet, into benches/results/; fails under 95 %
-	mkdir -p target/coverage
-	CARGO_TARGET_DIR=target/coverage CARGO_LLVM_COV_SETUP=yes \
-		$(CARGO_LLVM_COV) llvm-cov --lcov --output-path target/coverage/core.lcov --ignore-filename-regex 'src/(bin|filter)'
-	$(NODE) benches/coverage/main.mjs target/coverage/core.lcov
+	benches/coverage/run write
 
 mutants: $(CARGO_MUTANTS) demo/node_modules/.ready ## change the code that decides, one place at a time: some test must notice, into benches/results/; FILE=src/policy.rs, SHARD=0/8
 	benches/mutants/run $(FILE)

@@ -1,5 +1,5 @@
-// Which lines of the core the crate's own tests meet: `node main.mjs FILE.lcov`. Fails under the floor.
-// See benches/results/coverage.md.
+// Which lines of the core the crate's own tests meet: `node main.mjs FILE.lcov check|write`. Fails under the floor; `write` puts
+// the figures into benches/results/. See benches/results/coverage.md.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,17 +13,20 @@ real Envoy meet) and the tool (\`src/bin\`), that \`cargo test\` meets. Code tha
 WebAssembly, in Envoy and by the fuzz targets. Under ${FLOOR} % of the lines \`make coverage\` fails.
 `;
 
-const files = coverage(readFileSync(process.argv[2], 'utf8')).sort((one, other) => one.file.localeCompare(other.file));
+const [, , file, mode] = process.argv;
+const files = coverage(readFileSync(file, 'utf8')).sort((one, other) => one.file.localeCompare(other.file));
 const sum = (of) => files.reduce((total, file) => total + of(file), 0);
 const core = summary('the core', sum(({ lines }) => lines), sum(({ met }) => met));
 const results = { floor_percent: FLOOR, core, files };
-writeFileSync(join(root, 'benches/results/coverage.json'), `${JSON.stringify(results, null, 1)}\n`);
-writeFileSync(join(root, 'benches/results/coverage.md'), markdown(results));
-console.log(markdown(results));
-if (core.percent < FLOOR) {
-  console.error(`${core.percent} % of the lines of the core are met, and ${FLOOR} % is the floor`);
-  process.exitCode = 1;
+if (mode === 'write') {
+  writeFileSync(join(root, 'benches/results/coverage.json'), `${JSON.stringify(results, null, 1)}\n`);
+  writeFileSync(join(root, 'benches/results/coverage.md'), markdown(results));
+  console.log(markdown(results));
 }
+const isEnough = core.percent >= FLOOR;
+console.log(`${core.percent} % of the lines of the core are met; the floor is ${FLOOR} %`);
+console.log(`test result: ${isEnough ? 'ok. 1 passed; 0 failed' : 'FAILED. 0 passed; 1 failed'}`);
+if (!isEnough) process.exitCode = 1;
 
 function coverage(lcov) {
   return lcov.split('end_of_record').flatMap((record) => {

@@ -80,11 +80,27 @@ async function measure() {
     console.error(`round ${count + 1} of ${ROUNDS}, load average ${loadavg()[0]}`);
   }
   const starts = [...gateways].map(([name, { start_ms, rest_mb, pid }]) => ({ name, start_ms, rest_mb, after_mb: resident(pid) }));
+  if (!ONLY) starts.push(await withFullCaches(place));
   return {
     machine: { cpu: cpus()[0].model, cpus: cpus().length, node: process.version },
     rounds: Number(ROUNDS), seconds: Number(SECONDS), wasm_bytes: statSync(join(root, 'dist/deputy.wasm')).size, starts,
     groups: groups.map(([title, group]) => ({ title, variants: group.map((one) => summary(variants, title, one.name)) })),
   };
+}
+
+/** One that is called by as many as its cache of tokens holds by default, each for the first time, and exchanges for each. */
+async function withFullCaches(place) {
+  const callers = 10_000;
+  const one = await gateway({ gateway: 'deputy' }, place, 'full');
+  const file = log('requests-full');
+  writeCalls(file, Array.from({ length: callers }, () => caller(place)()), { call: { method: 'tools/call', params: { name: 'listAccounts', arguments: {} } } });
+  // Each load begins with the first caller.
+  for (let seconds = 10, called = 0; called < callers; seconds *= 2) {
+    const { requests, refused, failed } = await load('wrk', { port: one.port, seconds, connections: 16, file });
+    if (refused + failed > 0) throw new Error(`of ${requests} calls ${refused + failed} were not answered as they were due to be`);
+    called = requests;
+  }
+  return { name: `deputy, ${callers} callers/1`, start_ms: one.start_ms, rest_mb: one.rest_mb, after_mb: resident(one.pid) };
 }
 
 function answers(groups) {
@@ -99,11 +115,11 @@ function answer(isStream, list) {
   return { type: 'text/event-stream', body: `event: message\ndata: ${toolList(list / events)}\n\n`.repeat(events) };
 }
 
-async function gateway({ gateway: name, workers = 1 }, place) {
+async function gateway({ gateway: name, workers = 1 }, place, what = workers) {
   const ports = { gateway: await freePort(), admin: await freePort() };
   const edits = GATEWAYS[name](place);
   const edit = { ...edits, 'envoy.yaml': (text) => (edits['envoy.yaml'] ?? ((same) => same))(withoutAccessLog(text)) };
-  const own = log(`${name}-${workers}`);
+  const own = log(`${name}-${what}`);
   const before = performance.now();
   const one = await start(startGateway({
     directory: own, keys: place.keys, ports, log: `${own}.log`, resource: place.resource, issuer: place.issuer,
