@@ -115,7 +115,7 @@ fuzz: $(CARGO_FUZZ) ## fuzz each target for SECONDS=60 or for INPUTS=10000000, o
 flood: tools build ## TOKENS=100000 good tokens, then SECONDS=30 of bad ones: memory stays what it was
 	$(NODE) tests/flood/flood.mjs $(or $(TOKENS),100000) $(or $(SECONDS),30)
 
-bench: tools build benches/node_modules/.ready ## measure what the filter costs a request against other ways, into benches/results/; ROUNDS=7 SECONDS=2, needs wrk
+bench: tools build benches/node_modules/.ready ## measure what the filter costs a request against other ways, into benches/results/; ROUNDS=7 SECONDS=2 AGENTGATEWAY=program, needs wrk
 	cargo build --quiet --release --example hold --target wasm32-wasip1
 	ROUNDS=$(or $(ROUNDS),7) SECONDS=$(or $(SECONDS),2) $(NODE) benches/gateway/main.mjs
 

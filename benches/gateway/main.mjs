@@ -2,6 +2,8 @@
 //
 //   ROUNDS, SECONDS   how often each variant is measured, and for how long each time
 //   ONLY              a part of the titles of the groups to measure; then nothing is written
+//   AGENTGATEWAY      the program of agentgateway; without it, nothing is measured against that
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
@@ -10,8 +12,9 @@ import { ensureKeys, root } from '../../demo/keys.mjs';
 import { freePort, startServer } from '../../demo/process.mjs';
 import { load, processorTime, run, temporaryDirectory } from '../generator.mjs';
 import { bars } from '../plot.mjs';
+import { AGENTGATEWAY, startAgentgateway } from './agentgateway.mjs';
 import { markdown } from './report.mjs';
-import { caller, writeCalls } from './requests.mjs';
+import { caller, checkCall, openSession, writeCalls } from './requests.mjs';
 import { startUpstream, toolList } from './upstream.mjs';
 import { GATEWAYS, GROUPS } from './variants.mjs';
 
@@ -32,6 +35,7 @@ const start = async (server) => {
 await run('wrk', ['--version']).catch((error) => {
   if (error.code === 'ENOENT') throw new Error('wrk is missing; Debian has it as `wrk`');
 });
+if (!AGENTGATEWAY) console.error('Nothing is measured against agentgateway: AGENTGATEWAY does not name its program.');
 try {
   const results = { load_before: round(loadavg()[0]), ...await measure() };
   console.log(markdown(results));
@@ -55,6 +59,7 @@ async function draw(file, { groups: [{ title, variants }] }) {
 }
 
 async function measure() {
+  const agentgateway = AGENTGATEWAY && await agentgatewayVersion();
   const keys = await ensureKeys(state);
   const server = await start(startServer(here('../exchange/authorization-server.mjs'), { env: { STATE: state }, log: log('authorization-server.log') }));
   const groups = Object.entries(GROUPS).filter(([title]) => title.includes(ONLY));
@@ -68,8 +73,12 @@ async function measure() {
       const key = `${one.gateway}/${one.workers ?? 1}`;
       if (!gateways.has(key)) gateways.set(key, await gateway(one, place));
       const variant = { ...one, title, base: group[0], at: gateways.get(key), file: log(`requests-${variants.length}`), times: [] };
+      if (one.inSession) {
+        variant.session = await openSession(variant.at.port, known, variant);
+        await checkCall(variant.at.port, known, variant);
+      }
       const another = caller(place);
-      writeCalls(variant.file, one.tokens ? Array.from({ length: one.tokens }, another) : [known], one);
+      writeCalls(variant.file, one.tokens ? Array.from({ length: one.tokens }, another) : [known], variant);
       await timed(variant, 0.5); // caches fill, code is compiled
       variants.push(variant);
     }
@@ -79,10 +88,12 @@ async function measure() {
     for (const variant of count % 2 ? variants.toReversed() : variants) variant.times.push(await timed(variant, SECONDS));
     console.error(`round ${count + 1} of ${ROUNDS}, load average ${loadavg()[0]}`);
   }
+  for (const variant of variants.filter(({ inSession }) => inSession)) await checkCall(variant.at.port, known, variant);
   const starts = [...gateways].map(([name, { start_ms, rest_mb, pid }]) => ({ name, start_ms, rest_mb, after_mb: resident(pid) }));
   if (!ONLY) starts.push(await withFullCaches(place));
   return {
     machine: { cpu: cpus()[0].model, cpus: cpus().length, node: process.version },
+    agentgateway,
     rounds: Number(ROUNDS), seconds: Number(SECONDS), wasm_bytes: statSync(join(root, 'dist/deputy.wasm')).size, starts,
     groups: groups.map(([title, group]) => ({ title, variants: group.map((one) => summary(variants, title, one.name)) })),
   };
@@ -115,19 +126,27 @@ function answer(isStream, list) {
   return { type: 'text/event-stream', body: `event: message\ndata: ${toolList(list / events)}\n\n`.repeat(events) };
 }
 
-async function gateway({ gateway: name, workers = 1 }, place, what = workers) {
-  const ports = { gateway: await freePort(), admin: await freePort() };
-  const edits = GATEWAYS[name](place);
-  const edit = { ...edits, 'envoy.yaml': (text) => (edits['envoy.yaml'] ?? ((same) => same))(withoutAccessLog(text)) };
+async function gateway({ gateway: name, workers = 1, path }, place, what = workers) {
+  const port = await freePort();
   const own = log(`${name}-${what}`);
   const before = performance.now();
-  const one = await start(startGateway({
+  const one = await start(name === 'agentgateway' ? startAgentgateway(own, place, { port, path, workers }) : envoy(name, place, { own, port, workers }));
+  return { ...one, port, start_ms: Math.round(performance.now() - before), rest_mb: resident(one.pid) };
+}
+
+async function envoy(name, place, { own, port, workers }) {
+  const ports = { gateway: port, admin: await freePort() };
+  const edits = GATEWAYS[name](place);
+  const edit = { ...edits, 'envoy.yaml': (text) => (edits['envoy.yaml'] ?? ((same) => same))(withoutAccessLog(text)) };
+  return startGateway({
     directory: own, keys: place.keys, ports, log: `${own}.log`, resource: place.resource, issuer: place.issuer,
     authorizationServer: host(place.issuer), ledger: place.upstream,
     // As in production, Envoy writes its log to a file: to a pipe, each line would cost a system call and a switch to its reader.
-  }, { config: here('deputy.yaml'), edit, workers, args: ['--log-path', `${own}.envoy.log`] }));
-  return { ...one, port: ports.gateway, start_ms: Math.round(performance.now() - before), rest_mb: resident(one.pid) };
+  }, { config: here('deputy.yaml'), edit, workers, args: ['--log-path', `${own}.envoy.log`], env: { BENCH_SESSION_KEY: randomBytes(32).toString('hex') } });
 }
+
+/** Of agentgateway, as it says itself: of which revision of its source it is, and how it was built. */
+async function agentgatewayVersion() { return JSON.parse((await run(AGENTGATEWAY, ['--version'])).stdout); }
 
 /** The record of the filter is in Envoy's own log; no other variant has one. */
 function withoutAccessLog(text) { return text.replace(/ +access_log:\n[^]*?\n(?= +http_filters:)/, ''); }

@@ -1,6 +1,6 @@
 // The results for people.
 
-export function markdown({ load_before: load, machine, rounds, seconds, wasm_bytes: bytes, starts, groups }) {
+export function markdown({ load_before: load, machine, rounds, seconds, agentgateway, wasm_bytes: bytes, starts, groups }) {
   const ms = (value) => value.toFixed(2);
   const section = ({ title, variants }) => {
     const lists = variants.some(({ list_mb_per_s: rate }) => rate);
@@ -15,8 +15,9 @@ export function markdown({ load_before: load, machine, rounds, seconds, wasm_byt
   return `# The filter in Envoy, measured
 
 By \`make bench\`; what it means stands in \`docs/performance.md\`. The ratios are to the first row of each table, in the same round;
-CPU is that of all of Envoy's threads per request. All shown is the median of ${rounds} rounds of ${seconds} s, from and to are the lowest and
+CPU is that of all of the gateway's threads per request. All shown is the median of ${rounds} rounds of ${seconds} s, from and to are the lowest and
 the highest ratio. The load average before was ${load}, on ${machine.cpus} x ${machine.cpu}. ${bad} requests were not answered as they were due to be.
+${agentgateway ? built(agentgateway) : 'Nothing was measured against agentgateway: `AGENTGATEWAY` did not name its program.'}
 
 ![CPU per request](gateway.svg)
 
@@ -27,10 +28,14 @@ ${groups.map(section).join('\n\n')}
 \`deputy.wasm\` has ${Math.round(bytes / 1e3)} kB.
 
 ${table([
-    ['Envoy with, workers', 'start, ms', 'resident at rest, MB', 'after all the load, MB'], ['---', '---', '---', '---'],
+    ['Gateway, workers', 'start, ms', 'resident at rest, MB', 'after all the load, MB'], ['---', '---', '---', '---'],
     ...starts.map((one) => [one.name.replace('/', ', '), one.start_ms, one.rest_mb, one.after_mb]),
   ])}
 `;
+}
+
+function built({ git_revision: revision, build_profile: profile, rust_version: rust }) {
+  return `agentgateway was built from revision \`${revision}\` with profile \`${profile}\` by Rust ${rust}.`;
 }
 
 function table(rows) { return rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n'); }

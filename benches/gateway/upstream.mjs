@@ -1,9 +1,14 @@
 // What stands behind the gateway under test: another Envoy, which answers at once and is not the bottleneck.
+import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort, startProcess, until } from '../../demo/process.mjs';
 
 const { ENVOY } = process.env;
+/** Of MCP, the last with sessions. */
+export const REVISION = '2025-11-25';
+/** What every tool gives. */
+export const TOOL_ANSWER = 'Nothing to tell.';
 const result = (content) => JSON.stringify({ jsonrpc: '2.0', id: 1, result: content });
 
 /** What a `tools/list` answers, of about so many bytes; every other tool of it is one that the policy names. */
@@ -14,20 +19,32 @@ export function toolList(bytes) {
   return result({ tools: Array.from({ length: count }, (_, index) => tool(index)) });
 }
 
-/** `answers`: by name, `{ type, body }`; where there is `/NAME` in the path, that one is given. */
+/**
+ * `answers`: by name, `{ type, body }`; where there is `/NAME` in the path, that one is given. At `/mcp/session` whoever comes without
+ * a session opens one.
+ */
 export async function startUpstream(directory, answers) {
   const [port, admin] = [await freePort(), await freePort()];
-  const all = { ...answers, mcp: { type: 'application/json', body: result({ content: [{ type: 'text', text: 'Nothing to tell.' }] }) } };
-  const routes = Object.entries(all).map(([name, { type, body }]) => {
+  const route = (match, name, type, body, more = {}) => {
     const file = join(directory, `answer-${name}`);
     writeFileSync(file, body);
+    const headers = Object.entries({ 'content-type': type, ...more });
     return {
-      match: { path: name === 'mcp' ? `/mcp` : `/mcp/${name}` },
-      direct_response: { status: 200, body: { filename: file } },
-      response_headers_to_add: [{ header: { key: 'content-type', value: type }, append_action: 'OVERWRITE_IF_EXISTS_OR_ADD' }],
+      match, direct_response: { status: 200, body: { filename: file } },
+      response_headers_to_add: headers.map(([key, value]) => ({ header: { key, value }, append_action: 'OVERWRITE_IF_EXISTS_OR_ADD' })),
     };
-  });
-  routes.push({ match: { prefix: '/allowed' }, direct_response: { status: 200 } });
+  };
+  const json = 'application/json';
+  const called = result({ content: [{ type: 'text', text: TOOL_ANSWER }] });
+  const opened = result({ protocolVersion: REVISION, capabilities: { tools: {} }, serverInfo: { name: 'upstream', version: '1' } });
+  const inSession = { headers: [{ name: 'mcp-session-id', present_match: true }] };
+  const routes = [
+    ...Object.entries(answers).map(([name, { type, body }]) => route({ path: `/mcp/${name}` }, name, type, body)),
+    route({ path: '/mcp' }, 'call', json, called),
+    route({ path: '/mcp/session', ...inSession }, 'call', json, called),
+    route({ path: '/mcp/session' }, 'session', json, opened, { 'mcp-session-id': randomUUID() }),
+    { match: { prefix: '/allowed' }, direct_response: { status: 200 } },
+  ];
   const extension = (name, type, more) => ({ name, typed_config: { '@type': `type.googleapis.com/${type}`, ...more } });
   const manager = extension('envoy.filters.network.http_connection_manager', 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {
     stat_prefix: 'upstream',

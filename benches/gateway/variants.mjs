@@ -2,6 +2,7 @@
 // is sent.
 import { join } from 'node:path';
 import { root } from '../../demo/keys.mjs';
+import { AGENTGATEWAY } from './agentgateway.mjs';
 
 const TYPE = 'type.googleapis.com/envoy.extensions.filters.http';
 
@@ -63,6 +64,7 @@ export const GATEWAYS = {
 const call = (name) => ({ method: 'tools/call', params: { name, arguments: {} } });
 const WARM = call('listAccounts');
 const PASS = { gateway: 'pass-through', call: WARM };
+const SESSION = { path: '/mcp/session', inSession: true };
 
 /**
  * In groups, the first of which is what the others are held against:
@@ -72,6 +74,7 @@ const PASS = { gateway: 'pass-through', call: WARM };
  * - `denied`: whether the answer is due to be a 403
  * - `http2`, `workers`, `connections`: otherwise HTTP/1.1, one and 16
  * - `list`: how many bytes of a list are answered
+ * - `inSession`: whether all calls are made in one session, opened before
  */
 export const GROUPS = {
   'A call of 300 B': [
@@ -88,6 +91,13 @@ export const GROUPS = {
   ...pairs('A call of 64 KiB', { bytes: 65536 }),
   ...pairs('A call of 300 B, HTTP/2', { http2: true }),
   ...pairs('A call of 300 B, 2 workers', { workers: 2 }),
+  ...AGENTGATEWAY && {
+    'A call of 300 B in a session': [
+      { name: 'Envoy without filters', ...PASS, ...SESSION },
+      { name: 'Deputy: known token, cached delegation', gateway: 'deputy', call: WARM, ...SESSION },
+      { name: 'agentgateway: MCP, JWT + one CEL rule', gateway: 'agentgateway', call: WARM, ...SESSION },
+    ],
+  },
   ...Object.fromEntries(['json', 'events'].flatMap((type) => Object.entries({ '1 kB': 1e3, '100 kB': 1e5, '10 MB': 1e7 }).map(([size, list]) => {
     const path = `/mcp/${type}-${size.toLowerCase().replace(' ', '').slice(0, -1)}`;
     const more = { path, call: { method: 'tools/list', params: {} }, list, connections: list > 1e6 ? 2 : 16 };
