@@ -31,20 +31,21 @@ const TOLD = {
 function markdown({ seconds, seed, load, runs }) {
   const cells = (...values) => `| ${values.join(' | ')} |`;
   const row = ([name, run]) => {
-    const { result = 0, 'scope missing': missing = 0, 'no filter': noFilter = 0, 'no server': noServer = 0, ...others } = run.answers;
+    const { result = 0, 'scope missing': missing = 0, 'no filter': noFilter = 0, 'no server': noServer = 0, 'delegation too late': late = 0, ...others } = run.answers;
     const cut = Object.values(others).reduce((sum, count) => sum + count, 0);
-    return cells(name, run.calls, result, missing, noFilter + noServer, cut, run.longest_ms, run.recovery_ms, TOLD[name](run));
+    return cells(name, run.calls, result, missing, noFilter + noServer, late, cut, run.longest_ms, run.recovery_ms, TOLD[name](run));
   };
   return `${[
     '# Chaos, measured', '',
     `By \`make chaos SECONDS=${seconds} SEED=${seed}\`: clients call five tools without pause, as two users and with tokens of their own, through Envoy`,
     "to the demo's ledger, while one thing goes wrong. [The authorization server](chaos-exchange.md) has a page of its own.",
     'It fails unless every answer is one that is named here and holds no token; each request that reached the ledger had a fresh delegation',
-    'token for the right user, scope and audience, which the ledger verified; there is one audit record for each answer, and',
+    'token for the right user, scope and audience, which the ledger verified, or refused as late; there is one audit record for each answer, and',
     'one that allows each request at the ledger; and in the end every client is served.', '',
-    cells('', 'calls', '200', '403', '503', 'cut off', 'longest, ms', 'all served after, ms', ''), `|${'---|'.repeat(9)}`,
+    cells('', 'calls', '200', '403', '503', '502', 'cut off', 'longest, ms', 'all served after, ms', ''), `|${'---|'.repeat(10)}`,
     ...Object.entries(runs).map(row), '',
     '- 403: the scope is missing, as ever. 503: Envoy itself answers, since the filter or the MCP server is not there.',
+    '  502: the server was stopped until the delegation token of a call that waited there had ended, and then did not accept it.',
     '- A virtual machine that traps takes with it what its streams waited for, and their audit records, and Envoy tells them nothing.',
     "  A request that was undecided then is answered with 503 when its route's `idle_timeout` ends: two seconds here, an hour in the",
     '  bootstrap. New ones get 503 until the next machine is there. Whatever reached the ledger without a record is no more than the',

@@ -36,7 +36,8 @@ const FAULTS = {
 export const upstream = ({ seconds, seed }) => underFault({
   start: () => startTemporaryStack(),
   seed,
-  kinds: ['no server'],
+  // What waits for a server that is stopped may have a token that ends meanwhile.
+  kinds: ['no server', 'delegation too late'],
   fault: async ({ stack, clients }) => {
     const source = random(seed);
     const recoveries = {};
