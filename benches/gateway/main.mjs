@@ -16,7 +16,7 @@ import { AGENTGATEWAY, startAgentgateway } from './agentgateway.mjs';
 import { markdown } from './report.mjs';
 import { caller, checkCall, openSession, writeCalls } from './requests.mjs';
 import { startUpstream, toolList } from './upstream.mjs';
-import { GATEWAYS, GROUPS } from './variants.mjs';
+import { GATEWAYS, GROUPS, WARM } from './variants.mjs';
 
 const { ROUNDS = '7', SECONDS = '2', ONLY = '' } = process.env;
 const here = (name) => new URL(name, import.meta.url).pathname;
@@ -104,7 +104,7 @@ async function withFullCaches(place) {
   const callers = 10_000;
   const one = await gateway({ gateway: 'deputy' }, place, 'full');
   const file = log('requests-full');
-  writeCalls(file, Array.from({ length: callers }, () => caller(place)()), { call: { method: 'tools/call', params: { name: 'listAccounts', arguments: {} } } });
+  writeCalls(file, Array.from({ length: callers }, () => caller(place)()), { call: WARM });
   // Each load begins with the first caller.
   for (let seconds = 10, called = 0; called < callers; seconds *= 2) {
     const { requests, refused, failed } = await load('wrk', { port: one.port, seconds, connections: 16, file });

@@ -62,7 +62,8 @@ export const GATEWAYS = {
 };
 
 const call = (name) => ({ method: 'tools/call', params: { name, arguments: {} } });
-const WARM = call('listAccounts');
+/** What most of them are sent. */
+export const WARM = call('listAccounts');
 const PASS = { gateway: 'pass-through', call: WARM };
 const SESSION = { path: '/mcp/session', inSession: true };
 

@@ -88,7 +88,7 @@ class Run {
   }
 
   #assertDelegated(requests) {
-    this.clients.assertDelegated(requests, (jti) => this.#issued(jti));
+    this.clients.assertDelegated(requests, { issued: (jti) => this.#issued(jti) });
     assert.ok(requests.every(({ claims }) => !this.server.foreign.has(claims.jti)));
     assert.equal(requests.length, this.clients.count('result'), 'each request gave a result, and nothing else reached the ledger');
   }
