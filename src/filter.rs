@@ -14,13 +14,13 @@ use std::rc::Rc;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType, MetricType};
+use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType, MetricType, Status};
 
 use crate::answer::LocalReply;
 use crate::config::Config;
 use crate::exchange::reply::CalloutReply;
 use crate::host::Host;
-use crate::request::Headers;
+use crate::request::{Headers, header_map};
 use crate::response::Held;
 use crate::token::FetchReply;
 use crate::transaction::{Engine, Event, Step, Transaction};
@@ -217,9 +217,9 @@ impl Context for Stream {
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
-        let headers = headers(MapType::HttpRequestHeaders);
-        let headers = Headers(&headers);
-        let step = self.deliver(Event::RequestHeaders { headers, end_of_stream });
+        let step = with_headers(MapType::HttpRequestHeaders, |headers| {
+            self.deliver(Event::RequestHeaders { headers, end_of_stream })
+        });
         self.carry_out(step, MapType::HttpRequestHeaders)
     }
 
@@ -234,9 +234,9 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
-        let headers = headers(MapType::HttpResponseHeaders);
-        let headers = Headers(&headers);
-        let step = self.deliver(Event::ResponseHeaders { headers, end_of_stream });
+        let step = with_headers(MapType::HttpResponseHeaders, |headers| {
+            self.deliver(Event::ResponseHeaders { headers, end_of_stream })
+        });
         self.filters = matches!(step, Step::Filter { .. });
         self.carry_out(step, MapType::HttpResponseHeaders)
     }
@@ -281,10 +281,11 @@ impl HttpContext for Stream {
         if transaction.is_shadow_denial() {
             let _ = hostcalls::increment_metric(worker.shadow_denials, 1);
         }
-        if let Some(line) = transaction.close(response_code(), &mut worker.engine, now) {
-            let _ = hostcalls::log(LogLevel::Info, &format!("deputy.audit {line}"));
+        if let Some(mut line) = transaction.close(response_code(), &mut worker.engine, now) {
             // For access logs: %FILTER_STATE(wasm.deputy.audit:PLAIN)%.
             let _ = hostcalls::set_property(vec!["deputy.audit"], Some(line.as_bytes()));
+            line.insert_str(0, "deputy.audit ");
+            let _ = hostcalls::log(LogLevel::Info, &line);
         }
     }
 }
@@ -296,10 +297,10 @@ fn on_callout_reply(shared: &Shared, token: u32) {
             None => return,
             Some((_, Awaited::Exchange(purpose))) => worker.settle(&purpose, Ok(callout_reply())),
             Some((_, Awaited::Keys(place))) => {
-                let headers = headers(MapType::HttpCallResponseHeaders);
                 let body = buffer(BufferType::HttpCallResponseBody);
-                let reply = FetchReply { headers: Headers(&headers), body: &body };
-                worker.fetched(place, Ok(reply));
+                with_headers(MapType::HttpCallResponseHeaders, |headers| {
+                    worker.fetched(place, Ok(FetchReply { headers, body: &body }));
+                });
                 worker.tell_the_time()
             }
         }
@@ -308,14 +309,12 @@ fn on_callout_reply(shared: &Shared, token: u32) {
 }
 
 fn callout_reply() -> CalloutReply {
-    let headers = headers(MapType::HttpCallResponseHeaders);
-    let headers = Headers(&headers);
-    CalloutReply {
+    with_headers(MapType::HttpCallResponseHeaders, |headers| CalloutReply {
         status: crate::response::status(headers),
         // Envoy adds this to what a server answered, and to nothing that it answers itself.
         from_server: headers.first("x-envoy-upstream-service-time").is_some(),
         body: buffer(BufferType::HttpCallResponseBody),
-    }
+    })
 }
 
 /// Carries out steps for streams that wait, from outside their callbacks, and what follows from them.
@@ -338,10 +337,11 @@ fn carry_out(shared: &Shared, steps: Vec<(u32, Step)>) {
             Step::Reset => reset(),
             Step::Call(callout) => steps.extend(shared.borrow_mut().call(stream, &callout)),
             Step::Reread => {
-                let headers = headers(MapType::HttpRequestHeaders);
                 let body = buffer(BufferType::HttpRequestBody);
-                let again = Event::RequestAgain { headers: Headers(&headers), body: &body };
-                let step = shared.borrow_mut().deliver(stream, again);
+                let step = with_headers(MapType::HttpRequestHeaders, |headers| {
+                    let again = Event::RequestAgain { headers, body: &body };
+                    shared.borrow_mut().deliver(stream, again)
+                });
                 steps.push_back((stream, step));
             }
             // Nobody who waits has a response.
@@ -371,8 +371,30 @@ fn reset() {
     send(&LocalReply { status: 502, headers: vec![], body: vec![] });
 }
 
-fn headers(map: MapType) -> Vec<(String, Vec<u8>)> {
-    hostcalls::get_map_bytes(map).unwrap_or_default()
+/// What cannot be read counts as no headers, which no request and no answer has. The SDK's own
+/// reader copies every name and every value, and traps on what it does not know.
+fn with_headers<T>(map: MapType, read: impl FnOnce(Headers) -> T) -> T {
+    let serialized = serialized_map(map);
+    read(Headers(&header_map::read(&serialized).unwrap_or_default()))
+}
+
+#[allow(unsafe_code)]
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+}
+
+#[allow(unsafe_code)]
+fn serialized_map(map: MapType) -> Box<[u8]> {
+    let (mut data, mut size) = (std::ptr::null_mut(), 0);
+    // SAFETY: the host writes to where `data` and `size` stand, before it returns.
+    let status = unsafe { proxy_get_header_map_pairs(map as u32, &raw mut data, &raw mut size) };
+    if status != Status::Ok as u32 || data.is_null() {
+        return Box::default();
+    }
+    // SAFETY: the host has the SDK's `proxy_on_memory_allocate` make as many bytes as it says, by
+    // this allocator, and leaves them to the caller.
+    unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(data, size)) }
 }
 
 fn buffer(kind: BufferType) -> Vec<u8> {

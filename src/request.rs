@@ -1,5 +1,7 @@
 //! Intake: what a request is to this filter, read from its headers alone.
 
+pub mod header_map;
+
 use percent_encoding::percent_decode_str;
 
 use crate::config::{Config, Endpoint, Problems, pushed};
@@ -7,12 +9,12 @@ use crate::mcp::Revision;
 
 /// Request headers as the host hands them over: every value, in order, as bytes.
 #[derive(Debug, Clone, Copy)]
-pub struct Headers<'a>(pub &'a [(String, Vec<u8>)]);
+pub struct Headers<'a>(pub &'a [(&'a str, &'a [u8])]);
 
 impl<'a> Headers<'a> {
     /// All values of a header; `name` is lower case, as Envoy has them.
     pub fn all(self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_slice())
+        self.0.iter().filter(move |(key, _)| *key == name).map(|(_, value)| *value)
     }
 
     /// The first value of a header, if it is UTF-8.

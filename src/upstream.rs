@@ -1,8 +1,6 @@
 //! The way up: the client's token out, the delegation token in, nothing else that a server could
 //! take for identity.
 
-use std::collections::BTreeMap;
-
 use crate::config::Problems;
 use crate::exchange::Delegated;
 use crate::policy::Permit;
@@ -28,9 +26,9 @@ pub enum Credential<'a> {
     WithoutToken,
 }
 
-/// What is removed from every request, by the first byte of its name.
+/// What is removed from every request; at the place of each byte, what begins with it.
 #[derive(Debug)]
-pub struct StrippedHeaders(BTreeMap<u8, Vec<Stripped>>);
+pub struct StrippedHeaders(Vec<Vec<Stripped>>);
 
 #[derive(Debug)]
 enum Stripped {
@@ -99,11 +97,13 @@ impl StrippedHeaders {
                 None => Stripped::Name(name.into()),
             });
         }
-        let mut by_first_byte = BTreeMap::<u8, Vec<Stripped>>::new();
+        let mut by_first_byte: Vec<Vec<Stripped>> = Vec::new();
+        by_first_byte.resize_with(1 << u8::BITS, Vec::new);
         for stripped in all {
             let (Stripped::Name(text) | Stripped::Prefix(text)) = &stripped;
-            if let Some(first) = text.bytes().next() {
-                by_first_byte.entry(first).or_default().push(stripped);
+            let first = text.bytes().next().map(usize::from);
+            if let Some(known) = first.and_then(|first| by_first_byte.get_mut(first)) {
+                known.push(stripped);
             }
         }
         Self(by_first_byte)
@@ -113,10 +113,11 @@ impl StrippedHeaders {
     #[must_use]
     pub fn found(&self, headers: Headers) -> Vec<String> {
         let stripped = |name: &str| {
-            let known = name.bytes().next().and_then(|first| self.0.get(&first));
+            let known = name.bytes().next().and_then(|first| self.0.get(usize::from(first)));
             known.is_some_and(|known| known.iter().any(|one| one.matches(name)))
         };
-        headers.0.iter().map(|(name, _)| name).filter(|name| stripped(name)).cloned().collect()
+        let names = headers.0.iter().map(|(name, _)| *name);
+        names.filter(|name| stripped(name)).map(str::to_owned).collect()
     }
 }
 

@@ -16,13 +16,13 @@
 #[path = "../../tests/flow/stage.rs"]
 mod stage;
 
-use mcp_deputy::request::Headers;
+use mcp_deputy::request::{Headers, header_map};
 use mcp_deputy::transaction::{Event, Step, Transaction};
 use serde_json::json;
 use stage::{Expect, Stage, call, delegation, issued, token};
 
 /// Those of a request as Envoy shows them to the filter.
-fn request_headers(token: &str) -> Vec<(String, Vec<u8>)> {
+fn request_headers(token: &str) -> Vec<u8> {
     let bearer = format!("Bearer {token}");
     let headers = [
         (":authority", "gateway.example"),
@@ -41,10 +41,10 @@ fn request_headers(token: &str) -> Vec<(String, Vec<u8>)> {
         ("x-envoy-external-address", "127.0.0.1"),
         ("x-request-id", "e6b1b2a0-6f4c-4d54-8b8f-6c4a5a1b2c3d"),
     ];
-    headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).into()
+    serialized(&headers)
 }
 
-fn response_headers() -> Vec<(String, Vec<u8>)> {
+fn response_headers() -> Vec<u8> {
     let headers = [
         (":status", "200"),
         ("content-type", "application/json"),
@@ -52,7 +52,17 @@ fn response_headers() -> Vec<(String, Vec<u8>)> {
         ("date", "Fri, 15 Jan 2027 08:00:00 GMT"),
         ("server", "envoy"),
     ];
-    headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).into()
+    serialized(&headers)
+}
+
+/// See `header_map::read`.
+fn serialized(pairs: &[(&str, &str)]) -> Vec<u8> {
+    let number = |length: usize| u32::try_from(length).unwrap().to_le_bytes();
+    let lengths = pairs.iter().flat_map(|(name, value)| [name.len(), value.len()]);
+    let numbers = std::iter::once(pairs.len()).chain(lengths).flat_map(number);
+    let texts =
+        pairs.iter().flat_map(|(name, value)| [name.as_bytes(), b"\0", value.as_bytes(), b"\0"]);
+    numbers.chain(texts.flatten().copied()).collect()
 }
 
 fn main() {
@@ -74,14 +84,16 @@ fn main() {
         let now = stage.now;
         let shared = &mut stage.shared;
         let mut transaction = Transaction::new(stream, now);
-        let headers = Event::RequestHeaders { headers: Headers(&sent), end_of_stream: false };
+        let headers = header_map::read(&sent).unwrap();
+        let headers = Event::RequestHeaders { headers: Headers(&headers), end_of_stream: false };
         assert!(transaction.handle(headers, shared, now).is_pause());
         let part = Event::RequestBody { length: body.len(), whole: None };
         assert!(transaction.handle(part, shared, now).is_pause());
         let whole = Event::RequestBody { length: body.len(), whole: Some(body.as_bytes()) };
         let step = transaction.handle(whole, shared, now);
         assert!(matches!(step, Step::Continue(_)), "{step:?}");
-        let headers = Event::ResponseHeaders { headers: Headers(&answered), end_of_stream: false };
+        let headers = header_map::read(&answered).unwrap();
+        let headers = Event::ResponseHeaders { headers: Headers(&headers), end_of_stream: false };
         let step = transaction.handle(headers, shared, now);
         assert!(matches!(step, Step::Continue(_)), "{step:?}");
         std::hint::black_box(transaction.close(200, shared, now));

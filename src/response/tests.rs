@@ -354,13 +354,10 @@ fn what_is_held_is_bounded() {
     assert!(ListFilter::new(longest).chunk(long.as_bytes(), VIEW, &mut Vec::new()).is_ok());
 }
 
-fn headers(of: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
-    of.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()
-}
-
 fn kind(of: &[(&str, &str)], asks_for_list: bool) -> &'static str {
     let due = if asks_for_list { Due::Filtered } else { Due::AsItIs };
-    match body_filter(Headers(&headers(of)), due) {
+    let headers: Vec<_> = of.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+    match body_filter(Headers(&headers), due) {
         Ok(None) => "pass",
         Ok(Some(BodyFilter::Empty)) => "empty",
         Ok(Some(BodyFilter::Withheld)) => "withheld",

@@ -213,8 +213,7 @@ fn a_header_that_is_no_text_is_no_token_and_no_path() {
     let mut stage = Stage::new();
     let mut answer = |path: &[u8], authorization: &[u8]| {
         let headers =
-            [(":method", &b"POST"[..]), (":path", path), ("authorization", authorization)]
-                .map(|(name, value)| (name.to_owned(), value.to_vec()));
+            [(":method", &b"POST"[..]), (":path", path), ("authorization", authorization)];
         let headers = Event::RequestHeaders { headers: Headers(&headers), end_of_stream: true };
         let mut stream = stage.begin();
         let reply = stream.event(&mut stage, headers).reply();

@@ -55,10 +55,7 @@ fn answer(
     content_type: &str,
     body: &str,
 ) -> Result<(), FetchError> {
-    let headers = [
-        (":status".to_owned(), status.as_bytes().to_vec()),
-        ("content-type".to_owned(), content_type.as_bytes().to_vec()),
-    ];
+    let headers = [(":status", status.as_bytes()), ("content-type", content_type.as_bytes())];
     let reply = FetchReply { headers: Headers(&headers), body: body.as_bytes() };
     stage.shared.fetched(0, Ok(reply), stage.now).map(|_| ())
 }
@@ -99,13 +96,13 @@ fn waiting(stage: &mut Stage, token: &str) -> Stream {
 fn again(stage: &mut Stage, stream: &mut Stream, token: &str, body: &str) -> Step {
     let step = stream.event(stage, Event::Tick);
     assert!(matches!(step, Step::Reread), "{step:?}");
-    let headers = [
+    let bearer = format!("Bearer {token}");
+    let headers = bytes(&[
         (":method", "POST"),
         (":path", "/mcp"),
         ("content-type", "application/json"),
-        ("authorization", &format!("Bearer {token}")),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+        ("authorization", &bearer),
+    ]);
     let body = body.as_bytes();
     stream.event(stage, Event::RequestAgain { headers: Headers(&headers), body })
 }
@@ -465,8 +462,7 @@ fn a_body_that_must_not_be_there_is_refused_after_the_wait_too() {
         publish(&mut stage, &["new"]);
         assert!(matches!(stream.event(&mut stage, Event::Tick), Step::Reread));
         let bearer = format!("Bearer {token}");
-        let headers = [(":method", method), (":path", "/mcp"), ("authorization", &bearer)]
-            .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+        let headers = bytes(&[(":method", method), (":path", "/mcp"), ("authorization", &bearer)]);
         let event = Event::RequestAgain { headers: Headers(&headers), body: held.as_bytes() };
         match stream.event(&mut stage, event) {
             Step::Reply(reply) => assert_eq!(reply.status, status, "{method}"),

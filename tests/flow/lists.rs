@@ -68,7 +68,7 @@ fn what_is_no_list_costs_nothing() {
         assert!(edits.remove.is_empty() && edits.set.is_empty());
     }
     let mut stream = forwarded(&mut stage, "mcp:connect", "tools/list");
-    let headers = [(":status".to_owned(), b"202".to_vec())];
+    let headers = [(":status", &b"202"[..])];
     let headers = mcp_deputy::request::Headers(&headers);
     let event = Event::ResponseHeaders { headers, end_of_stream: true };
     let _ = stream.event(&mut stage, event).edits();

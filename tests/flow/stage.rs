@@ -386,16 +386,18 @@ pub struct Stream {
     pub transaction: Transaction,
 }
 
+/// Headers as the host gives them.
+pub fn bytes<'a>(headers: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a [u8])> {
+    headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect()
+}
+
 impl Stream {
     pub fn event(&mut self, stage: &mut Stage, event: Event) -> Step {
         self.transaction.handle(event, &mut stage.shared, stage.now)
     }
 
     pub fn headers(&mut self, stage: &mut Stage, headers: &[(&str, &str)], end: bool) -> Step {
-        let headers: Vec<_> = headers
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
-            .collect();
+        let headers = bytes(headers);
         self.event(stage, Event::RequestHeaders { headers: Headers(&headers), end_of_stream: end })
     }
 
@@ -413,10 +415,7 @@ impl Stream {
     }
 
     pub fn response(&mut self, stage: &mut Stage, headers: &[(&str, &str)]) -> Step {
-        let headers: Vec<_> = headers
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
-            .collect();
+        let headers = bytes(headers);
         let headers = Headers(&headers);
         self.event(stage, Event::ResponseHeaders { headers, end_of_stream: false })
     }

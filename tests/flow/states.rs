@@ -76,7 +76,7 @@ fn reach(stage: &mut Stage, state: &str) -> Stream {
 }
 
 fn meet(stage: &mut Stage, stream: &mut Stream, event: &str) -> Step {
-    let headers = [(":path".to_owned(), b"/mcp".to_vec()), (":status".to_owned(), b"200".to_vec())];
+    let headers = [(":path", &b"/mcp"[..]), (":status", b"200")];
     let headers = Headers(&headers);
     match event {
         "headers" => stream.event(stage, Event::RequestHeaders { headers, end_of_stream: false }),

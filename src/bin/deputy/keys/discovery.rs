@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::net::IpAddr;
 use std::time::Duration;
+use std::{iter, mem};
 
 use mcp_deputy::config::HttpUrl;
 use mcp_deputy::json;
@@ -10,6 +11,7 @@ use mcp_deputy::request::Headers;
 use mcp_deputy::token::{FetchReply, KeyProblem};
 use serde_json::{Value, json};
 use ureq::Agent;
+use ureq::http::{HeaderMap, StatusCode};
 
 use crate::http;
 use crate::report::Failure;
@@ -44,8 +46,17 @@ const ANSWER_BYTES: u64 = 257 * 1024;
 
 /// What came back, in the shape of the filter's own callouts.
 struct Answer {
-    headers: Vec<(String, Vec<u8>)>,
+    status: StatusCode,
+    headers: HeaderMap,
     body: Vec<u8>,
+}
+
+impl Answer {
+    fn headers(&self) -> Vec<(&str, &[u8])> {
+        let status = (":status", self.status.as_str().as_bytes());
+        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        iter::once(status).chain(headers).collect()
+    }
 }
 
 impl Discovery {
@@ -73,10 +84,10 @@ impl Discovery {
         if !is_safe {
             return Err(format!("`{jwks_uri}`, the `jwks_uri` of {metadata}, is not an https URL"));
         }
-        let Answer { headers, body } = self.get(&jwks_uri)?;
-        let reply = FetchReply { headers: Headers(&headers), body: &body };
+        let answer = self.get(&jwks_uri)?;
+        let reply = FetchReply { headers: Headers(&answer.headers()), body: &answer.body };
         let (_, skipped) = reply.keys().map_err(|error| format!("{jwks_uri}: {error}"))?;
-        let set: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+        let set: Value = serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
         let all = set.get("keys").and_then(Value::as_array).into_iter().flatten().enumerate();
         let is_usable = |index: usize| skipped.iter().all(|problem| problem.index != index);
         let usable: Vec<_> =
@@ -88,10 +99,9 @@ impl Discovery {
     fn discover(&self) -> Result<(String, String), String> {
         let mut tried = Vec::new();
         for url in self.places() {
-            let Answer { headers, body } = self.get(&url)?;
-            let status = Headers(&headers).first(":status").unwrap_or_default();
-            if status != "200" {
-                tried.push(format!("{url}: status {status}"));
+            let Answer { status, body, .. } = self.get(&url)?;
+            if status != StatusCode::OK {
+                tried.push(format!("{url}: status {}", status.as_str()));
                 continue;
             }
             let Ok(metadata) = json::object(&body, &json::Limits::default()) else {
@@ -129,19 +139,11 @@ impl Discovery {
         let accept = "application/json, application/jwk-set+json";
         let answer = self.agent.get(url).header("accept", accept).call();
         let mut answer = answer.map_err(|error| format!("{url}: {error}"))?;
-        let mut headers =
-            vec![(":status".to_owned(), answer.status().as_str().as_bytes().to_vec())];
-        headers.extend(
-            answer
-                .headers()
-                .iter()
-                .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())),
-        );
         let mut body = Vec::new();
         let reader = answer.body_mut().as_reader();
         let read = reader.take(ANSWER_BYTES).read_to_end(&mut body);
         read.map_err(|error| format!("{url}: {error}"))?;
-        Ok(Answer { headers, body })
+        Ok(Answer { status: answer.status(), headers: mem::take(answer.headers_mut()), body })
     }
 }
 
