@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr2, memchr2_iter, memchr3};
+use memchr::{memchr_iter, memchr2, memchr2_iter, memchr3};
 
 use super::ResponseError;
 use super::lists::View;
@@ -160,10 +160,12 @@ fn dispatch(
             return Ok(());
         }
         Ok(()) => {
-            for line in filtered.split(|byte| *byte == b'\n') {
+            let mut start = 0;
+            for end in memchr_iter(b'\n', &filtered).chain([filtered.len()]) {
                 out.extend_from_slice(b"data: ");
-                out.extend_from_slice(line);
+                out.extend_from_slice(filtered.get(start..end).unwrap_or_default());
                 out.push(b'\n');
+                start = end.saturating_add(1);
             }
         }
         // A server may tell of any task in any stream. Here its tool is not known, so this event is
