@@ -19,7 +19,7 @@ mod tests;
 use std::rc::Rc;
 
 use crate::answer::cors;
-use crate::mcp::{check_content_encoding, check_content_type, check_media_type};
+use crate::mcp::{Id, check_content_encoding, check_content_type, check_media_type};
 use crate::request::Headers;
 use crate::session::{self, Binding, Purpose, SessionError, SessionKeys};
 use crate::task::Tasks;
@@ -36,6 +36,8 @@ pub use redaction::{Redacted, Redaction, WholeFilter};
 pub struct Reader {
     /// Who asked.
     pub caller: Rc<Caller>,
+    /// The request's id, if it has one.
+    pub id: Option<Id>,
     /// The endpoint's place in the configuration.
     pub endpoint: usize,
     /// Whether the answer is due to hold a list, or to name a task. Another may name one all the

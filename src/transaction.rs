@@ -19,7 +19,7 @@ use crate::exchange::reply::ExchangeError;
 use crate::host::Host;
 
 use crate::exchange::{Callout, Delegated, Exchanges, Key};
-use crate::mcp::{HeaderError, Id, MirroredHeaders};
+use crate::mcp::{HeaderError, MirroredHeaders};
 use crate::policy::Permit;
 use crate::request::{Headers, Verb};
 use crate::response::{BodyFilter, Held, Reader, Share};
@@ -168,7 +168,6 @@ struct Question {
 struct Waiting {
     permit: Permit,
     key: Key,
-    id: Option<Id>,
     edits: Edits,
     reader: Reader,
 }

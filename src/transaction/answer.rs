@@ -42,7 +42,7 @@ impl Transaction {
             Head::DelegationRejected => Refusal::DelegationRejected,
             Head::UnexpectedStatus => Refusal::UnexpectedStatus,
         };
-        self.refuse(config, &refusal, About::default(), reader.origin.as_deref())
+        self.refuse(config, &refusal, about(&reader), reader.origin.as_deref())
     }
 
     pub(super) fn on_response_body(
@@ -86,7 +86,7 @@ impl Transaction {
             }
             Err(error) if *is_held => {
                 let refusal = Refusal::Unfilterable(error);
-                self.refuse(config, &refusal, About::default(), reader.origin.as_deref())
+                self.refuse(config, &refusal, about(reader), reader.origin.as_deref())
             }
             Err(error) => {
                 self.record.refused(&Refusal::Unfilterable(error));
@@ -95,4 +95,8 @@ impl Transaction {
             }
         }
     }
+}
+
+fn about(reader: &Reader) -> About<'_> {
+    About { id: reader.id.as_ref(), ..About::default() }
 }

@@ -28,7 +28,7 @@ impl Transaction {
         let Question { caller, endpoint, edits, origin, is_filtered, tasks, .. } = question;
         let redaction = permit.redaction().map(Rc::clone);
         let reader =
-            Reader { caller, endpoint, is_filtered, redaction, tasks, opens_stream, origin };
+            Reader { caller, id, endpoint, is_filtered, redaction, tasks, opens_stream, origin };
         let Some(target) = permit.target().map(Rc::clone) else {
             return self.forward(permit, &Credential::WithoutToken, edits, reader);
         };
@@ -40,7 +40,7 @@ impl Transaction {
                 return self.forward(permit, &Credential::Delegation(&delegated), edits, reader);
             }
             Answer::Refused(error) => {
-                return self.not_delegated(error, id.as_ref(), &reader, config);
+                return self.not_delegated(error, &reader, config);
             }
             Answer::Wait(key) => (key, Step::Pause),
             Answer::Call(key, callout) => (key, Step::Call(callout)),
@@ -49,7 +49,7 @@ impl Transaction {
                 return self.forward(permit, &Credential::Delegation(&delegated), edits, reader);
             }
         };
-        let waiting = Waiting { permit, key, id, edits, reader };
+        let waiting = Waiting { permit, key, edits, reader };
         self.state = State::AwaitExchange(Box::new(waiting));
         step
     }
@@ -60,7 +60,7 @@ impl Transaction {
         result: Result<&Rc<Delegated>, &ExchangeError>,
         config: &Config,
     ) -> Step {
-        let Waiting { permit, id, edits, reader, .. } = waiting;
+        let Waiting { permit, edits, reader, .. } = waiting;
         match result {
             Ok(delegated) => {
                 if let Some(target) = permit.target() {
@@ -68,19 +68,16 @@ impl Transaction {
                 }
                 self.forward(permit, &Credential::Delegation(delegated), edits, reader)
             }
-            Err(error) => self.not_delegated(error.clone(), id.as_ref(), &reader, config),
+            Err(error) => self.not_delegated(error.clone(), &reader, config),
         }
     }
 
-    fn not_delegated(
-        &mut self,
-        error: ExchangeError,
-        id: Option<&Id>,
-        reader: &Reader,
-        config: &Config,
-    ) -> Step {
+    fn not_delegated(&mut self, error: ExchangeError, reader: &Reader, config: &Config) -> Step {
         let endpoint = config.endpoints.get(reader.endpoint);
-        let about = About { id, required_scopes: endpoint.map(|known| &known.required_scopes) };
+        let about = About {
+            id: reader.id.as_ref(),
+            required_scopes: endpoint.map(|known| &known.required_scopes),
+        };
         self.refuse(config, &Refusal::Exchange(error), about, reader.origin.as_deref())
     }
 
@@ -95,7 +92,7 @@ impl Transaction {
             return Step::Pause;
         }
         engine.exchanges.abandon(&waiting.key, self.stream);
-        let about = About { id: waiting.id.as_ref(), ..About::default() };
+        let about = About { id: waiting.reader.id.as_ref(), ..About::default() };
         let refusal = Refusal::Undecided("the token exchange did not end in time");
         self.refuse(&engine.config, &refusal, about, waiting.reader.origin.as_deref())
     }

@@ -224,6 +224,7 @@ fn p22_a_server_cannot_speak_to_the_client_past_the_filter() {
         .response(&mut stage, &[(":status", "401"), ("www-authenticate", "Bearer x")])
         .reply();
     assert_eq!((reply.status, header(&reply, "www-authenticate")), (502, None));
+    assert_eq!(body(&reply)["id"], 7, "the request that it answers");
     let record = stream.close(&mut stage, 502).unwrap();
     assert_eq!(
         (&record["upstream_status"], &record["reason"]),

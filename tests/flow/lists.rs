@@ -179,7 +179,8 @@ fn p14_what_cannot_be_read_is_a_502_before_and_a_reset_after_something_passed() 
 
     let mut stream = forwarded(&mut stage, "mcp:connect", "tools/list");
     let _ = stream.response(&mut stage, &headers);
-    assert_eq!(stream.chunk(&mut stage, bad, true).reply().status, 502);
+    let reply = stream.chunk(&mut stage, bad, true).reply();
+    assert_eq!((reply.status, &body(&reply)["id"]), (502, &7.into()));
 
     let mut stream = forwarded(&mut stage, "mcp:connect", "tools/list");
     let _ = stream.response(&mut stage, &headers);
