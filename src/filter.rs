@@ -78,7 +78,6 @@ impl RootContext for Root {
         for warning in &config.warnings {
             log::warn!("configuration: {warning}");
         }
-        log::info!("configuration accepted, policy hash {}", config.policy_hash);
         let Ok(shadow_denials) =
             hostcalls::define_metric(MetricType::Counter, "mcp_deputy.shadow_denials")
         else {
@@ -99,9 +98,15 @@ impl RootContext for Root {
             );
             return false;
         }
-        let worker = Worker::new(Engine::new(config, host), self.id, shadow_denials);
-        self.worker = worker.map(|worker| Rc::new(RefCell::new(worker)));
-        self.worker.is_some()
+        let Some(worker) = Worker::new(Engine::new(config, host), self.id, shadow_denials) else {
+            return false;
+        };
+        let policy_hash = &worker.engine.config.policy_hash;
+        // In pages of 64 KiB; it never shrinks.
+        let memory = core::arch::wasm32::memory_size::<0>().saturating_mul(64);
+        log::info!("configuration accepted, policy hash {policy_hash}, {memory} KiB of memory");
+        self.worker = Some(Rc::new(RefCell::new(worker)));
+        true
     }
 
     fn on_tick(&mut self) {

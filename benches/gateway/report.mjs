@@ -28,8 +28,8 @@ ${groups.map(section).join('\n\n')}
 \`deputy.wasm\` has ${Math.round(bytes / 1e3)} kB.
 
 ${table([
-    ['Gateway, workers', 'start, ms', 'resident at rest, MB', 'after all the load, MB'], ['---', '---', '---', '---'],
-    ...starts.map((one) => [one.name.replace('/', ', '), one.start_ms, one.rest_mb, one.after_mb]),
+    ['Gateway, workers', 'start, ms', 'resident at rest, MB', 'after all the load, MB', 'a VM at rest, MiB', 'after it, MiB'], ['---', '---', '---', '---', '---', '---'],
+    ...starts.map((one) => [one.name.replace('/', ', '), one.start_ms, one.rest_mb, one.after_mb, one.vm_rest_mib ?? '', one.vm_after_mib ?? '']),
   ])}
 `;
 }

@@ -129,8 +129,7 @@ impl Worker {
     }
 
     /// Asks for the keys that are due, on behalf of no stream.
-    fn fetch_keys(&mut self) {
-        let now = self.now();
+    fn fetch_keys(&mut self, now: Now) {
         for fetch in self.engine.fetches_due(now) {
             let (cluster, headers) = (&fetch.cluster, &fetch.headers);
             match self.dispatch(self.root, cluster, headers, None, fetch.timeout) {
@@ -173,7 +172,7 @@ impl Worker {
             steps.extend(self.tell(settled));
         }
         self.keep_pace();
-        self.fetch_keys();
+        self.fetch_keys(now);
         // Nobody wants to know it more often than at the usual pace.
         if now.monotonic.saturating_sub(self.told) > TICK.mul_f64(0.5) {
             self.told = now.monotonic;
