@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { root } from '../../demo/keys.mjs';
 
-const BUDGET = 2_050_000; // bytes; raise it only for what is worth it
+const BUDGET = 2_000_000; // bytes; raise it only for what is worth it
 
 test('the filter stays within its size budget', () => {
   const { size } = statSync(join(root, 'dist/deputy.wasm'));
