@@ -66,7 +66,7 @@ pub enum Head {
     /// again, which cannot help.
     DelegationRejected,
     /// The status would lead the client, with its token, elsewhere: to another URL, to another
-    /// protocol or to an earlier answer.
+    /// protocol or to an earlier answer. Or there is none, so the headers could not be read.
     UnexpectedStatus,
     /// The server names a session that cannot be bound to the caller.
     SessionNotBound(SessionError),
@@ -98,25 +98,24 @@ pub fn head(
     sessions: &SessionKeys,
     has_body: bool,
 ) -> Head {
-    let status = status(headers);
-    match status {
+    let status = match status(headers) {
         Some(401) => return Head::DelegationRejected,
-        Some(..=199 | 300..=399) => return Head::UnexpectedStatus,
-        _ => {}
-    }
+        None | Some(..=199 | 300..=399) => return Head::UnexpectedStatus,
+        Some(status) => status,
+    };
     let binding = Binding::new(Purpose::Session, &reader.caller, endpoint);
     let session = match sessions.of_response(binding, headers) {
         Ok(session) => session,
         Err(error) => return Head::SessionNotBound(error),
     };
-    let opens_stream = reader.opens_stream && status.is_some_and(|status| status < 300);
+    let opens_stream = reader.opens_stream && status < 300;
     let due = match (&reader.redaction, reader.is_filtered || opens_stream) {
         (Some(_), _) => Due::Redacted,
         (None, true) => Due::Filtered,
         (None, false) => Due::AsItIs,
     };
     let filter = if has_body { body_filter(headers, due) } else { Ok(None) };
-    let is_error = status.is_some_and(|status| status >= 400);
+    let is_error = status >= 400;
     let filter = match filter {
         // The status tells the client enough: that there is no stream to open, say.
         Err(_) | Ok(Some(BodyFilter::Empty)) if is_error && due == Due::Redacted => {

@@ -89,6 +89,7 @@ export const GROUPS = {
     { name: 'Deputy: denial, known token', gateway: 'deputy', call: call('getCustomerPII'), denied: true },
   ],
   ...pairs('A call of 4 KiB', { bytes: 4096 }),
+  ...pairs('A call of 4 KiB, one after another', { bytes: 4096, connections: 1 }),
   ...pairs('A call of 64 KiB', { bytes: 65536 }),
   ...pairs('A call of 300 B, HTTP/2', { http2: true }),
   ...pairs('A call of 300 B, 2 workers', { workers: 2 }),

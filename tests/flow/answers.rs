@@ -1,6 +1,7 @@
 //! What a refused client is answered, and what the audit record says.
 
-use mcp_deputy::transaction::Step;
+use mcp_deputy::request::Headers;
+use mcp_deputy::transaction::{Event, Step};
 use serde_json::{Value, json};
 
 use super::stage::*;
@@ -230,4 +231,10 @@ fn p22_a_server_cannot_speak_to_the_client_past_the_filter() {
         (&record["upstream_status"], &record["reason"]),
         (&401.into(), &"delegation_rejected".into())
     );
+
+    stage.pass(std::time::Duration::from_secs(1));
+    let mut stream = go(&mut stage);
+    let unreadable = Event::ResponseHeaders { headers: Headers(&[]), end_of_stream: false };
+    assert_eq!(stream.event(&mut stage, unreadable).reply().status, 502);
+    assert_eq!(stream.close(&mut stage, 502).unwrap()["reason"], "unexpected_status");
 }

@@ -414,8 +414,12 @@ impl Stream {
         self.event(stage, Event::Exchanged(settled.result.as_ref())).edits()
     }
 
+    /// The MCP server answers, with status 200 if the headers name none.
     pub fn response(&mut self, stage: &mut Stage, headers: &[(&str, &str)]) -> Step {
-        let headers = bytes(headers);
+        let mut headers = bytes(headers);
+        if Headers(&headers).first(":status").is_none() {
+            headers.push((":status", b"200"));
+        }
         let headers = Headers(&headers);
         self.event(stage, Event::ResponseHeaders { headers, end_of_stream: false })
     }
