@@ -206,6 +206,8 @@ mod tests {
         let sunday = window(r#"{"days": ["sunday"], "utc_offset": "-10:00"}"#).unwrap();
         assert!(sunday.contains(at("2026-11-23T09:59:59Z")));
         assert!(!sunday.contains(at("2026-11-23T10:00:00Z")));
+        let twice = window(r#"{"days": ["sunday", "sunday", "monday"]}"#).unwrap();
+        assert!(twice.contains(at("2026-11-22T10:00:00Z")), "a day may be named twice");
     }
 
     #[test]
