@@ -450,12 +450,16 @@ fn changed(pointer: &str, value: Value) -> Value {
     pushed
 }
 
-/// What is said of a policy with these members besides.
-fn errors_of_policy(members: &Value) -> String {
+/// A configuration that has another policy, with these members besides.
+fn with_policy(members: &Value) -> Value {
     let mut policy = json!({"audience": "https://notes.example/", "baseline": "without_token"});
     let members = members.as_object().unwrap().clone();
     policy.as_object_mut().unwrap().extend(members);
-    errors(changed("/policies/notes", policy))
+    changed("/policies/notes", policy)
+}
+
+fn errors_of_policy(members: &Value) -> String {
+    errors(with_policy(members))
 }
 
 #[test]
@@ -507,10 +511,79 @@ policies.notes.tools.read.require.arguments.n.equals_claim: `/a/~` names no clai
         ),
         (rule(json!({"require": {"claims": {"n": {"equals_claim": "sub"}}}})), "\
 policies.notes.tools.read.require.claims.n.equals_claim: not possible here; help: arguments are compared with claims"),
+        (rule(json!({"require": {"arguments": {"n": {"equals": [1]}}}})), "\
+policies.notes.tools.read.require.arguments.n.equals: `[1]` is no such value; help: write a string, a number within ±2^53, a boolean or null"),
+        (rule(json!({"require": {"arguments": {"n": {"in": [1, 9_007_199_254_740_993_u64]}}}})), "\
+policies.notes.tools.read.require.arguments.n.in: `9007199254740993` is no such value; help: write a string, a number within ±2^53, a boolean or null"),
+        (rule(json!({"require": {"claims": {"n": {"presence": "optional"}}}})), "\
+policies.notes.tools.read.require.claims.n: says nothing; help: write what it must be if it is there, or leave it out"),
+        (rule(json!({"require": {"claims": {"n": {"presence": "absent", "max": 1}}}})), "\
+policies.notes.tools.read.require.claims.n: can never hold; help: what is absent has no value: leave out the rest"),
         (rule(json!({"require": {"arguments": {"n": {"min_length": 2, "max_length": 1}}}})), "\
 policies.notes.tools.read.require.arguments.n: can never hold; help: `2` is more than `1`"),
     ] {
         assert_eq!(errors_of_policy(&members), expected, "{members}");
+    }
+}
+
+#[test]
+fn a_rule_is_never_reached_behind_one_that_holds_whenever_it_does() {
+    let is_told = |first: &Value, second: &Value| {
+        let rule = |require: &Value| json!({"require": require, "delegation": {"scope": "s"}});
+        let tools = json!({"tools": {"read": [rule(first), rule(second)]}});
+        let told = Config::from_value(with_policy(&tools)).err().map(|errors| errors.to_string());
+        let expected = "policies.notes.tools.read[1]: can never be reached; \
+                        help: `notes.tools.read[0]` holds whenever it does, and comes first";
+        assert!(told.as_deref().is_none_or(|told| told == expected), "{told:?}");
+        told.is_some()
+    };
+    let office = |until: &str| json!({"time": {"days": ["monday"], "until": until}});
+    let only_n = |max: u8| json!({"arguments": {"n": {"max": max}}, "other_arguments": "deny"});
+    // Each holds whenever the one after it does, and not the other way round.
+    for wider_first in [
+        vec![
+            json!({"any_scope": ["audit:read", "pii:read"]}),
+            json!({"any_scope": ["audit:read"]}),
+            json!({"any_scope": ["audit:read"], "clients": ["x"]}),
+        ],
+        vec![json!({"any_scope": ["audit:read", "pii:read"]}), json!({"scopes": ["audit:read"]})],
+        vec![json!({"clients": ["x", "y"]}), json!({"clients": ["y"]})],
+        vec![
+            json!({"acr_values": ["gold", "silver"]}),
+            json!({"acr_values": ["gold"]}),
+            json!({"acr_values": ["gold"], "max_age": "5m"}),
+        ],
+        vec![
+            json!({"max_age": "10m"}),
+            json!({"max_age": "5m"}),
+            json!({"acr_values": ["gold"], "max_age": "5m"}),
+        ],
+        vec![json!({"claims": {"n": {"max": 5}}}), json!({"claims": {"n": {"max": 4}}})],
+        vec![json!({"arguments": {"n": {"max": 5}}}), json!({"arguments": {"n": {"max": 4}}})],
+        vec![office("18:00"), office("17:00")],
+        vec![json!({"arguments": {"n": {"max": 5}}}), only_n(5), only_n(4)],
+    ] {
+        for (index, wide) in wider_first.iter().enumerate() {
+            for (other, narrow) in wider_first.iter().enumerate() {
+                assert_eq!(is_told(wide, narrow), index <= other, "{wide}, then {narrow}");
+            }
+        }
+    }
+    for (one, other) in [
+        (
+            json!({"any_scope": ["audit:read", "pii:read"]}),
+            json!({"any_scope": ["pii:read", "mcp:connect"]}),
+        ),
+        (json!({"clients": ["x"]}), json!({"clients": ["y"]})),
+        (json!({"acr_values": ["gold"]}), json!({"max_age": "5m"})),
+        (
+            json!({"acr_values": ["gold"], "max_age": "10m"}),
+            json!({"acr_values": ["silver"], "max_age": "5m"}),
+        ),
+        (json!({"claims": {"n": {"max": 5}}}), json!({"claims": {"m": {"max": 4}}})),
+        (json!({"arguments": {"n": {"max": 5}}}), json!({"claims": {"n": {"max": 4}}})),
+    ] {
+        assert!(!is_told(&one, &other) && !is_told(&other, &one), "{one}, {other}");
     }
 }
 

@@ -8,7 +8,7 @@ const TEXT = `# Mutants, counted
 
 By \`make mutants\` (cargo-mutants): the code that decides, changed in one place at a time. A mutant is *caught* if a test fails, or
 does not end; *missed* if none does; *unviable* if it does not compile. The unit tests are asked first, and about those that they
-miss the tests of whole requests (\`tests/flow\`), policies, configurations, exchanges and decision cases. What
+miss the tests of whole requests (\`tests/flow\`), policies, their differences, configurations, exchanges and decision cases. What
 \`.cargo/mutants.toml\` leaves out is not counted, with the reasons there. Where fewer were tried than there are, it was a sample; what a test was
 written for after it was missed counts as caught, so that the figures say nothing of the mutants that were not tried.
 `;
