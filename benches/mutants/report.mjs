@@ -1,5 +1,4 @@
-// Puts what `run` found in these files, or in all, beside what earlier runs found in others: `report.mjs [FILE…]`.
-// See benches/results/mutants.md.
+// Puts what `run` found beside what earlier runs found in other files. See benches/results/mutants.md.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,14 +20,11 @@ const before = join(root, 'benches/results/mutants.json');
 const known = existsSync(before) ? readJson(before).files : [];
 // Of what was asked twice, the second answer counts.
 const last = new Map(['mutants.out.old', 'mutants.out'].flatMap(outcomes));
-// A run of one file tries a few mutants of others too.
-const asked = process.argv.slice(2);
 const all = readJson(join(output, 'all.json'));
 const files = [...new Set(all.map(({ file }) => file))].map((file) => {
-  const isAsked = asked.length === 0 || asked.includes(file);
-  const found = [...last.values()].filter((one) => isAsked && one.file === file);
+  const found = [...last.values()].filter((one) => one.file === file);
   const earlier = known.find((other) => other.file === file);
-  const one = earlier === undefined || found.length > 0 ? count(file, found) : earlier;
+  const one = found.length >= (earlier?.tried ?? 0) ? count(file, found) : askedAgain(earlier, found);
   return { ...one, mutants: all.filter((other) => other.file === file).length };
 });
 files.sort((one, other) => one.file.localeCompare(other.file));
@@ -47,6 +43,13 @@ function count(file, outcomes) {
   const of = (wanted) => outcomes.filter(({ kind }) => kind === wanted);
   const missed = of('missed').map(({ name }) => name.slice(file.length + 1)).sort();
   return { file, tried: outcomes.length, caught: of('caught').length, missed: missed.length, unviable: of('unviable').length, names: missed };
+}
+
+/** A run that tried fewer than an earlier one says of what that missed whether it is caught now. */
+function askedAgain(earlier, found) {
+  const caught = new Set(found.filter(({ kind }) => kind === 'caught').map(({ name }) => name));
+  const names = earlier.names.filter((name) => !caught.has(`${earlier.file}:${name}`));
+  return { ...earlier, caught: earlier.tried - earlier.unviable - names.length, missed: names.length, names };
 }
 
 function markdown() {

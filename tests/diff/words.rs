@@ -237,6 +237,19 @@ fn what_can_never_be_is_not_told() {
 }
 
 #[test]
+fn a_claim_that_need_only_be_there() {
+    let old = json!({"claims": {"team": {"presence": "required"}}});
+    let new = json!({"claims": {"team": {"equals": "a"}}});
+    assert_eq!(
+        required(&old, &new),
+        [
+            "closes for callers whose claim `team` is present; stays open for callers whose claim `team` \
+          is \"a\""
+        ]
+    );
+}
+
+#[test]
 fn sign_in_and_time() {
     let old = json!({"acr_values": ["gold"], "max_age": "5m"});
     let new = json!({"acr_values": ["gold"], "max_age": "10m"});
