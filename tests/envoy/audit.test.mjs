@@ -140,7 +140,9 @@ describe('the audit record', () => {
     for (const text of [target.envoyLog(), dump]) {
       for (const token of tokens) assert.ok(!text.includes(token) && (sign(token).length < 40 || !text.includes(sign(token))));
       assert.ok(!text.includes(secret) && !text.includes(encodeURIComponent(secret)) && !text.includes(btoa(`${GATEWAY}:${secret}`)));
-      assert.doesNotMatch(text, /eyJ[\w-]{20,}/);
+      // By chance, a random id may look like the beginning of a JWS; what it stands for does not.
+      const encoded = text.match(/eyJ[\w-]{20,}/g) ?? [];
+      assert.deepEqual(encoded.filter((one) => /^[ -~]*$/.test(Buffer.from(one.slice(0, 20), 'base64url').toString('latin1'))), []);
     }
   });
 
