@@ -38,12 +38,14 @@ await run('wrk', ['--version']).catch((error) => {
 if (!AGENTGATEWAY) console.error('Nothing is measured against agentgateway: AGENTGATEWAY does not name its program.');
 try {
   const results = { load_before: round(loadavg()[0]), ...await measure() };
-  console.log(markdown(results));
+  const name = AGENTGATEWAY ? 'gateway-with-agentgateway' : 'gateway';
+  const text = markdown(results, `${name}.svg`);
+  console.log(text);
   if (!ONLY) {
-    const write = (name, text) => writeFileSync(join(root, 'benches/results', name), text);
-    write('gateway.json', `${JSON.stringify(results, null, 2)}\n`);
-    write('gateway.md', markdown(results));
-    await draw(join(root, 'benches/results/gateway.svg'), results);
+    const file = join(root, 'benches/results', name);
+    writeFileSync(`${file}.json`, `${JSON.stringify(results, null, 2)}\n`);
+    writeFileSync(`${file}.md`, text);
+    await draw(`${file}.svg`, results);
   }
 } finally {
   for (const one of started.reverse()) await one.stop();

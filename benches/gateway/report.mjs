@@ -1,6 +1,6 @@
 // The results for people.
 
-export function markdown({ load_before: load, machine, rounds, seconds, agentgateway, wasm_bytes: bytes, starts, groups }) {
+export function markdown({ load_before: load, machine, rounds, seconds, agentgateway, wasm_bytes: bytes, starts, groups }, plot) {
   const ms = (value) => value.toFixed(2);
   const section = ({ title, variants }) => {
     const lists = variants.some(({ list_mb_per_s: rate }) => rate);
@@ -19,7 +19,7 @@ CPU is that of all of the gateway's threads per request. All shown is the median
 the highest ratio. The load average before was ${load}, on ${machine.cpus} x ${machine.cpu}. ${bad} requests were not answered as they were due to be.
 ${agentgateway ? built(agentgateway) : 'Nothing was measured against agentgateway: `AGENTGATEWAY` did not name its program.'}
 
-![CPU per request](gateway.svg)
+![CPU per request](${plot})
 
 ${groups.map(section).join('\n\n')}
 
