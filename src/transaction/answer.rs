@@ -97,6 +97,7 @@ impl Transaction {
     }
 }
 
-fn about(reader: &Reader) -> About<'_> {
+/// What a refusal says of the request that this reader has made.
+pub(super) fn about(reader: &Reader) -> About<'_> {
     About { id: reader.id.as_ref(), ..About::default() }
 }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::answer::about;
 use super::{Engine, Question, State, Step, Transaction, Waiting};
 use crate::answer::{About, Refusal};
 use crate::audit::Source;
@@ -74,10 +75,8 @@ impl Transaction {
 
     fn not_delegated(&mut self, error: ExchangeError, reader: &Reader, config: &Config) -> Step {
         let endpoint = config.endpoints.get(reader.endpoint);
-        let about = About {
-            id: reader.id.as_ref(),
-            required_scopes: endpoint.map(|known| &known.required_scopes),
-        };
+        let required_scopes = endpoint.map(|known| &known.required_scopes);
+        let about = About { required_scopes, ..about(reader) };
         self.refuse(config, &Refusal::Exchange(error), about, reader.origin.as_deref())
     }
 
@@ -92,9 +91,9 @@ impl Transaction {
             return Step::Pause;
         }
         engine.exchanges.abandon(&waiting.key, self.stream);
-        let about = About { id: waiting.reader.id.as_ref(), ..About::default() };
         let refusal = Refusal::Undecided("the token exchange did not end in time");
-        self.refuse(&engine.config, &refusal, about, waiting.reader.origin.as_deref())
+        let reader = &waiting.reader;
+        self.refuse(&engine.config, &refusal, about(reader), reader.origin.as_deref())
     }
 
     fn forward(
