@@ -125,7 +125,11 @@ async function memory(name, { start_ms, rest_mb, pid, envoyLog, reconfigure }) {
   const said = async () => (await run('grep', ['-o', 'configuration accepted.*', envoyLog])).stdout.match(/\d+(?= KiB of memory)/g).map((kib) => kib / 1024);
   const { length: pushed } = await until(said, 'the record of the first push', { seconds: 30 });
   await reconfigure({ set: { 'limits.decision_time': '9s' } });
-  const all = await until(async () => (await said()).length >= 2 * pushed && said(), 'the record of another push', { seconds: 30 });
+  const both = async () => {
+    const all = await said();
+    return all.length >= 2 * pushed && all;
+  };
+  const all = await until(both, 'the record of another push', { seconds: 30 });
   return { ...measured, vm_rest_mib: round(Math.max(...all.slice(0, pushed))), vm_after_mib: round(Math.max(...all.slice(pushed))) };
 }
 
