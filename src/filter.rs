@@ -2,7 +2,7 @@
 //! host calls. It and its parts alone name `proxy_wasm`, and they decide nothing.
 
 mod clock;
-mod foreign;
+mod host_calls;
 mod shared_data;
 mod signer;
 pub mod verifier;
@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType, MetricType, Status};
+use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType, MetricType};
 
 use crate::answer::LocalReply;
 use crate::config::Config;
@@ -376,30 +376,10 @@ fn reset() {
     send(&LocalReply { status: 502, headers: vec![], body: vec![] });
 }
 
-/// What cannot be read counts as no headers, which no request and no answer has. The SDK's own
-/// reader copies every name and every value, and traps on what it does not know.
+/// What cannot be read counts as no headers, which no request and no answer has.
 fn with_headers<T>(map: MapType, read: impl FnOnce(Headers) -> T) -> T {
-    let serialized = serialized_map(map);
+    let serialized = host_calls::header_map(map).unwrap_or_default();
     read(Headers(&header_map::read(&serialized).unwrap_or_default()))
-}
-
-#[allow(unsafe_code)]
-#[link(wasm_import_module = "env")]
-unsafe extern "C" {
-    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
-}
-
-#[allow(unsafe_code)]
-fn serialized_map(map: MapType) -> Box<[u8]> {
-    let (mut data, mut size) = (std::ptr::null_mut(), 0);
-    // SAFETY: the host writes to where `data` and `size` stand, before it returns.
-    let status = unsafe { proxy_get_header_map_pairs(map as u32, &raw mut data, &raw mut size) };
-    if status != Status::Ok as u32 || data.is_null() {
-        return Box::default();
-    }
-    // SAFETY: the host has the SDK's `proxy_on_memory_allocate` make as many bytes as it says, by
-    // this allocator, and leaves them to the caller.
-    unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(data, size)) }
 }
 
 fn buffer(kind: BufferType) -> Vec<u8> {

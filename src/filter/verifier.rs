@@ -7,7 +7,7 @@ use std::rc::Rc;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::MetricType;
 
-use super::foreign;
+use super::host_calls;
 use crate::token::{Algorithm, SignatureCheck, SignatureVerifier, envoy, proven};
 
 /// The verifier of this VM. None if Envoy has no room for a metric.
@@ -65,7 +65,7 @@ struct Unproven;
 
 impl SignatureVerifier for Unproven {
     fn verify(&self, check: &SignatureCheck<'_>) -> Option<bool> {
-        let reply = foreign::call("verify_signature", &envoy::request(check)?)?;
+        let reply = host_calls::call_foreign_function("verify_signature", &envoy::request(check)?)?;
         Some(envoy::is_yes(&reply))
     }
 }
