@@ -54,7 +54,8 @@ pub enum BodyError {
         /// The member that is missing or not valid.
         member: &'static str,
     },
-    /// The tool's or prompt's name has other characters than rules can name.
+    /// The tool's or prompt's name has other characters than rules can name, so that no rule allows it:
+    /// [`Refusal::of_body`](crate::answer::Refusal::of_body) makes a denial of it.
     InvalidName {
         /// The request's id.
         id: Option<Id>,
@@ -67,7 +68,6 @@ impl BodyError {
     pub fn http_status(&self) -> u16 {
         match self {
             Self::UnknownMethod { .. } => 404,
-            Self::InvalidName { .. } => 403,
             _ => 400,
         }
     }
@@ -130,8 +130,7 @@ impl BodyError {
             Self::OtherRevision { .. } => HeaderError::Mismatch.reason(),
             Self::UnsupportedRevision { .. } => "unsupported_version",
             Self::UnknownMethod { .. } => "unknown_method",
-            Self::InvalidParams { .. } => "invalid_params",
-            Self::InvalidName { .. } => "invalid_name",
+            Self::InvalidParams { .. } | Self::InvalidName { .. } => "invalid_params",
         }
     }
 }

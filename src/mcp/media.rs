@@ -1,7 +1,5 @@
 //! The request's media type and encoding: the body must be plain JSON in UTF-8.
 
-use std::fmt;
-
 /// Why a body is of a kind that is not read. The answer is 415 (RFC 9110 section 15.5.16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MediaError {
@@ -12,12 +10,6 @@ pub enum MediaError {
 }
 
 impl MediaError {
-    /// The status of the answer.
-    #[must_use]
-    pub fn http_status(self) -> u16 {
-        415
-    }
-
     /// The constant word for the audit record.
     #[must_use]
     pub fn reason(self) -> &'static str {
@@ -27,17 +19,6 @@ impl MediaError {
         }
     }
 }
-
-impl fmt::Display for MediaError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ContentType => "the content type must be `application/json` in UTF-8",
-            Self::ContentEncoding => "the body must not be encoded",
-        })
-    }
-}
-
-impl std::error::Error for MediaError {}
 
 /// Checks all values of the `Content-Type` header, one for each header line.
 ///
@@ -165,7 +146,6 @@ mod tests {
         let twice: [&[u8]; 2] = [b"identity", b"gzip"];
         assert_eq!(check_content_encoding(&twice), Err(MediaError::ContentEncoding));
         assert_eq!(check_content_encoding(&[b""]), Err(MediaError::ContentEncoding));
-        assert_eq!(MediaError::ContentEncoding.http_status(), 415);
     }
 
     #[test]

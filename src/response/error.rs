@@ -1,7 +1,5 @@
 //! Why an answer cannot be filtered, so that nothing of it passes.
 
-use std::fmt;
-
 use crate::json::JsonError;
 use crate::task::TaskError;
 
@@ -49,25 +47,6 @@ impl ResponseError {
         }
     }
 }
-
-impl fmt::Display for ResponseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::MediaType => f.write_str("the media type is neither JSON nor an event stream"),
-            Self::ContentEncoding => f.write_str("the answer is encoded"),
-            Self::Json(error) => error.fmt(f),
-            Self::NotAMessage => f.write_str("the JSON is no JSON-RPC message"),
-            Self::NotAList => f.write_str("a list of the result is no array"),
-            Self::Nameless => f.write_str("an element of a list does not name its object"),
-            Self::Task(_) => f.write_str("a task's id cannot be bound to the caller"),
-            Self::TooLarge => f.write_str("a value or event is too large"),
-            Self::TooMuchHeld => f.write_str("the responses under way hold too much"),
-            Self::Truncated => f.write_str("the answer ends too early"),
-        }
-    }
-}
-
-impl std::error::Error for ResponseError {}
 
 impl From<JsonError> for ResponseError {
     fn from(error: JsonError) -> Self {

@@ -287,10 +287,10 @@ fn a_session_that_is_no_string_is_refused() {
     assert_eq!(stream.close(&mut stage, 401).unwrap()["reason"], "malformed_claims");
 }
 
-/// All errors there are: a new one does not compile until it is here.
+/// All errors there are, which `the_page_has_every_reason` counts.
 fn errors() -> Vec<TokenError> {
     use TokenError::*;
-    let errors = vec![
+    vec![
         TooLong,
         NotCompact,
         MalformedHeader,
@@ -313,9 +313,7 @@ fn errors() -> Vec<TokenError> {
         UnknownKey,
         BadSignature,
         Revoked,
-    ];
-    assert!(!errors.iter().any(|error| error.reason().is_empty()));
-    errors
+    ]
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn n01_j26_names_are_plain_ascii() {
     ] {
         for method in ["tools/call", "prompts/get"] {
             let body = request(&format!(r#""method":"{method}","params":{{"name":"{name}"}}"#));
-            let error = refused("N01", body, 403, -32602);
+            let error = refused("N01", body, 400, -32602);
             assert_eq!(error, BodyError::InvalidName { id: Some(Id::Number(1)) }, "N01: {name}");
         }
     }
