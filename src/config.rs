@@ -2,10 +2,13 @@
 //! once.
 
 mod authorization_server;
+mod callout;
 mod duration;
+mod environment;
 mod error;
 mod hierarchy;
 mod issuers;
+mod moment;
 mod profile;
 pub mod pushed;
 mod read;
@@ -21,8 +24,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+pub(crate) use callout::{check_target, is_name};
 pub use duration::Duration;
+pub use environment::Environment;
+pub(crate) use environment::{is_variable, secret};
 pub use error::{ConfigError, ConfigErrors, Problems, did_you_mean};
+pub(crate) use moment::moment;
 pub use read::value;
 pub use url::HttpUrl;
 pub(crate) use url::split_scheme;
@@ -35,7 +42,7 @@ use crate::policy::Policy;
 use crate::policy::compile::{Surroundings, known_scopes};
 use crate::request::{Ignore, fold_path};
 use crate::response::LONGEST;
-use crate::session::{Environment, SessionKeys};
+use crate::session::SessionKeys;
 use crate::token::{ScopeSet, ScopeTable, TrustedIssuer, is_scope_token};
 use crate::upstream::StrippedHeaders;
 use pushed::Pushed;

@@ -14,16 +14,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::config::{Problems, pushed};
+use crate::config::{Environment, Problems, is_variable, pushed, secret};
 use crate::request::Headers;
 use crate::token::Caller;
 
 /// The header that carries a session id, both ways (MCP 2025-11-25, Streamable HTTP, session
 /// management).
 pub const HEADER: &str = "mcp-session-id";
-
-/// Looks up a variable of the process's environment.
-pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The longest id of an MCP server's that is sealed, in bytes.
 const ID_BYTES: usize = 512;
@@ -139,21 +136,17 @@ impl SessionKeys {
         let mut keys = Vec::new();
         for (index, name) in names.iter().enumerate() {
             let path = format!("sessions.keys_from_environment[{index}]");
-            if !is_variable(name) {
-                let help = "name a variable like `DEPUTY_SESSION_KEY`; the key itself does not \
-                            belong in the configuration";
-                // What stands here may be the secret itself.
-                problems.add_with_help(path, "not the name of an environment variable", help);
-            } else if !seen.insert(name) {
+            if is_variable(name) && !seen.insert(name) {
                 problems.add(path, format!("`{name}` is listed twice"));
-            } else if let Some(environment) = environment {
-                match key(environment(name)) {
-                    Ok(key) => keys.push(key),
-                    Err(message) => {
-                        let help = "make one with `openssl rand -base64 32`, and set it in Envoy's \
-                                    environment";
-                        problems.add_with_help(path, format!("`{name}` {message}"), help);
-                    }
+                continue;
+            }
+            let text = secret(name, "DEPUTY_SESSION_KEY", &path, environment, problems);
+            match text.map(|text| key(&text)) {
+                None => {}
+                Some(Ok(key)) => keys.push(key),
+                Some(Err(message)) => {
+                    let help = "make one with `openssl rand -base64 32`";
+                    problems.add_with_help(path, format!("`{name}` {message}"), help);
                 }
             }
         }
@@ -163,7 +156,7 @@ impl SessionKeys {
     /// These keys, for tests.
     #[cfg(test)]
     pub(crate) fn of(texts: &[&str]) -> Self {
-        Self(texts.iter().map(|text| key(Some((*text).to_owned())).unwrap()).collect())
+        Self(texts.iter().map(|text| key(text).unwrap()).collect())
     }
 
     /// The id that a client may hold for an MCP server's `id`.
@@ -228,15 +221,7 @@ fn one(headers: Headers<'_>) -> Result<Option<&str>, SessionError> {
     }
 }
 
-/// Whether `name` can name a variable of the environment.
-pub(crate) fn is_variable(name: &str) -> bool {
-    !name.is_empty()
-        && !name.starts_with(|c: char| c.is_ascii_digit())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-}
-
-fn key(text: Option<String>) -> Result<Hmac<Sha256>, String> {
-    let text = text.ok_or("is not set in the environment")?;
+fn key(text: &str) -> Result<Hmac<Sha256>, String> {
     if text.len() < KEY_BYTES {
         return Err(format!("is shorter than {KEY_BYTES} bytes"));
     }

@@ -408,9 +408,9 @@ strip_request_headers[1]: `content-*` cannot be stripped; help: write a header n
 sessions.keys_from_environment: at least one is needed"),
         ("/sessions", json!({"keys_from_environment": ["A", "A", "a key, by mistake", "1A", ""]}), "\
 sessions.keys_from_environment[1]: `A` is listed twice
-sessions.keys_from_environment[2]: not the name of an environment variable; help: name a variable like `DEPUTY_SESSION_KEY`; the key itself does not belong in the configuration
-sessions.keys_from_environment[3]: not the name of an environment variable; help: name a variable like `DEPUTY_SESSION_KEY`; the key itself does not belong in the configuration
-sessions.keys_from_environment[4]: not the name of an environment variable; help: name a variable like `DEPUTY_SESSION_KEY`; the key itself does not belong in the configuration"),
+sessions.keys_from_environment[2]: not the name of an environment variable; help: name a variable like `DEPUTY_SESSION_KEY`; the secret itself does not belong in the configuration
+sessions.keys_from_environment[3]: not the name of an environment variable; help: name a variable like `DEPUTY_SESSION_KEY`; the secret itself does not belong in the configuration
+sessions.keys_from_environment[4]: not the name of an environment variable; help: name a variable like `DEPUTY_SESSION_KEY`; the secret itself does not belong in the configuration"),
         ("/sessions", json!({}), "\
 sessions: missing field `keys_from_environment`"),
         ("/policies/enterprise-ledger/server_requests", json!(["sampling"]), "\
@@ -628,7 +628,7 @@ issuers[0]: missing field `jwks`; help: push its public keys, or say in `remote_
         ("remote_jwks", json!({"cluster": "", "authority": "a b", "path": "jwks"}), "\
 issuers[0].remote_jwks.cluster: `` is empty or has spaces
 issuers[0].remote_jwks.authority: `a b` is empty or has spaces
-issuers[0].remote_jwks.path: `jwks` is not a path; help: write what follows the host in `jwks_uri`, such as `/jwks`"),
+issuers[0].remote_jwks.path: `jwks` is not a path; help: write what follows the host in `jwks_uri`"),
         ("remote_jwks", remote(json!({"timeout": "0s", "interval": "9s", "cooldown": "0s"})), "\
 issuers[0].remote_jwks.timeout: no key set is fetched in no time
 issuers[0].remote_jwks.interval: `9s` is less than `10s`
@@ -661,8 +661,8 @@ fn the_keys_of_sessions_come_from_the_environment() {
     assert_eq!(
         Config::parse(text.as_bytes(), &environment).unwrap_err().to_string(),
         "\
-sessions.keys_from_environment[1]: `SHORT` is shorter than 32 bytes; help: make one with `openssl rand -base64 32`, and set it in Envoy's environment
-sessions.keys_from_environment[2]: `NONE` is not set in the environment; help: make one with `openssl rand -base64 32`, and set it in Envoy's environment"
+sessions.keys_from_environment[1]: `SHORT` is shorter than 32 bytes; help: make one with `openssl rand -base64 32`
+sessions.keys_from_environment[2]: `NONE` is not set in the environment; help: set it in Envoy's environment, and let `deputy render` name it in `filter.yaml`"
     );
     // Who checks a configuration need not have its secrets.
     Config::from_value(pushed).unwrap();

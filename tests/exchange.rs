@@ -111,7 +111,7 @@ fn every_mistake_is_told_with_its_path() {
             json!({"targets": {"a": {"issuer": "https://other.example"}}, "issuer": "https://login.example"}),
             String::new(),
         ),
-        (json!({"targets": {"a": {"path": "token"}}}), "exchange.targets.a.path: `token` is not a path".to_owned()),
+        (json!({"targets": {"a": {"path": "token"}}}), "exchange.targets.a.path: `token` is not a path; help: write what follows the host in `token_endpoint`".to_owned()),
         (
             json!({"client_authentication": {"client_secret_post": {"from_environment": "hunter-2"}}}),
             format!("exchange.client_authentication.client_secret_post.from_environment: {variable}"),

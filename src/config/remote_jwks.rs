@@ -1,6 +1,6 @@
 //! Where an issuer's keys are fetched.
 
-use super::{Duration, Problems, pushed};
+use super::{Duration, Problems, check_target, is_name, pushed};
 use crate::token::RemoteJwks;
 
 /// Whoever asks more often is a burden to the issuer.
@@ -8,17 +8,10 @@ const SHORTEST_INTERVAL: Duration = Duration::seconds(10);
 const SHORTEST_COOLDOWN: Duration = Duration::seconds(1);
 
 pub(super) fn compile(raw: &pushed::RemoteJwks, path: &str, problems: &mut Problems) -> RemoteJwks {
-    let visible = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
     for (name, text) in [("cluster", &raw.cluster), ("authority", &raw.authority)] {
-        if !visible(text) {
-            problems.add(format!("{path}.{name}"), format!("`{text}` is empty or has spaces"));
-        }
+        is_name(text, format!("{path}.{name}"), problems);
     }
-    if !visible(&raw.path) || !raw.path.starts_with('/') {
-        let message = format!("`{}` is not a path", raw.path);
-        let help = "write what follows the host in `jwks_uri`, such as `/jwks`";
-        problems.add_with_help(format!("{path}.path"), message, help);
-    }
+    check_target(&raw.path, format!("{path}.path"), "jwks_uri", problems);
     if raw.timeout.as_std().is_zero() {
         problems.add(format!("{path}.timeout"), "no key set is fetched in no time");
     }

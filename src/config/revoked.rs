@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use chrono::DateTime;
-
-use super::{Problems, pushed};
+use super::{Problems, moment, pushed};
 use crate::token::{Revoked, Table, is_identifier};
 
 /// Which of its tables.
@@ -52,19 +50,11 @@ pub(super) fn compile(
     all
 }
 
-/// A moment in whole seconds since 1970, as `iat` has it: rounded up, so that what is issued before it
-/// within the same second is revoked too.
+/// In whole seconds since 1970, as `iat` has it: rounded up, so that what is issued before it within the
+/// same second is revoked too.
 fn issued_before(text: Option<&str>, path: &str, problems: &mut Problems) -> Option<u64> {
-    let text = text?;
-    let read = DateTime::parse_from_rfc3339(text).ok();
-    let seconds = read.and_then(|moment| {
-        let rest = i64::from(moment.timestamp_subsec_nanos() > 0);
-        u64::try_from(moment.timestamp().saturating_add(rest)).ok()
-    });
-    if seconds.is_none() {
-        let help = "write it like `2026-12-31T23:59:59Z` (RFC 3339)";
-        let message = format!("`{text}` is not a moment");
-        problems.add_with_help(format!("{path}.issued_before"), message, help);
-    }
-    seconds
+    let moment = moment(text?, format!("{path}.issued_before"), problems)?;
+    let rest = i64::from(moment.timestamp_subsec_nanos() > 0);
+    // No token was issued before 1970.
+    Some(u64::try_from(moment.timestamp().saturating_add(rest)).unwrap_or(0))
 }

@@ -13,9 +13,8 @@ use serde_json::json;
 use super::Purpose;
 use super::source::{ClientAuthentication, PrivateKey, Secret};
 use crate::clock::Now;
-use crate::config::Problems;
+use crate::config::{Environment, Problems, secret};
 use crate::fingerprint::fingerprint;
-use crate::session::{Environment, is_variable};
 
 /// This gateway as a client of the authorization server.
 #[derive(Debug)]
@@ -109,6 +108,9 @@ const ASSERTION_LIFETIME: u64 = 60;
 /// RFC 7523 section 2.2.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
+/// How a variable with a secret may be called.
+pub(super) const CLIENT_SECRET: &str = "DEPUTY_CLIENT_SECRET";
+
 impl Client {
     /// Reads what is written at `path`; what is wrong goes to `problems`.
     pub fn compile(
@@ -120,7 +122,8 @@ impl Client {
     ) -> Self {
         let mut hidden = |name: &str, secret: &Secret| {
             let path = format!("{path}.{name}.from_environment");
-            let secret = self::secret(&secret.from_environment, &path, environment, problems)?;
+            let name = &secret.from_environment;
+            let secret = self::secret(name, CLIENT_SECRET, &path, environment, problems)?;
             Some(Hidden(secret.into()))
         };
         let authentication = match source {
@@ -218,11 +221,11 @@ fn assertion(
         problems.add_with_help(format!("{path}.audience"), "it is empty", help);
     }
     let path = format!("{path}.from_environment");
-    let Some(text) = secret(&source.from_environment, &path, environment, problems) else {
+    let name = &source.from_environment;
+    let Some(text) = secret(name, CLIENT_SECRET, &path, environment, problems) else {
         return Authentication::Unknown;
     };
     let Some((key, key_id)) = private_key(&text) else {
-        let name = &source.from_environment;
         let help = "set it to a private JWK of the type EC with the curve P-256, or OKP with \
                     Ed25519, or to a private RSA key in PEM";
         problems.add_with_help(path, format!("`{name}` holds no private key"), help);
@@ -243,29 +246,4 @@ fn private_key(text: &str) -> Option<(SigningKey, Option<Box<str>>)> {
     let key =
         key.or_else(|_| <Ed25519 as Algorithm>::SigningKey::try_from(&jwk).map(SigningKey::EdDsa));
     Some((key.ok()?, key_id))
-}
-
-/// The secret in a variable of the environment.
-///
-/// None if there is no environment, or if something is wrong, which then stands in `problems`.
-pub(super) fn secret(
-    name: &str,
-    path: &str,
-    environment: Option<Environment>,
-    problems: &mut Problems,
-) -> Option<String> {
-    if !is_variable(name) {
-        let help = "name a variable like `DEPUTY_CLIENT_SECRET`; the secret itself does not belong \
-                    in the configuration";
-        // What stands here may be the secret itself.
-        problems.add_with_help(path, "not the name of an environment variable", help);
-        return None;
-    }
-    let value = environment?(name).filter(|value| !value.is_empty());
-    if value.is_none() {
-        let help =
-            "set it in Envoy's environment, and let `deputy render` name it in `filter.yaml`";
-        problems.add_with_help(path, format!("`{name}` is not set in the environment"), help);
-    }
-    value
 }

@@ -10,9 +10,10 @@ use super::source::{
     Verify,
 };
 use super::{Target, template::Template};
-use crate::config::{Duration, Problems, boxed, split_scheme};
+use crate::config::{
+    Duration, Environment, Problems, boxed, check_target, is_name, secret, split_scheme,
+};
 use crate::policy::Policy;
-use crate::session::Environment;
 use crate::token::{BearerToken, Caller, Expectations, Issuer, Revoked, TrustedIssuer};
 
 /// Where and how to exchange, by audience.
@@ -286,24 +287,18 @@ fn profile(
     around: &Surroundings,
     problems: &mut Problems,
 ) -> Option<Profile> {
-    let visible = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
     let required = |name: &str, value: &Option<String>, problems: &mut Problems| {
-        match value {
-            None => problems.add(path, format!("missing field `{name}`")),
-            Some(text) if !visible(text) => {
-                problems.add(format!("{path}.{name}"), format!("`{text}` is empty or has spaces"));
-            }
-            Some(text) => return Some(text.as_str().into()),
-        }
-        None
+        let Some(text) = value else {
+            problems.add(path, format!("missing field `{name}`"));
+            return None;
+        };
+        is_name(text, format!("{path}.{name}"), problems).then(|| text.as_str().into())
     };
     let cluster: Option<Box<str>> = required("cluster", &source.cluster, problems);
     let authority: Option<Box<str>> = required("authority", &source.authority, problems);
     let actor: Option<Box<str>> = required("actor", &source.actor, problems);
     let token_path = source.path.as_deref().unwrap_or("/token");
-    if !token_path.starts_with('/') || !visible(token_path) {
-        problems.add(format!("{path}.path"), format!("`{token_path}` is not a path"));
-    }
+    check_target(token_path, format!("{path}.path"), "token_endpoint", problems);
     let timeout = source.timeout.unwrap_or(TIMEOUT);
     if timeout.as_std().is_zero() {
         problems.add(format!("{path}.timeout"), "no exchange is answered in no time");
@@ -445,7 +440,7 @@ fn actor_token(
         ActorToken::ClientCredentials(credentials) => Actor::Own(credentials),
         ActorToken::FromEnvironment(name) => {
             let path = format!("{path}.actor_token.from_environment");
-            let token = super::client::secret(&name, &path, around.environment, problems);
+            let token = secret(&name, "DEPUTY_ACTOR_TOKEN", &path, around.environment, problems);
             token.map_or(Actor::Unknown, |token| Actor::Given(BearerToken::new(&token)))
         }
     }

@@ -6,7 +6,7 @@ use chrono::DateTime;
 
 use super::source::Time as Source;
 use crate::clock::Now;
-use crate::config::Problems;
+use crate::config::{Problems, moment};
 
 /// Days, times of the day and moments. Both ends of each are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,14 +28,8 @@ impl Window {
     /// Reads what is written at `path`; what is wrong goes to `problems`.
     pub fn compile(source: &Source, path: &str, problems: &mut Problems) -> Self {
         let mut moment = |name: &str, text: &Option<String>| {
-            let text = text.as_ref()?;
-            let read = DateTime::parse_from_rfc3339(text).ok();
-            if read.is_none() {
-                let help = "write it like `2026-12-31T23:59:59Z` (RFC 3339)";
-                let message = format!("`{text}` is not a moment");
-                problems.add_with_help(format!("{path}.{name}"), message, help);
-            }
-            read.map(|moment| moment.timestamp())
+            let moment = moment(text.as_ref()?, format!("{path}.{name}"), problems)?;
+            Some(moment.timestamp())
         };
         let not_before = moment("not_before", &source.not_before).unwrap_or(i64::MIN);
         let not_after = moment("not_after", &source.not_after).unwrap_or(i64::MAX);

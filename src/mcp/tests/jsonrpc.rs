@@ -164,7 +164,7 @@ fn r01_one_bad_message_spoils_the_batch_and_the_answer_has_no_id() {
         (r#"{"jsonrpc":"2.0","id":2,"method":"tools/Call"}"#, 404, -32601),
         (r#"{"jsonrpc":"2.0","id":2,"method":"tasks/list"}"#, 404, -32601),
         (r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{}}"#, 400, -32602),
-        (r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"a/b"}}"#, 403, -32602),
+        (r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"a/b"}}"#, 400, -32602),
         (r#"{"jsonrpc":"2.0","id":2,"method":"ping","method":"ping"}"#, 400, -32700),
         (r#"{"jsonrpc":"2.0","id":2,"Method":"ping"}"#, 400, -32700),
     ] {
