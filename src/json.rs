@@ -203,6 +203,11 @@ pub(super) fn fold(character: char) -> char {
     }
 }
 
+/// Whether some parser that ignores case takes `name` for `known`, which it is not.
+pub(super) fn is_variant(name: &str, known: &str) -> bool {
+    name != known && name.chars().map(fold).eq(known.chars().map(fold))
+}
+
 /// `name` with every character folded; not copied where that changes nothing.
 pub(super) fn folded(name: Cow<'_, str>) -> Cow<'_, str> {
     if name.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii()) {

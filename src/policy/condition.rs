@@ -14,6 +14,7 @@ use serde_json::{Map, Number, Value};
 
 use super::source::{Condition as Source, Presence};
 use crate::config::Problems;
+use crate::json::is_variant;
 use compile::Compiler;
 
 /// Where a value stands: a member of the claims or arguments, and the way from there.
@@ -21,9 +22,14 @@ use compile::Compiler;
 pub struct Place {
     /// The claim or the top-level argument.
     pub name: Box<str>,
-    /// The rest of a JSON Pointer (RFC 6901): empty, or beginning with `/`.
-    pointer: Box<str>,
+    /// The rest of a JSON Pointer (RFC 6901), its reference tokens without escapes.
+    rest: Box<[Box<str>]>,
 }
+
+/// Some server could find a value in a place where there is none to the letter: what is on the way is
+/// neither object nor list but could be read as one, or a name is there in another case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unclear;
 
 impl Place {
     /// Reads a name, or a JSON Pointer if `text` begins with `/`.
@@ -32,37 +38,61 @@ impl Place {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let Some(path) = text.strip_prefix('/') else {
-            return (!text.is_empty()).then(|| Self { name: text.into(), pointer: "".into() });
+            return (!text.is_empty()).then(|| Self { name: text.into(), rest: [].into() });
         };
-        let (first, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
         let valid =
             |token: &str| token.split('~').skip(1).all(|escape| escape.starts_with(['0', '1']));
-        (!first.is_empty() && valid(path)).then(|| Self {
-            name: first.replace("~1", "/").replace("~0", "~").into(),
-            pointer: rest.into(),
-        })
+        let mut tokens = path.split('/').map(|token| token.replace("~1", "/").replace("~0", "~"));
+        let name = tokens.next().filter(|name| !name.is_empty() && valid(path))?;
+        Some(Self { name: name.into(), rest: tokens.map(Into::into).collect() })
     }
 
-    /// The value there.
-    #[must_use]
-    pub fn of<'a>(&self, members: &'a Map<String, Value>) -> Option<&'a Value> {
-        members.get(&*self.name)?.pointer(&self.pointer)
+    /// The value there, if there is one.
+    ///
+    /// # Errors
+    /// Some server could find one all the same.
+    pub fn find<'a>(&self, members: &'a Map<String, Value>) -> Result<Option<&'a Value>, Unclear> {
+        let mut found = member(members, &self.name)?;
+        for token in &self.rest {
+            found = match found {
+                None | Some(Value::Null) => return Ok(None),
+                Some(Value::Object(members)) => member(members, token)?,
+                Some(Value::Array(list)) => list.get(index(token).ok_or(Unclear)?),
+                Some(_) => return Err(Unclear),
+            };
+        }
+        Ok(found)
     }
 
     /// The claim there. One that is `null` says nothing, as if it were absent.
     #[must_use]
     pub fn of_claims<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {
-        self.of(claims).filter(|claim| !claim.is_null())
+        self.find(claims).ok().flatten().filter(|claim| !claim.is_null())
     }
+}
+
+fn member<'a>(members: &'a Map<String, Value>, name: &str) -> Result<Option<&'a Value>, Unclear> {
+    match members.get(name) {
+        None if members.keys().any(|other| is_variant(other, name)) => Err(Unclear),
+        member => Ok(member),
+    }
+}
+
+/// RFC 6901 section 4.
+fn index(token: &str) -> Option<usize> {
+    let is_index = token == "0" || !token.starts_with(['0', '+']);
+    is_index.then(|| token.parse().ok()).flatten()
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.pointer.is_empty() {
+        if self.rest.is_empty() {
             return out.write_str(&self.name);
         }
-        let name = self.name.replace('~', "~0").replace('/', "~1");
-        write!(out, "/{name}{}", self.pointer)
+        [&self.name]
+            .into_iter()
+            .chain(&self.rest)
+            .try_for_each(|token| write!(out, "/{}", token.replace('~', "~0").replace('/', "~1")))
     }
 }
 
@@ -239,7 +269,9 @@ impl Test {
                 .as_array()
                 .is_some_and(|list| list.iter().all(|one| condition.holds(Some(one), claims))),
             Self::Members(members) => value.as_object().is_some_and(|object| {
-                members.iter().all(|(name, condition)| condition.holds(object.get(&**name), claims))
+                members.iter().all(|(name, condition)| {
+                    member(object, name).is_ok_and(|value| condition.holds(value, claims))
+                })
             }),
             Self::EqualsClaim(place) => {
                 let claim = place.of_claims(claims);

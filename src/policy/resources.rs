@@ -1,12 +1,18 @@
 //! Rules for resources: an exact URI, or all below a prefix that ends with `/`.
 
+use std::collections::BTreeSet;
+
 use super::Rules;
 use super::patterns::Patterns;
 use crate::config::split_scheme;
 
 /// The rules by URI and by prefix. An exact rule wins over a prefix, a longer prefix over a shorter.
 #[derive(Debug, Default)]
-pub(super) struct Resources(Patterns<Rules>);
+pub(super) struct Resources {
+    rules: Patterns<Rules>,
+    /// The [stems](stem) of the URIs that have a rule of their own.
+    stems: BTreeSet<Box<str>>,
+}
 
 impl Resources {
     /// Adds the rules for `pattern`, an absolute URI or one that ends with `/*`.
@@ -24,33 +30,45 @@ impl Resources {
                 "write an absolute URI, its scheme in lower case, without dot segments and needless escapes",
             );
         }
-        self.0.insert(pattern, rules);
+        if uri == pattern {
+            self.stems.insert(stem(uri).into());
+        }
+        self.rules.insert(pattern, rules);
         Ok(())
     }
 
     /// The rules by pattern.
     pub(super) fn patterns(&self) -> &Patterns<Rules> {
-        &self.0
+        &self.rules
     }
 
     /// The rules for a resource (`resources/read`, `resources/subscribe`).
     pub(super) fn rules(&self, uri: &str) -> Option<&Rules> {
-        self.0.exact(uri).or_else(|| self.longest_prefix(uri, uri))
+        self.rules.exact(uri).or_else(|| self.longest_prefix(uri, uri))
     }
 
     /// The rules for a resource template (`completion/complete`): those of the same text, or of all
     /// that it can ever expand to.
     pub(super) fn rules_for_template(&self, template: &str) -> Option<&Rules> {
         let literal = template.split('{').next().unwrap_or_default();
-        self.0.exact(template).or_else(|| self.longest_prefix(template, literal))
+        self.rules.exact(template).or_else(|| self.longest_prefix(template, literal))
     }
 
     /// The longest prefix of `literal`, the part of `uri` that is certain.
     fn longest_prefix(&self, uri: &str, literal: &str) -> Option<&Rules> {
-        // Some servers take the parameters of segments away.
-        let is_certain = is_canonical(uri) && !uri.contains(';');
-        is_certain.then(|| self.0.longest_beginning(literal)).flatten()
+        // Some servers take the parameters of segments away, or the query and a last slash.
+        let stem = stem(literal);
+        let is_certain = is_canonical(uri) && !uri.contains(';') && !self.stems.contains(stem);
+        let rules = self.rules.longest_beginning(literal).filter(|_| is_certain)?;
+        let below = self.rules.longest_beginning(&format!("{stem}/"));
+        below.is_none_or(|below| std::ptr::eq(below, rules)).then_some(rules)
     }
+}
+
+/// A URI without its query and last slash: what some servers read of it.
+fn stem(uri: &str) -> &str {
+    let path = uri.split('?').next().unwrap_or_default();
+    path.strip_suffix('/').unwrap_or(path)
 }
 
 fn is_absolute(uri: &str) -> bool {
@@ -153,6 +171,43 @@ mod tests {
             "https://a.example/x/?/../y",
         ] {
             assert_eq!(named(rules.rules(uri)), None, "{uri}");
+        }
+    }
+
+    #[test]
+    fn n04_a_query_or_a_last_slash_leads_past_no_stricter_rule() {
+        let rules = rules(&[
+            "docs://handbook/*",
+            "docs://handbook/salaries",
+            "docs://handbook/plans/",
+            "docs://handbook/search?in=all",
+            "docs://handbook/board/*",
+        ]);
+        for uri in [
+            "docs://handbook/salaries?x",
+            "docs://handbook/salaries?",
+            "docs://handbook/salaries/",
+            "docs://handbook/salaries/?x",
+            "docs://handbook/plans",
+            "docs://handbook/plans?x",
+            "docs://handbook/search?in=all&x",
+            "docs://handbook/search",
+            "docs://handbook/board",
+            "docs://handbook/board?x",
+        ] {
+            assert_eq!(named(rules.rules(uri)), None, "{uri}");
+        }
+        for (uri, expected) in [
+            ("docs://handbook/salaries", "docs://handbook/salaries"),
+            ("docs://handbook/plans/", "docs://handbook/plans/"),
+            ("docs://handbook/search?in=all", "docs://handbook/search?in=all"),
+            ("docs://handbook/board/", "docs://handbook/board/*"),
+            ("docs://handbook/board/?x", "docs://handbook/board/*"),
+            ("docs://handbook/leave?x", "docs://handbook/*"),
+            ("docs://handbook/salaries/2026", "docs://handbook/*"),
+            ("docs://handbook/", "docs://handbook/*"),
+        ] {
+            assert_eq!(named(rules.rules(uri)), Some(expected), "{uri}");
         }
     }
 

@@ -12,7 +12,7 @@ use memchr::memchr2;
 
 use super::element::read_element;
 use super::{ResponseError, tasks};
-use crate::json::{self, JsonError, Limits, fold};
+use crate::json::{self, JsonError, Limits, fold, is_variant};
 use crate::mcp::List;
 use crate::task::TaskError;
 
@@ -21,8 +21,8 @@ use crate::task::TaskError;
 pub struct View<'a> {
     /// Says whether a list shows the object whose key is given.
     pub shows: &'a dyn Fn(List, &str) -> bool,
-    /// Gives the caller's id for the MCP server's of a task.
-    pub seal: &'a dyn Fn(&str) -> Result<String, TaskError>,
+    /// Gives the caller's id for the MCP server's of a task, and is told whether a result names it.
+    pub seal: &'a dyn Fn(&str, bool) -> Result<String, TaskError>,
     /// Redacts a message, if messages are to be redacted.
     pub redact: Option<&'a RedactMessage<'a>>,
 }
@@ -347,13 +347,11 @@ pub(super) fn check_name<'a>(
     name: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Result<(), JsonError> {
-    let is_variant =
-        |known: &str| *known != *name && known.chars().map(fold).eq(name.chars().map(fold));
     if name.chars().any(char::is_control) {
         Err(JsonError::ControlCharacter)
     } else if ["__proto__", "constructor"].contains(&name) {
         Err(JsonError::PrototypeMember)
-    } else if known.into_iter().any(is_variant) {
+    } else if known.into_iter().any(|known| is_variant(name, known)) {
         Err(JsonError::NameVariant)
     } else {
         Ok(())

@@ -74,6 +74,50 @@ fn n05_arguments_are_judged_by_their_exact_type_and_value() {
     assert_eq!(outcome(stage.send(&token(json!({})), without).1), path);
 }
 
+/// Some servers read a string that holds JSON as what it holds, and some names whatever their case.
+#[test]
+fn n05_what_a_server_could_find_where_the_rule_finds_nothing_is_refused() {
+    let mut stage = stage(json!({
+        "require": {"arguments": {
+            "/options/limit": {"presence": "optional", "max": 100},
+            "/items/0/id": {"presence": "optional", "equals": 1},
+            "force": {"presence": "absent"},
+            "filter": {"presence": "optional", "members": {"all": {"presence": "absent"}}},
+        }},
+        "delegation": {"scope": "ledger:Act"},
+    }));
+    for (arguments, is_allowed) in [
+        (json!({}), true),
+        (json!({"options": {}}), true),
+        (json!({"options": null}), true),
+        (json!({"options": {"limit": 100, "other": 1}}), true),
+        (json!({"options": {"limit": 101}}), false),
+        (json!({"options": {"limit": null}}), false),
+        (json!({"options": "{\"limit\": 1000}"}), false),
+        (json!({"options": "text"}), false),
+        (json!({"options": 7}), false),
+        (json!({"options": true}), false),
+        (json!({"options": [{"limit": 1000}]}), false),
+        (json!({"options": {"Limit": 1000}}), false),
+        (json!({"options": {"lim\u{131}t": 1000}}), true),
+        (json!({"Options": {"limit": 1000}}), false),
+        (json!({"items": []}), true),
+        (json!({"items": [{}]}), true),
+        (json!({"items": [null]}), true),
+        (json!({"items": [{"id": 1}]}), true),
+        (json!({"items": [{"ID": 2}]}), false),
+        (json!({"items": ["{\"id\": 2}"]}), false),
+        (json!({"items": "[{\"id\": 2}]"}), false),
+        (json!({"FORCE": true}), false),
+        (json!({"option\u{17f}": {"limit": 1000}}), false),
+        (json!({"filter": {}}), true),
+        (json!({"filter": {"All": true}}), false),
+    ] {
+        let said = outcome(stage.send(&token(json!({})), &act(arguments.clone())).1);
+        assert_eq!(said == "ledger:Act", is_allowed, "{arguments}: {said}");
+    }
+}
+
 #[test]
 fn the_arguments_of_each_message_of_a_batch_are_judged() {
     let mut stage = stage(json!({

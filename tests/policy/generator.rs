@@ -669,7 +669,14 @@ fn arguments(random: &mut Random, require: &Value, claims: &Value) -> Map<String
         let name = *random.pick(&["a", "c", "", "/a", "/a/c", "A"]);
         put(&mut arguments, name, value(random));
     }
-    arguments.as_object().unwrap().clone()
+    let mut arguments = arguments.as_object().unwrap().clone();
+    if random.careless && random.one_in(4) {
+        // Some servers read it as what it holds.
+        for value in arguments.values_mut().filter(|value| value.is_object() || value.is_array()) {
+            *value = value.to_string().into();
+        }
+    }
+    arguments
 }
 
 /// A value for which the condition holds, or nearly.

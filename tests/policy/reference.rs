@@ -138,16 +138,37 @@ impl<'a> Reference<'a> {
 
     fn rules_for_uri(&self, uri: &str) -> Vec<Rule<'a>> {
         self.rules_by_entry("resources", |entry| match entry.strip_suffix('*') {
-            Some(above) if above.ends_with('/') => uri.starts_with(above) && is_plain(uri),
+            Some(above) if above.ends_with('/') => {
+                uri.starts_with(above) && self.is_certain(uri, uri)
+            }
             _ => entry == uri,
         })
+    }
+
+    /// Whether what some servers read of a URI, without query and last slash, neither has an entry of its
+    /// own nor is what a narrower entry is below.
+    fn is_certain(&self, uri: &str, known: &str) -> bool {
+        let short = |uri: &str| {
+            let path = uri.split('?').next().unwrap().to_owned();
+            path.strip_suffix('/').map(str::to_owned).unwrap_or(path)
+        };
+        let entries = members(&self.policy["resources"]).map(|(entry, _)| entry);
+        let (below, exact): (Vec<&String>, Vec<_>) =
+            entries.partition(|entry| entry.ends_with("/*"));
+        let widest_alone = below.iter().all(|entry| {
+            let above = entry.strip_suffix('*').unwrap();
+            !format!("{}/", short(known)).starts_with(above) || known.starts_with(above)
+        });
+        is_plain(uri) && widest_alone && exact.iter().all(|entry| short(entry) != short(known))
     }
 
     /// An entry of the same text, or what its text before the first `{` is below.
     fn rules_for_template(&self, template: &str) -> Vec<Rule<'a>> {
         let before = template.split('{').next().unwrap();
         self.rules_by_entry("resources", |entry| match entry.strip_suffix('*') {
-            Some(above) if above.ends_with('/') => before.starts_with(above) && is_plain(template),
+            Some(above) if above.ends_with('/') => {
+                before.starts_with(above) && self.is_certain(template, before)
+            }
             _ => entry == template,
         })
     }
@@ -280,7 +301,8 @@ impl<'a> Reference<'a> {
         let mut lack = self.lack_at_best(rule, call);
         let require = &rule["require"];
         let hold = |(name, condition): (&String, &Value)| {
-            holds(condition, find(arguments, name), Some(call.claims))
+            let argument = find_argument(arguments, name);
+            argument.is_ok_and(|argument| holds(condition, argument, Some(call.claims)))
         };
         lack.anything_else |= !is_now(&require["time"], call.now)
             || !members(&require["arguments"]).all(hold)
@@ -424,6 +446,39 @@ fn find<'v>(object: &'v Value, name: &str) -> Option<&'v Value> {
     if name.starts_with('/') { object.pointer(name) } else { object.get(name) }
 }
 
+/// The argument there, unless some server could find one where there is none.
+fn find_argument<'v>(arguments: &'v Value, name: &str) -> Result<Option<&'v Value>, ()> {
+    let unescape = |token: &str| token.replace("~1", "/").replace("~0", "~");
+    let tokens: Vec<String> = match name.strip_prefix('/') {
+        Some(path) => path.split('/').map(unescape).collect(),
+        None => vec![name.to_owned()],
+    };
+    let mut found = Some(arguments);
+    for token in tokens {
+        found = match found {
+            None | Some(Value::Null) => return Ok(None),
+            Some(object @ Value::Object(_)) => member(object, &token)?,
+            Some(list @ Value::Array(_)) => {
+                let is_index = Regex::new("^(0|[1-9][0-9]*)$").unwrap().is_match(&token);
+                list.get(token.parse::<usize>().ok().filter(|_| is_index).ok_or(())?)
+            }
+            Some(_) => return Err(()),
+        };
+    }
+    Ok(found)
+}
+
+/// The member of this very name, unless there is one of the name in another case.
+fn member<'v>(object: &'v Value, name: &str) -> Result<Option<&'v Value>, ()> {
+    let folded =
+        |name: &str| name.replace('\u{17f}', "s").replace('\u{212a}', "k").to_ascii_lowercase();
+    let has_variant = members(object).any(|(other, _)| folded(other) == folded(name));
+    match object.get(name) {
+        None if has_variant => Err(()),
+        found => Ok(found),
+    }
+}
+
 /// A claim that is `null` is absent.
 fn find_claim<'v>(claims: &'v Value, name: &str) -> Option<&'v Value> {
     find(claims, name).filter(|claim| !claim.is_null())
@@ -455,7 +510,11 @@ fn holds(condition: &Value, value: Option<&Value>, claims: Option<&Value>) -> bo
             text.len() <= 4096 && whole.is_match(text)
         }),
         "each" => list.is_some_and(|list| list.iter().all(|element| inner(x, Some(element)))),
-        "members" => value.is_object() && members(x).all(|(name, x)| inner(x, value.get(name))),
+        "members" => {
+            value.is_object()
+                && members(x)
+                    .all(|(name, x)| member(value, name).is_ok_and(|found| inner(x, found)))
+        }
         "equals_claim" => claim(x).is_some_and(|claim| is_same(value, claim)),
         "in_claim" => {
             let list = claim(x).and_then(Value::as_array);

@@ -223,17 +223,20 @@ fn a_place_is_a_name_or_a_pointer() {
         ("a.b", Some(json!(4))),
         ("/a/b~1c/1/d~0", Some(json!(2))),
         ("/~1x", Some(json!(3))),
-        ("/a/b~1c/01", None),
-        ("/a/b~1c/-", None),
+        ("/a/b~1c/2", None),
         ("/a/missing/deep", None),
         ("b", None),
     ] {
         let place = Place::parse(text).unwrap();
-        assert_eq!(place.of(members.as_object().unwrap()).cloned(), expected, "{text}");
+        assert_eq!(place.find(members.as_object().unwrap()), Ok(expected.as_ref()), "{text}");
         assert_eq!(
             place.to_string().trim_start_matches('/'),
             text.trim_start_matches('/').replace("~1x", "/x").trim_start_matches('/')
         );
+    }
+    for text in ["/a/b~1c/01", "/a/b~1c/-", "/a/b~1c/+1", "/a.b/0", "A.b", "/a/B~1c/1"] {
+        let place = Place::parse(text).unwrap();
+        assert_eq!(place.find(members.as_object().unwrap()), Err(Unclear), "{text}");
     }
     for text in ["", "/", "//a", "/a~2", "/a/~"] {
         assert!(Place::parse(text).is_none(), "{text}");

@@ -9,7 +9,7 @@ use mcp_deputy::policy::{Denial, DenialShape, Enforcement, Permit};
 use mcp_deputy::token::Caller;
 use serde_json::{Map, Value, json};
 
-use super::requirement::{Requirement, asked, names};
+use super::requirement::{Requirement, names};
 use crate::call::{Call, Judgement, What};
 use crate::judge::Judge;
 use crate::moment::Moment;
@@ -48,7 +48,7 @@ impl<'a> Explanation<'a> {
         let judgement = call.judge(judge.policy(), caller, at);
         let (mut tried, mut helps) = (Vec::new(), Vec::new());
         if let Some(operation) = &judgement.operation {
-            let asked = asked(caller, operation, at);
+            let asked = Asked::new(caller, operation, at.now());
             for rule in judge.policy().rules_for(operation).unwrap_or_default() {
                 let one = Tried::new(rule, asked, at, judge);
                 helps.extend(one.help(rule, asked, judge));

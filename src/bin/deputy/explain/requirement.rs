@@ -1,6 +1,6 @@
 //! What a rule wants and what a call has, in words.
 
-use mcp_deputy::mcp::Operation;
+use mcp_deputy::policy::condition::Unclear;
 use mcp_deputy::policy::rule::{Asked, Authentication, Rule, Test};
 use mcp_deputy::token::{Caller, ScopeSet, ScopeTable};
 use serde_json::{Value, json};
@@ -48,8 +48,10 @@ impl Requirement {
 /// What a test wants, and what there is.
 fn words(test: &Test, asked: Asked, at: Moment, table: &ScopeTable) -> (String, String) {
     let Asked { caller, arguments, .. } = asked;
-    let value = |value: Option<&Value>| {
-        value.map_or("nothing".to_owned(), |value| yaml::escaped(&value.to_string()))
+    let value = |value: Result<Option<&Value>, Unclear>| match value {
+        Ok(Some(value)) => yaml::escaped(&value.to_string()),
+        Ok(None) => "nothing".to_owned(),
+        Err(Unclear) => "what some servers read as it".to_owned(),
     };
     match test {
         Test::AnyScope { any, .. } => {
@@ -63,13 +65,13 @@ fn words(test: &Test, asked: Asked, at: Moment, table: &ScopeTable) -> (String, 
         }
         Test::Authentication(needed) => (needed.to_string(), signed_in(needed, caller, at)),
         Test::Claim(place, condition) => {
-            let has = value(place.of(&caller.claims.members));
+            let has = value(place.find(&caller.claims.members));
             (format!("the claim `{place}` must {condition}"), has)
         }
         Test::Time(window) => (format!("a time {window}"), at.to_string()),
         Test::Argument(place, condition) => (
             format!("the argument `{place}` must {condition}"),
-            value(arguments.and_then(|arguments| place.of(arguments))),
+            value(arguments.map_or(Ok(None), |arguments| place.find(arguments))),
         ),
         Test::OnlyArguments(known) => {
             let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
@@ -109,9 +111,4 @@ fn held(caller: &Caller, table: &ScopeTable) -> String {
         return granted;
     }
     format!("{granted}, which implies {}", names(&implied, table))
-}
-
-/// What a rule is asked.
-pub fn asked<'a>(caller: &'a Caller, operation: &'a Operation, at: Moment) -> Asked<'a> {
-    Asked::new(caller, operation, at.now())
 }
