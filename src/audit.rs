@@ -12,7 +12,7 @@ use crate::answer::Refusal;
 use crate::clock::Now;
 use crate::exchange::{Delegated, Target};
 use crate::fingerprint::fingerprint;
-use crate::mcp::{Object, Operation, Response, Task};
+use crate::mcp::{Object, Operation, Origin, Response, Task};
 use crate::policy::{Denial, Permit};
 use crate::token::Caller;
 
@@ -131,7 +131,10 @@ impl Asked {
     fn new(operation: &Operation) -> Self {
         let mut asked = Self { method: Some(operation.method.as_str()), ..Self::default() };
         match &operation.object {
-            Some(Object::Tool(name) | Object::Task(Task { tool: Some(name), .. })) => {
+            Some(
+                Object::Tool(name)
+                | Object::Task(Task { origin: Some(Origin { tool: name, .. }), .. }),
+            ) => {
                 asked.tool = Some(text(name).into());
             }
             Some(Object::Prompt(name)) => asked.prompt = Some(text(name).into()),

@@ -26,4 +26,4 @@ pub use message::{Body, Id, Object, Operation, is_name, parse, read_arguments, r
 pub use method::{Class, Method};
 pub use response::{Response, ServerRequest};
 pub use revision::{Revision, UnsupportedRevision};
-pub use task::{RELATED_TASK, Task};
+pub use task::{Origin, RELATED_TASK, Task};

@@ -50,6 +50,7 @@ pub struct Permit {
     rule: Rc<str>,
     target: Option<Rc<Target>>,
     redaction: Option<Rc<Redaction>>,
+    fulfilled: Option<Rc<str>>,
     would_deny: Option<Denial>,
 }
 
@@ -70,6 +71,12 @@ impl Permit {
     #[must_use]
     pub fn redaction(&self) -> Option<&Rc<Redaction>> {
         self.redaction.as_ref()
+    }
+
+    /// The [fingerprint](Rule::arguments) of what the rule asks of arguments, if it does.
+    #[must_use]
+    pub fn fulfilled(&self) -> Option<&Rc<str>> {
+        self.fulfilled.as_ref()
     }
 
     /// The denial that it would have been, were the rule that allowed not in shadow.
@@ -317,7 +324,7 @@ impl Policy {
         });
         let tasks = tasks.iter().map(|task| {
             let rules = self.rules_of_task(task).map(AsRef::as_ref);
-            self.decide_by(rules, asked, || describe_task(task, "this task"))
+            self.decide_by(rules, asked.of_task(task), || describe_task(task, "this task"))
         });
         let permit = in_common(resources.chain(tasks), "these resources and tasks")?;
         let permit = permit.map_or_else(|| self.decide_baseline(asked.caller, asked.now), Ok)?;
@@ -326,7 +333,7 @@ impl Policy {
 
     /// The rules of the tool that made it: they hold on every way to the tool.
     fn rules_of_task(&self, task: &Task) -> Option<&Rules> {
-        self.tools.find(task.tool.as_ref()?)
+        self.tools.find(&task.origin.as_ref()?.tool)
     }
 }
 
@@ -367,8 +374,8 @@ fn describe(operation: &Operation) -> String {
 }
 
 fn describe_task(task: &Task, otherwise: &str) -> String {
-    let tool = task.tool.as_ref();
-    tool.map_or_else(|| otherwise.to_owned(), |tool| format!("the tool {tool}"))
+    let origin = task.origin.as_ref();
+    origin.map_or_else(|| otherwise.to_owned(), |origin| format!("the tool {}", origin.tool))
 }
 
 impl Denial {

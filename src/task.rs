@@ -1,18 +1,20 @@
-//! Tasks bound to their caller and their tool, without state: what the client holds is the MCP
-//! server's task id and the name of the tool whose call made the task, sealed like a session's id.
+//! Tasks bound to their caller and their origin, without state: what the client holds is the MCP
+//! server's task id, the name of the tool whose call made the task and what its arguments fulfilled,
+//! sealed like a session's id.
 //!
-//! So who names a task is known to be its caller, and what is done with it is judged by the rule of
+//! So who names a task is known to be its caller, and what is done with it is judged by the rules of
 //! its tool (MCP 2025-11-25, tasks, security: bind tasks to the authorization context; 2026-07-28,
 //! tasks extension). Ids stand in bodies: there, and in `Mcp-Name`, they are exchanged both ways, and
 //! no other byte.
 
 use std::ops::Range;
 
-use crate::mcp::{Object, Operation};
+use crate::mcp::{Object, Operation, Origin};
+use crate::policy::Permit;
 use crate::session::{Binding, Purpose, SessionError, SessionKeys};
 use crate::token::Caller;
 
-/// Between the tool's name, which has none, and the task's id.
+/// Between the tool's name, the fingerprint, which have none, and the task's id.
 const SEPARATOR: char = ':';
 
 /// Why a task id is not accepted.
@@ -65,39 +67,47 @@ impl<'a> Owner<'a> {
         Self { keys, binding: Binding::new(Purpose::Task, caller, endpoint) }
     }
 
-    /// The id that the client may hold for the MCP server's `id` of a task that `tool` made.
+    /// The id that the client may hold for the MCP server's `id` of a task of this origin.
     ///
     /// # Errors
     /// There is no key, or `id` is not of visible ASCII without `"` and `\`, or too long. So what is
     /// sealed is written in JSON as it is, and is shorter there than its sealed form: Envoy's buffer
     /// for a body that is held does not grow.
-    pub fn seal(&self, tool: &str, id: &str) -> Result<String, TaskError> {
+    pub fn seal(&self, origin: &Origin, id: &str) -> Result<String, TaskError> {
         if id.is_empty() || id.contains(['"', '\\']) {
             return Err(TaskError::Malformed);
         }
-        Ok(self.keys.seal(self.binding, &format!("{tool}{SEPARATOR}{id}"))?)
+        let Origin { tool, fulfilled } = origin;
+        let fulfilled = fulfilled.as_deref().unwrap_or_default();
+        let named = format!("{tool}{SEPARATOR}{fulfilled}{SEPARATOR}{id}");
+        Ok(self.keys.seal(self.binding, &named)?)
     }
 
-    /// The tool and the MCP server's id in a sealed id.
+    /// The origin and the MCP server's id in a sealed id.
     ///
     /// # Errors
     /// It is not of this form, or not sealed for this owner.
-    pub fn unseal(&self, sealed: &str) -> Result<(Box<str>, Box<str>), TaskError> {
+    pub fn unseal(&self, sealed: &str) -> Result<(Origin, Box<str>), TaskError> {
         let unsealed = self.keys.unseal(self.binding, sealed)?;
-        let (tool, id) = unsealed.split_once(SEPARATOR).ok_or(TaskError::Malformed)?;
-        Ok((tool.into(), id.into()))
+        let mut parts = unsealed.splitn(3, SEPARATOR);
+        let (Some(tool), Some(fulfilled), Some(id)) = (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(TaskError::Malformed);
+        };
+        let fulfilled = (!fulfilled.is_empty()).then(|| fulfilled.into());
+        Ok((Origin { tool: tool.into(), fulfilled }, id.into()))
     }
 
-    /// Claims the tasks that an operation names: each gets its tool. Gives them as they are known on
+    /// Claims the tasks that an operation names: each gets its origin. Gives them as they are known on
     /// both sides.
     ///
     /// # Errors
     /// One of them is not this owner's.
     pub fn claim(&self, operation: &mut Operation) -> Result<Vec<Claim>, TaskError> {
         let claims = operation.tasks_mut().map(|task| {
-            let (tool, id) = self.unseal(&task.id)?;
+            let (origin, id) = self.unseal(&task.id)?;
             let place = task.place.clone().ok_or(TaskError::Malformed)?;
-            task.tool = Some(tool);
+            task.origin = Some(origin);
             Ok(Claim { id, sealed: task.id.clone(), place })
         });
         claims.collect()
@@ -146,37 +156,41 @@ pub(crate) fn replace<'a>(
 pub struct Tasks {
     /// Those that the request names.
     pub named: Vec<Claim>,
-    /// And those that the call of this tool makes.
-    pub made_by: Option<Box<str>>,
+    /// The origin of the one that the call makes, if it does.
+    pub made: Option<Origin>,
 }
 
 impl Tasks {
-    /// Those of the answer to an operation.
+    /// Those of the answer to an operation that a rule allowed.
     #[must_use]
-    pub fn of(operation: &Operation, named: Vec<Claim>) -> Self {
-        let made_by = match &operation.object {
-            Some(Object::Tool(tool)) => Some(tool.clone()),
+    pub fn of(operation: &Operation, named: Vec<Claim>, permit: &Permit) -> Self {
+        let made = match &operation.object {
+            Some(Object::Tool(tool)) if operation.takes_task => Some(Origin {
+                tool: tool.clone(),
+                fulfilled: permit.fulfilled().map(|fulfilled| (**fulfilled).into()),
+            }),
             _ => None,
         };
-        Self { named, made_by }
+        Self { named, made }
     }
 
-    /// The client's id for the MCP server's.
+    /// The client's id for the MCP server's, which stands in a result or elsewhere. Elsewhere a server
+    /// may tell of any task.
     ///
     /// # Errors
     /// It is none of these, or cannot be sealed.
-    pub fn seal(&self, owner: Owner, id: &str) -> Result<String, TaskError> {
+    pub fn seal(&self, owner: Owner, id: &str, is_result: bool) -> Result<String, TaskError> {
         if let Some(claim) = self.named.iter().find(|claim| *claim.id == *id) {
             return Ok(claim.sealed.to_string());
         }
-        let tool = self.made_by.as_ref().ok_or(TaskError::Unasked)?;
-        owner.seal(tool, id)
+        let made = self.made.as_ref().filter(|_| is_result).ok_or(TaskError::Unasked)?;
+        owner.seal(made, id)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::HashSet;
 
     use super::*;
     use crate::mcp::{Id, Method, Task};
@@ -193,21 +207,35 @@ mod tests {
         SessionKeys::of(&["a key that is long enough to seal"])
     }
 
+    fn of(tool: &str) -> Origin {
+        Origin { tool: tool.into(), fulfilled: None }
+    }
+
+    fn report() -> Origin {
+        of("report")
+    }
+
     #[test]
-    fn what_is_sealed_names_its_tool_and_its_id() {
+    fn what_is_sealed_names_its_origin_and_its_id() {
         let keys = keys();
         let owner = Owner { keys: &keys, binding: SARAH };
-        for (tool, id) in [("report", "k-1"), ("a.b-c_d", "k:1:2"), ("t", &"x".repeat(400))] {
-            let sealed = owner.seal(tool, id).unwrap();
+        for (tool, fulfilled, id) in [
+            ("report", None, "k-1"),
+            ("a.b-c_d", Some("0123456789abcdef"), "k:1:2"),
+            ("t", None, ":"),
+            ("t", Some("f"), &"x".repeat(400)),
+        ] {
+            let origin = Origin { tool: tool.into(), fulfilled: fulfilled.map(Into::into) };
+            let sealed = owner.seal(&origin, id).unwrap();
             assert!(sealed.len() > id.len(), "Envoy's buffer does not grow");
-            assert_eq!(owner.unseal(&sealed), Ok((tool.into(), id.into())));
+            assert_eq!(owner.unseal(&sealed), Ok((origin, id.into())));
         }
     }
 
     #[test]
     fn s05_nobody_elses_nowhere_else_and_no_session() {
         let keys = keys();
-        let sealed = Owner { keys: &keys, binding: SARAH }.seal("report", "k-1").unwrap();
+        let sealed = Owner { keys: &keys, binding: SARAH }.seal(&report(), "k-1").unwrap();
         for binding in [
             Binding { purpose: Purpose::Session, ..SARAH },
             Binding { issuer: "https://other.example", ..SARAH },
@@ -225,24 +253,24 @@ mod tests {
         let keys = keys();
         let owner = Owner { keys: &keys, binding: SARAH };
         for id in ["", "a\"b", "a\\b", "a b", "a\nb", "\u{e9}", &"x".repeat(512)] {
-            assert_eq!(owner.seal("report", id), Err(TaskError::Malformed), "{id:?}");
+            assert_eq!(owner.seal(&report(), id), Err(TaskError::Malformed), "{id:?}");
         }
         let none = SessionKeys::default();
         let owner = Owner { keys: &none, binding: SARAH };
-        assert_eq!(owner.seal("report", "k-1"), Err(TaskError::NotConfigured));
+        assert_eq!(owner.seal(&report(), "k-1"), Err(TaskError::NotConfigured));
     }
 
     #[test]
     fn the_ids_are_replaced_where_they_stand_and_nowhere_else() {
         let keys = keys();
         let owner = Owner { keys: &keys, binding: SARAH };
-        let (one, two) = (owner.seal("a", "1").unwrap(), owner.seal("b", "2").unwrap());
+        let (one, two) = (owner.seal(&of("a"), "1").unwrap(), owner.seal(&of("b"), "2").unwrap());
         let body = format!("{two} \"{one}\" {one} \"{two}\"");
         let at = |id: &str, from: usize| {
             let start = body[from..].find(id).unwrap() + from;
             Some(start..start + id.len())
         };
-        let task = |id: &str, place| Task { id: id.into(), place, tool: None };
+        let task = |id: &str, place| Task { id: id.into(), place, origin: None };
         let subscription = Object::Subscription {
             resources: [].into(),
             tasks: [task(&two, at(&two, two.len())), task(&one, at(&one, 0))].into(),
@@ -252,8 +280,8 @@ mod tests {
         let claims = owner.claim(&mut operation).unwrap();
         let spliced = String::from_utf8(splice(body.as_bytes(), &claims)).unwrap();
         assert_eq!(spliced, format!("{two} \"1\" {one} \"2\""));
-        let tools: BTreeSet<_> = operation.tasks_mut().map(|task| task.tool.clone()).collect();
-        assert_eq!(tools, [Some("a".into()), Some("b".into())].into());
+        let origins: HashSet<_> = operation.tasks_mut().map(|task| task.origin.clone()).collect();
+        assert_eq!(origins, [Some(of("a")), Some(of("b"))].into());
         operation.tasks_mut().for_each(|task| task.place = None);
         assert_eq!(owner.claim(&mut operation), Err(TaskError::Malformed), "with escapes");
     }

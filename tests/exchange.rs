@@ -122,7 +122,7 @@ fn every_mistake_is_told_with_its_path() {
         ),
         (
             json!({"actor_token": {"from_environment": "eyJhbGciOi.x.y"}}),
-            format!("exchange.actor_token.from_environment: {variable}"),
+            format!("exchange.actor_token.from_environment: {variable}").replace("CLIENT_SECRET", "ACTOR_TOKEN"),
         ),
         (
             json!({"preset": "authentik"}),

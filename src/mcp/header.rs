@@ -13,6 +13,8 @@ use crate::request::Headers;
 #[derive(Debug, Default)]
 pub struct MirroredHeaders {
     revision: Revision,
+    /// They name no revision, and the one that is meant then is not served.
+    unserved: Option<UnsupportedRevision>,
     method: Option<Box<str>>,
     name: Option<Box<str>>,
 }
@@ -72,13 +74,27 @@ impl MirroredHeaders {
                 _ => Err(HeaderError::Mismatch),
             }
         };
-        let revision = match one("mcp-protocol-version")? {
-            Some(name) => {
-                Revision::from_name(&name, served).map_err(HeaderError::UnsupportedRevision)?
-            }
-            None => Revision::default(),
+        let name = one("mcp-protocol-version")?;
+        let meant = name.as_deref().unwrap_or(Revision::default().as_str());
+        let has_sessions = served.iter().any(|revision| !revision.is_stateless());
+        let (revision, unserved) = match Revision::from_name(meant, served) {
+            Ok(revision) => (revision, None),
+            Err(cause) if name.is_none() && has_sessions => (Revision::default(), Some(cause)),
+            Err(cause) => return Err(HeaderError::UnsupportedRevision(cause)),
         };
-        Ok(Self { revision, method: one("mcp-method")?, name: one("mcp-name")? })
+        Ok(Self { revision, unserved, method: one("mcp-method")?, name: one("mcp-name")? })
+    }
+
+    /// Whether the revision is served to such a message. `initialize` comes before a revision is agreed
+    /// on, and so without the header.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn check_revision(&self, is_initialize: bool) -> Result<(), HeaderError> {
+        match &self.unserved {
+            Some(cause) if !is_initialize => Err(HeaderError::UnsupportedRevision(cause.clone())),
+            _ => Ok(()),
+        }
     }
 
     /// The revision by whose rules the request is judged.

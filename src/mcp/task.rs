@@ -15,14 +15,22 @@ pub struct Task {
     pub id: Box<str>,
     /// Where in the body the id stands, if it is written without escapes.
     pub place: Option<Range<usize>>,
-    /// The tool whose call made it, once it is known to be the caller's. A task of no known tool has
-    /// no rule.
-    pub tool: Option<Box<str>>,
+    /// What made it, once it is known to be the caller's. A task of unknown origin has no rule.
+    pub origin: Option<Origin>,
+}
+
+/// The call that made a task.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The tool.
+    pub tool: Box<str>,
+    /// The fingerprint of what the rule that allowed it asks of arguments, if it does.
+    pub fulfilled: Option<Box<str>>,
 }
 
 impl Task {
     pub(super) fn from_token(token: Token<'_>, body: &[u8]) -> Option<Self> {
         let id = bounded(token).filter(|id| !id.is_empty())?;
-        Some(Self { id: id.into(), place: span(body, id), tool: None })
+        Some(Self { id: id.into(), place: span(body, id), origin: None })
     }
 }

@@ -162,7 +162,7 @@ fn every_method_is_read_with_its_object() {
     let resource = Object::Resource("file:///a".into());
     let template = Object::ResourceTemplate("file:///{a}".into());
     // Where it stands in the body differs.
-    let named = || Task { id: "k-1".into(), place: None, tool: None };
+    let named = || Task { id: "k-1".into(), place: None, origin: None };
     let task = Object::Task(named());
     let listened = Object::Subscription {
         resources: ["file:///a".into(), "file:///b".into()].into(),

@@ -7,13 +7,14 @@ use std::rc::Rc;
 
 use super::patterns::Patterns;
 use super::resources::Resources;
-use super::rule::{Binding, Rule};
+use super::rule::{Binding, Requirement, Rule};
 use super::source::{
     self, Baseline, Delegation, Policy as Source, Rule as RuleSource, Rules as RulesSource,
 };
 use super::{DenialShape, Enforcement, Policy, Rules};
 use crate::config::{Duration, Problems};
 use crate::exchange::Target;
+use crate::fingerprint::fingerprint;
 use crate::json::folded;
 use crate::mcp::{Class, Method, is_name};
 use crate::response::Redaction;
@@ -102,6 +103,7 @@ impl Compiler<'_> {
             binding,
             target,
             redaction: None,
+            arguments: None,
         }
     }
 
@@ -233,9 +235,11 @@ impl Compiler<'_> {
         }
         let enforcement = source.enforcement.or(self.source.enforcement);
         let takes_arguments = matches!(kind, "tools" | "prompts");
+        let requirements = self.requirements(&source.require, object, path, takes_arguments);
         Rule {
             name: name.into(),
-            requirements: self.requirements(&source.require, object, path, takes_arguments),
+            arguments: fingerprint_of_arguments(&requirements),
+            requirements,
             message: source.message.as_deref().map(Into::into),
             scope_message: scope_message(object, &scopes, around.scopes),
             scopes,
@@ -331,6 +335,13 @@ impl Compiler<'_> {
         self.targets.insert(Rc::clone(&target));
         target
     }
+}
+
+/// The [fingerprint](Rule::arguments) of what is asked of arguments: of the words that say so.
+fn fingerprint_of_arguments(requirements: &[Requirement]) -> Option<Rc<str>> {
+    let of_arguments = requirements.iter().filter(|one| one.test.reads_arguments());
+    let words: Vec<&str> = of_arguments.map(|one| &*one.message).collect();
+    (!words.is_empty()).then(|| fingerprint(words.join("\n").as_bytes()).into())
 }
 
 /// Whether a pattern that is longer than `beginning` matches `name`.

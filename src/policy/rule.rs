@@ -13,7 +13,7 @@ use super::time::Window;
 use super::{Denial, Permit, Remedy};
 use crate::clock::Now;
 use crate::exchange::Target;
-use crate::mcp::{Object, Operation};
+use crate::mcp::{Object, Operation, Task};
 use crate::response::Redaction;
 use crate::token::{Caller, ScopeSet, ScopeTable};
 
@@ -40,6 +40,8 @@ pub struct Rule {
     pub binding: Option<Binding>,
     /// What the MCP server's answer loses on its way to the caller.
     pub redaction: Option<Rc<Redaction>>,
+    /// The fingerprint of what it asks of arguments, if it asks for anything.
+    pub arguments: Option<Rc<str>>,
 }
 
 /// What of a call a delegation token is bound to (RFC 9396 section 2).
@@ -57,7 +59,10 @@ impl Binding {
         let arguments: Map<String, Value> = self
             .arguments
             .iter()
-            .filter_map(|place| Some((place.to_string(), place.of(asked.arguments?)?.clone())))
+            .filter_map(|place| {
+                let argument = place.find(asked.arguments?).ok()??;
+                Some((place.to_string(), argument.clone()))
+            })
             .collect();
         let details = json!([{
             "type": self.kind,
@@ -128,8 +133,10 @@ impl Authentication {
 pub struct Asked<'a> {
     /// Who.
     pub caller: &'a Caller,
-    /// The arguments, if they are to be judged; empty if there are none, or if no rule reads them.
+    /// The arguments of a call; empty if there are none, or if no rule reads them.
     pub arguments: Option<&'a Map<String, Value>>,
+    /// Of a task, the [fingerprint](Rule::arguments) of what the arguments fulfilled when it was made.
+    pub fulfilled: Option<&'a str>,
     /// The tool, if it is one that is asked for.
     pub tool: Option<&'a str>,
     /// When.
@@ -140,23 +147,34 @@ impl<'a> Asked<'a> {
     /// Who asks for an operation, and when.
     #[must_use]
     pub fn new(caller: &'a Caller, operation: &'a Operation, now: Now) -> Self {
-        let arguments = match operation.object {
-            // They were judged when the task was made.
-            Some(Object::Task(_) | Object::Subscription { .. }) => None,
-            _ => Some(&operation.arguments),
-        };
-        let tool = match &operation.object {
-            Some(Object::Tool(name)) => Some(&**name),
-            Some(Object::Task(task)) => task.tool.as_deref(),
-            _ => None,
-        };
-        Self { caller, arguments, tool, now }
+        let asked = Self::of_caller(caller, now);
+        match &operation.object {
+            Some(Object::Task(task)) => asked.of_task(task),
+            Some(Object::Subscription { .. }) => asked,
+            object => {
+                let tool = match object {
+                    Some(Object::Tool(name)) => Some(&**name),
+                    _ => None,
+                };
+                Self { arguments: Some(&operation.arguments), tool, ..asked }
+            }
+        }
+    }
+
+    /// The same of a task.
+    pub(super) fn of_task(self, task: &'a Task) -> Self {
+        let origin = task.origin.as_ref();
+        Self {
+            fulfilled: origin.and_then(|origin| origin.fulfilled.as_deref()),
+            tool: origin.map(|origin| &*origin.tool),
+            ..self
+        }
     }
 
     /// Who asks for nothing in particular, and when.
     #[must_use]
     pub fn of_caller(caller: &'a Caller, now: Now) -> Self {
-        Self { caller, arguments: None, tool: None, now }
+        Self { caller, arguments: None, fulfilled: None, tool: None, now }
     }
 }
 
@@ -193,11 +211,12 @@ impl Test {
             Self::Authentication(authentication) => authentication.holds(caller, now),
             Self::Claim(place, condition) => condition.holds(place.of_claims(claims), claims),
             Self::Time(window) => window.contains(now),
-            Self::Argument(place, condition) => {
-                arguments.is_none_or(|arguments| condition.holds(place.of(arguments), claims))
-            }
-            Self::OnlyArguments(known) => arguments
-                .is_none_or(|arguments| arguments.keys().all(|name| known.contains(name.as_str()))),
+            Self::Argument(place, condition) => arguments
+                .and_then(|arguments| place.find(arguments).ok())
+                .is_some_and(|value| condition.holds(value, claims)),
+            Self::OnlyArguments(known) => arguments.is_some_and(|arguments| {
+                arguments.keys().all(|name| known.contains(name.as_str()))
+            }),
         }
     }
 
@@ -258,7 +277,8 @@ impl Test {
 impl Rule {
     /// What it lacks to allow.
     pub fn judge(&self, asked: Asked) -> Outcome<'_> {
-        self.outcome(asked.caller, |test| test.holds(asked))
+        let fulfilled = asked.fulfilled.is_some() && asked.fulfilled == self.arguments.as_deref();
+        self.outcome(asked.caller, |test| fulfilled && test.reads_arguments() || test.holds(asked))
     }
 
     /// What it lacks to allow a call with the most fortunate arguments, at the most fortunate time.
@@ -302,6 +322,7 @@ impl Rule {
             rule: Rc::clone(&self.name),
             target: self.target.as_ref().map(bound),
             redaction: self.redaction.clone(),
+            fulfilled: self.arguments.clone(),
             would_deny: None,
         }
     }
@@ -369,7 +390,7 @@ impl Rule {
     #[must_use]
     pub fn reads_arguments(&self) -> bool {
         self.binding.as_ref().is_some_and(|binding| !binding.arguments.is_empty())
-            || self.requirements.iter().any(|requirement| requirement.test.reads_arguments())
+            || self.arguments.is_some()
     }
 }
 
@@ -415,6 +436,7 @@ impl Rule {
             target: None,
             binding: None,
             redaction: None,
+            arguments: None,
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) enum Place {
     Task,
     /// `_meta`, of which one member is such an object.
     Meta,
-    /// `params`: of a notification, or of a request of the server's.
+    /// `params`: of a notification, or of a request of the server's. All others stand in a result.
     Params,
     /// `params.notifications`: to what the client listens.
     Notifications,
@@ -36,12 +36,13 @@ pub(super) fn seal(
     view: View,
     out: &mut Vec<u8>,
 ) -> Result<(), ResponseError> {
+    let is_result = place != Place::Params;
     let reader = Reader { text: value, found: Vec::new() };
     let mut sealed = Vec::new();
     for found in walk(value, &LIMITS, reader, place)?.found {
         // Written otherwise, it stands nowhere.
         let (place, id) = found.ok_or(TaskError::Malformed)?;
-        sealed.push((place, (view.seal)(&id)?));
+        sealed.push((place, (view.seal)(&id, is_result)?));
     }
     replace(value, sealed.iter().map(|(place, id)| (place.clone(), &**id)), out);
     Ok(())

@@ -13,7 +13,7 @@ use crate::task::TaskError;
 /// Shows everything whose key does not contain `hidden`, and knows tasks whose id begins with `t`.
 const VIEW: View = View {
     shows: &|_, key| !key.contains("hidden"),
-    seal: &|id| match id {
+    seal: &|id, _| match id {
         _ if id.starts_with('t') => Ok(format!("sealed-{id}")),
         _ if id.starts_with('m') => Err(TaskError::Malformed),
         _ => Err(TaskError::Unasked),

@@ -61,7 +61,7 @@ impl Transaction {
             endpoint.policy.shows(&reader.caller, &list.object(key.into()), now)
         };
         let owner = Owner::new(&config.sessions, &reader.caller, &endpoint.path);
-        let seal = |id: &str| reader.tasks.seal(owner, id);
+        let seal = |id: &str, is_result: bool| reader.tasks.seal(owner, id, is_result);
         let count = Cell::new(0_u64);
         let redact = reader.redaction.as_ref().map(|redaction| {
             |message: &[u8]| {

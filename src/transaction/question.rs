@@ -9,7 +9,7 @@ use crate::answer::{About, Refusal, metadata, preflight};
 use crate::clock::Now;
 use crate::config::{Config, Endpoint};
 use crate::json::Limits;
-use crate::mcp::{self, Body, BodyError, Id, List, MirroredHeaders, Object, Operation};
+use crate::mcp::{self, Body, BodyError, Id, List, Method, MirroredHeaders, Object, Operation};
 use crate::policy::{Denial, Permit, Remedy};
 use crate::request::{self, Headers, Intake, RequestError, Verb};
 use crate::session::{self, Binding, Purpose, SessionError};
@@ -161,13 +161,17 @@ impl Transaction {
             }
         }
         let limits = Limits::default();
-        let mirrored = question.mirrored.as_ref().map_err(|error| {
+        let mut misled = |error| {
             *id = mcp::read_id(body, &limits);
-            Refusal::Header(error.clone())
-        })?;
+            Refusal::Header(error)
+        };
+        let mirrored = question.mirrored.as_ref().map_err(|error| misled(error.clone()))?;
         let revision = mirrored.revision();
         let is_in_session = question.is_in_session && !revision.is_stateless();
         let mut parsed = mcp::parse(body, revision, &limits);
+        let is_initialize =
+            matches!(&parsed, Ok(Body::One(one)) if one.method == Method::Initialize);
+        mirrored.check_revision(is_initialize).map_err(misled)?;
         if let Ok(parsed) = &mut parsed {
             let wanted = |operation: &Operation| policy.reads_arguments(operation);
             mcp::read_arguments(body, parsed, wanted).map_err(|_| Refusal::Failed)?;
@@ -190,8 +194,9 @@ impl Transaction {
                 question.is_filtered = List::of(operation.method).is_some()
                     || operation.takes_task
                     || !claims.is_empty();
-                question.tasks = Tasks::of(&operation, claims);
-                policy.decide(caller, &operation, now).map_err(Refusal::Denied)
+                let permit = policy.decide(caller, &operation, now).map_err(Refusal::Denied)?;
+                question.tasks = Tasks::of(&operation, claims, &permit);
+                Ok(permit)
             }
             Ok(Body::Batch(operations)) => {
                 self.record.batch(&operations);
@@ -268,8 +273,9 @@ fn question(
         mcp::check_content_type(&values("content-type")).map_err(Refusal::Media)?;
         mcp::check_content_encoding(&values("content-encoding")).map_err(Refusal::Media)?;
     }
-    if let (Verb::OpenStream | Verb::EndSession, Err(error)) = (verb, &mirrored) {
-        return Err(Refusal::Header(error.clone()));
+    if verb != Verb::Message {
+        let mirrored = mirrored.as_ref().map_err(Clone::clone);
+        mirrored.and_then(|one| one.check_revision(false)).map_err(Refusal::Header)?;
     }
     let binding = Binding::new(Purpose::Session, &caller, &endpoint.path);
     let session = config.sessions.of_request(binding, headers).map_err(Refusal::Session)?;

@@ -396,3 +396,39 @@ fn an_endpoint_serves_the_revisions_that_it_names() {
         assert_eq!((&error["code"], &error["data"]), (&json!(-32022), &data), "{revision}");
     }
 }
+
+#[test]
+fn without_the_header_no_revision_is_served_that_the_endpoint_does_not_name() {
+    let served = |names: Value| {
+        let mut configuration = configuration();
+        configuration["endpoints"][0]["revisions"] = names;
+        Stage::with(configuration)
+    };
+    let message = |method: &str, params: Value| json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
+    let initialize = message(
+        "initialize",
+        json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "a", "version": "1"}}),
+    );
+    let call = message("tools/call", json!({"name": "listAccounts"}));
+    let response = json!({"jsonrpc": "2.0", "id": 7, "result": {}});
+    for (stage, may_initialize) in [
+        (&mut served(json!(["2026-07-28"])), false),
+        (&mut served(json!(["2025-11-25", "2026-07-28"])), true),
+    ] {
+        let mut post = |body: &Value| {
+            let (mut stream, step) = stage.post(&token(json!({})), &[]);
+            if step.is_pause() { stream.body(stage, body.to_string().as_bytes()) } else { step }
+        };
+        for refused in [&call, &json!([call]), &response] {
+            let answer = post(refused).reply();
+            assert_eq!(body(&answer)["error"]["code"], -32022, "{refused}");
+            assert_eq!(body(&answer)["error"]["data"]["requested"], "2025-03-26");
+        }
+        assert_eq!(matches!(post(&initialize), Step::Call(_)), may_initialize);
+        for method in ["GET", "DELETE"] {
+            let (mut stream, step) = stage.post(&token(json!({})), &[(":method", method)]);
+            let step = if step.is_pause() { stream.body(stage, b"") } else { step };
+            assert_eq!(step.reply().status, 400, "{method}");
+        }
+    }
+}

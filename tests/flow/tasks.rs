@@ -360,6 +360,106 @@ fn a_task_is_judged_by_the_rule_of_its_tool_without_the_arguments() {
     assert_eq!(step.reply().status, 403);
 }
 
+/// A tool that some may call for themselves and others for anybody, and with what scope.
+fn by_arguments() -> Value {
+    let mut configuration = tasks();
+    configuration["policies"]["ledger"]["tools"]["act"] = json!([
+        {
+            "require": {"arguments": {"owner": {"equals_claim": "sub"}}},
+            "delegation": {"scope": "ledger:Own"},
+        },
+        {
+            "require": {"scopes": ["pii:read"], "arguments": {"owner": {"presence": "required"}}},
+            "delegation": {"scope": "ledger:Any"},
+        },
+        {"require": {"scopes": ["audit:read"]}, "delegation": {"scope": "ledger:Audit"}},
+    ]);
+    configuration
+}
+
+/// What a client holds of a task that it made with these arguments, and the rule that allowed it.
+fn make(stage: &mut Stage, token: &str, arguments: Value) -> (String, String) {
+    let params = json!({"name": "act", "task": {}, "arguments": arguments});
+    let (mut stream, step) = ask(stage, token, "/mcp", "tools/call", params);
+    stream.go_up(stage, step);
+    let made = answered(stage, &mut stream, json!({"task": {"taskId": ID}}));
+    let rule = stream.close(stage, 200).unwrap()["rule"].as_str().unwrap().to_owned();
+    (made["task"]["taskId"].as_str().unwrap().to_owned(), rule)
+}
+
+/// The rule by which a task may be asked for, or the status of the refusal.
+fn follow(stage: &mut Stage, token: &str, task: &str) -> Result<String, u16> {
+    let (mut stream, step) = ask(stage, token, "/mcp", "tasks/result", json!({"taskId": task}));
+    if let Step::Reply(reply) = step {
+        return Err(if body(&reply)["error"]["code"] == 403 { 403 } else { reply.status });
+    }
+    stream.go_up(stage, step);
+    Ok(stream.close(stage, 200).unwrap()["rule"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn r13_a_task_is_not_lent_a_rule_whose_arguments_it_was_not_made_with() {
+    let mut stage = Stage::with(by_arguments());
+    let [any, own, audit] = ["mcp:connect pii:read", "mcp:connect", "mcp:connect audit:read"]
+        .map(|scope| token(json!({ "scope": scope })));
+    let (of_john, rule) = make(&mut stage, &any, json!({"owner": "john"}));
+    assert_eq!(rule, "ledger.tools.act[1]");
+    assert_eq!(follow(&mut stage, &any, &of_john), Ok("ledger.tools.act[1]".to_owned()));
+    assert_eq!(follow(&mut stage, &own, &of_john), Err(403), "the first rule is for one's own");
+    // This one says nothing of arguments.
+    assert_eq!(follow(&mut stage, &audit, &of_john), Ok("ledger.tools.act[2]".to_owned()));
+    let (of_sarah, rule) = make(&mut stage, &own, json!({"owner": SARAH}));
+    assert_eq!(rule, "ledger.tools.act[0]");
+    for holder in [&own, &any, &audit] {
+        assert_eq!(follow(&mut stage, holder, &of_sarah), Ok("ledger.tools.act[0]".to_owned()));
+    }
+    let (of_nobody, rule) = make(&mut stage, &audit, json!({}));
+    assert_eq!(rule, "ledger.tools.act[2]");
+    assert_eq!(follow(&mut stage, &own, &of_nobody), Err(403));
+}
+
+#[test]
+fn r13_what_a_rule_says_of_arguments_is_known_after_a_push_too() {
+    let mut stage = Stage::with(by_arguments());
+    let any = token(json!({"scope": PII}));
+    let (of_john, _) = make(&mut stage, &any, json!({"owner": "john"}));
+    let mut reordered = by_arguments();
+    let rules = reordered["policies"]["ledger"]["tools"]["act"].as_array_mut().unwrap();
+    rules.swap(0, 1);
+    rules[0]["delegation"]["scope"] = "ledger:Other".into();
+    let mut stage = Stage::with(reordered);
+    assert_eq!(follow(&mut stage, &any, &of_john), Ok("ledger.tools.act[0]".to_owned()));
+    let mut tightened = by_arguments();
+    tightened["policies"]["ledger"]["tools"]["act"][1]["require"]["arguments"]["owner"] =
+        json!({"equals": "jane"});
+    assert_eq!(follow(&mut Stage::with(tightened), &any, &of_john), Err(403));
+}
+
+#[test]
+fn s05_a_call_gives_the_client_no_task_but_the_one_that_it_makes() {
+    let mut stage = Stage::with(tasks());
+    let sarah = token(json!({}));
+    let status = |id: &str| json!({"jsonrpc": "2.0", "method": "notifications/tasks/status", "params": {"taskId": id}});
+    let created = json!({"jsonrpc": "2.0", "id": 7, "result": {"task": {"taskId": ID}}});
+    for (task, made) in [(json!({}), true), (Value::Null, false)] {
+        let params = merge(json!({"name": "listAccounts"}), json!({ "task": task }));
+        let (mut stream, step) = ask(&mut stage, &sarah, "/mcp", "tools/call", params);
+        stream.go_up(&mut stage, step);
+        let headers = [(":status", "200"), ("content-type", "text/event-stream")];
+        let Step::Filter { .. } = stream.response(&mut stage, &headers) else { panic!() };
+        let mut passes = |message: &Value| {
+            let event = format!("data: {message}\n\n");
+            let Step::Replace(out) = stream.chunk(&mut stage, event.as_bytes(), false) else {
+                panic!()
+            };
+            out != b"\n"
+        };
+        assert!(!passes(&status("task-of-somebody-else")));
+        assert!(!passes(&status(ID)), "nor before it is known to be made");
+        assert_eq!(passes(&created), made);
+    }
+}
+
 #[test]
 fn r13_the_tasks_of_a_tool_whose_rule_is_withdrawn_are_denied() {
     let sarah = token(json!({}));

@@ -313,7 +313,7 @@ fn whole(longest: usize, chunks: &[&[u8]]) -> Result<Vec<u8>, ResponseError> {
     };
     let view = View {
         shows: &|_: List, key| key != "hidden",
-        seal: &|id| Ok(format!("sealed-{id}")),
+        seal: &|id, _| Ok(format!("sealed-{id}")),
         redact: Some(&redact),
     };
     let (mut filter, mut out) = (WholeFilter::new(longest), Vec::new());
