@@ -323,6 +323,9 @@ fn every_value_can_be_set() {
     assert!(stderr(&output).starts_with(
         "warning: envoy.admin: `0.0.0.0:2` can be reached from elsewhere\n  --> deputy.yaml\n"
     ));
+    assert!(stderr(&output).contains(
+        "warning: envoy.clusters.enterprise_ledger: tokens go to `ledger.example.com:3` in clear"
+    ));
     let envoy = fs::read_to_string(out.join("envoy.yaml")).unwrap();
     let envoy: Value = serde_yaml_ng::from_str(&envoy).unwrap();
     let clusters = &envoy["static_resources"]["clusters"];
@@ -335,6 +338,65 @@ fn every_value_can_be_set() {
     let text = envoy.to_string();
     assert!(text.contains(
         r#"{"path":"/run/secrets/gateway.yaml","watched_directory":{"path":"/run/secrets"}}"#
+    ));
+}
+
+#[test]
+fn tls_is_ended_and_spoken_where_it_is_written() {
+    let out = scratch("tls");
+    let into = out.to_str().unwrap();
+    let render = |more: &[&str]| {
+        let output = deputy(&[&["render", "--out", into], more].concat());
+        let envoy = fs::read_to_string(out.join("envoy.yaml")).unwrap();
+        let envoy: Value = serde_yaml_ng::from_str(&envoy).unwrap();
+        (stderr(&output), envoy["static_resources"].clone())
+    };
+    let (said, resources) = render(&[
+        "--set=envoy.listen=0.0.0.0:443",
+        "--set=envoy.tls={certificate_chain: /etc/gateway/tls.crt, private_key: /etc/gateway/tls.key}",
+        "--set=envoy.clusters.enterprise_ledger=https://ledger.example.com",
+        "--set=envoy.clusters.authorization_server=https://login.example.com:8443",
+    ]);
+    assert!(!said.contains("warning"), "{said}");
+    let certificates = &resources["listeners"][0]["filter_chains"][0]["transport_socket"]["typed_config"]
+        ["common_tls_context"]["tls_certificates"];
+    assert_eq!(
+        *certificates,
+        json!([{
+            "certificate_chain": {"filename": "/etc/gateway/tls.crt"},
+            "private_key": {"filename": "/etc/gateway/tls.key"},
+            "watched_directory": {"path": "/etc/gateway"},
+        }])
+    );
+    for (cluster, name, port) in [(0, "login.example.com", 8443), (1, "ledger.example.com", 443)] {
+        let cluster = &resources["clusters"][cluster];
+        let endpoint = &cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"];
+        let socket = json!({"address": name, "port_value": port});
+        assert_eq!(endpoint["address"]["socket_address"], socket);
+        let tls = &cluster["transport_socket"]["typed_config"];
+        let names = json!([{"san_type": "DNS", "matcher": {"exact": name}}]);
+        let validation = json!({
+            "trusted_ca": {"filename": "/etc/ssl/certs/ca-certificates.crt"},
+            "match_typed_subject_alt_names": names,
+        });
+        assert_eq!(tls["sni"], name);
+        assert_eq!(tls["common_tls_context"]["validation_context"], validation);
+    }
+    let routes = &resources["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]["route_config"];
+    assert_eq!(
+        routes["virtual_hosts"][0]["routes"][0]["route"]["host_rewrite_literal"],
+        "ledger.example.com"
+    );
+    let (said, resources) = render(&["--set=envoy.listen=0.0.0.0:80"]);
+    assert!(said.starts_with(
+        "warning: envoy.listen: callers' tokens come to `0.0.0.0:80` in clear\n  --> deputy.yaml\n  \
+         help: write `tls`, or let what ends TLS reach Envoy on `127.0.0.1`\n"
+    ));
+    assert!(!resources.to_string().contains("transport_socket"));
+    let wrong = deputy(&["check", "--set=envoy.clusters.enterprise_ledger=https://10.0.0.1"]);
+    assert!(stderr(&wrong).starts_with(
+        "error: envoy.clusters.enterprise_ledger: `https://10.0.0.1` is not a server\n  --> deputy.yaml\n  \
+         help: write `https://ledger.example.com`, or without TLS `127.0.0.1:9500`\n"
     ));
 }
 

@@ -3,6 +3,7 @@
 mod address;
 pub mod bootstrap;
 pub mod filter;
+mod server;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use address::Address;
+pub use server::Server;
 
 /// How Envoy is set up. Paths of files are as Envoy sees them.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -19,6 +21,8 @@ pub use address::Address;
 pub struct Envoy {
     /// Where clients connect: an IP address and a port.
     pub listen: Address,
+    /// With what Envoy ends the clients' TLS; without it, it speaks HTTP in clear.
+    pub tls: Option<Tls>,
     /// Where the admin interface listens; without it there is none. It has no authentication.
     pub admin: Option<Address>,
     /// The compiled filter.
@@ -28,10 +32,29 @@ pub struct Envoy {
     /// The SDS file with the secret `gateway-client-secret`: the value of the `Authorization` header
     /// under which this gateway asks for tokens. Envoy watches it too.
     pub secret: String,
-    /// The servers behind Envoy by cluster name, each a host and a port.
-    pub clusters: BTreeMap<String, Address>,
+    /// The servers behind Envoy by cluster name: `https://ledger.example.com`, or without TLS a host
+    /// and a port.
+    pub clusters: BTreeMap<String, Server>,
+    /// The file with the certificates of the authorities that are believed of these servers, in PEM.
+    #[serde(default = "system_authorities")]
+    pub trusted_ca: String,
     /// The cluster behind each endpoint, by the endpoint's path.
     pub routes: BTreeMap<String, String>,
+}
+
+/// A certificate and its key, in PEM. Envoy watches the directory of the certificate for moves.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The file with the certificate, and those between it and its authority's.
+    pub certificate_chain: String,
+    /// The file with the key.
+    pub private_key: String,
+}
+
+/// Where Debian has them, and Envoy's images.
+fn system_authorities() -> String {
+    "/etc/ssl/certs/ca-certificates.crt".to_owned()
 }
 
 impl Envoy {
@@ -46,9 +69,19 @@ impl Envoy {
                 );
             }
         }
-        for (name, text) in
-            [("wasm", &self.wasm), ("filter", &self.filter), ("secret", &self.secret)]
-        {
+        let tls = self.tls.iter().flat_map(|tls| {
+            [
+                ("tls.certificate_chain", &tls.certificate_chain),
+                ("tls.private_key", &tls.private_key),
+            ]
+        });
+        let files = [
+            ("wasm", &self.wasm),
+            ("filter", &self.filter),
+            ("secret", &self.secret),
+            ("trusted_ca", &self.trusted_ca),
+        ];
+        for (name, text) in files.into_iter().chain(tls) {
             if text.is_empty() {
                 problems.add(format!("envoy.{name}"), "not the name of a file");
             }
@@ -91,15 +124,33 @@ impl Envoy {
 
     /// What is odd about the section.
     pub fn warnings(&self) -> Vec<ConfigError> {
-        let exposed = self.admin.iter().filter(|address| !address.is_loopback());
-        let warn = |address: &Address| ConfigError {
-            path: "envoy.admin".to_owned(),
-            message: format!("`{}` can be reached from elsewhere", address.authority()),
-            help: Some(
-                "the admin interface has no authentication: keep it on `127.0.0.1`".to_owned(),
-            ),
+        let warn = |path: String, message: String, help: &str| ConfigError {
+            path,
+            message,
+            help: Some(help.to_owned()),
         };
-        exposed.map(warn).collect()
+        let exposed = self.admin.iter().filter(|address| !address.is_loopback());
+        let admin = exposed.map(|address| {
+            let message = format!("`{}` can be reached from elsewhere", address.authority());
+            let help = "the admin interface has no authentication: keep it on `127.0.0.1`";
+            warn("envoy.admin".to_owned(), message, help)
+        });
+        let in_clear = !self.listen.is_loopback() && self.tls.is_none();
+        let listen = in_clear.then(|| {
+            let message = format!("callers' tokens come to `{}` in clear", self.listen.authority());
+            let help = "write `tls`, or let what ends TLS reach Envoy on `127.0.0.1`";
+            warn("envoy.listen".to_owned(), message, help)
+        });
+        let clusters = self
+            .clusters
+            .iter()
+            .filter(|(_, server)| !server.has_tls && !server.address.is_loopback());
+        let clusters = clusters.map(|(name, server)| {
+            let message = format!("tokens go to `{}` in clear", server.authority());
+            let help = "write `https://` before its name, unless something else sees to TLS";
+            warn(format!("envoy.clusters.{name}"), message, help)
+        });
+        admin.chain(listen).chain(clusters).collect()
     }
 
     fn check_cluster(&self, place: String, name: &str, problems: &mut Problems) {

@@ -16,7 +16,7 @@ pub struct Address {
 }
 
 impl Address {
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let is_name = |name: &str| {

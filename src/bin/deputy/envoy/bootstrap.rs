@@ -5,7 +5,7 @@ use std::fmt::Write;
 use mcp_deputy::config::pushed::Pushed;
 use mcp_deputy::exchange::source::{ClientAuthentication, Exchange};
 
-use super::{Address, Envoy, GENERATED, directory};
+use super::{Address, Envoy, GENERATED, Server, Tls, directory};
 use crate::yaml::{indented, scalar};
 
 /// What Envoy may buffer beyond a body of the largest size, so that the filter is the one to refuse
@@ -20,6 +20,7 @@ pub fn render(envoy: &Envoy, pushed: &Pushed) -> String {
         .as_ref()
         .map_or_else(String::new, |address| format!("admin:\n  address: {}\n\n", socket(address)));
     let listen = socket(&envoy.listen);
+    let tls = envoy.tls.as_ref().map_or_else(String::new, |tls| indented(&ending(tls), 10));
     let filter = scalar(&envoy.filter);
     let filter_directory = scalar(directory(&envoy.filter));
     let routes = indented(&routes(envoy), 18);
@@ -103,7 +104,7 @@ node: {{id: gateway, cluster: gateway}}
                       domains: ["*"]
                       routes:
 {routes}
-  clusters:
+{tls}  clusters:
 {clusters}
 overload_manager:
   resource_monitors:
@@ -122,7 +123,7 @@ overload_manager:
 fn routes(envoy: &Envoy) -> String {
     let mut routes = String::new();
     for (path, cluster) in &envoy.routes {
-        let upstream = envoy.clusters.get(cluster).map(Address::authority).unwrap_or_default();
+        let upstream = envoy.clusters.get(cluster).map(Server::authority).unwrap_or_default();
         let _ = write!(
             routes,
             r"      - match: {{path: {path}}}
@@ -145,7 +146,7 @@ fn routes(envoy: &Envoy) -> String {
 
 fn clusters(envoy: &Envoy, exchanges: &[(Option<&str>, Exchange)]) -> String {
     let mut clusters = String::new();
-    for (name, address) in &envoy.clusters {
+    for (name, Server { address, has_tls }) in &envoy.clusters {
         let name_text = scalar(name);
         let kind = if address.is_ip() {
             "type: STATIC"
@@ -166,6 +167,9 @@ fn clusters(envoy: &Envoy, exchanges: &[(Option<&str>, Exchange)]) -> String {
           - endpoint: {{address: {socket}}}
 "
         );
+        if *has_tls {
+            clusters.push_str(&speaking(&address.host, &envoy.trusted_ca));
+        }
         let asked = exchanges.iter().flat_map(|(_, exchange)| {
             [exchange.clone()].into_iter().chain(exchange.failover_resolved())
         });
@@ -180,6 +184,46 @@ fn clusters(envoy: &Envoy, exchanges: &[(Option<&str>, Exchange)]) -> String {
         }
     }
     clusters
+}
+
+/// How Envoy speaks TLS to the server of this name.
+fn speaking(name: &str, trusted_ca: &str) -> String {
+    format!(
+        r#"  transport_socket:
+    name: envoy.transport_sockets.tls
+    typed_config:
+      "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+      sni: {name}
+      common_tls_context:
+        validation_context:
+          trusted_ca: {{filename: {trusted_ca}}}
+          # Any certificate of these authorities would do without it.
+          match_typed_subject_alt_names:
+            - {{san_type: DNS, matcher: {{exact: {name}}}}}
+"#,
+        name = scalar(name),
+        trusted_ca = scalar(trusted_ca),
+    )
+}
+
+/// How Envoy ends the clients' TLS.
+fn ending(tls: &Tls) -> String {
+    format!(
+        r#"transport_socket:
+  name: envoy.transport_sockets.tls
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
+    common_tls_context:
+      alpn_protocols: [h2, http/1.1]
+      tls_certificates:
+        - certificate_chain: {{filename: {certificate_chain}}}
+          private_key: {{filename: {private_key}}}
+          watched_directory: {{path: {directory}}}
+"#,
+        certificate_chain = scalar(&tls.certificate_chain),
+        private_key = scalar(&tls.private_key),
+        directory = scalar(directory(&tls.certificate_chain)),
+    )
 }
 
 /// A burst of callers is a burst of exchanges.

@@ -7,7 +7,7 @@ use mcp_deputy::exchange::Callout;
 use mcp_deputy::exchange::reply::{CalloutReply, ExchangeError};
 use ureq::Error;
 
-use crate::envoy::Address;
+use crate::envoy;
 use crate::http;
 use crate::report::Failure;
 use crate::source::Source;
@@ -15,7 +15,7 @@ use crate::source::Source;
 /// Where the requests go.
 pub struct Server {
     url: Option<String>,
-    clusters: BTreeMap<String, Address>,
+    clusters: BTreeMap<String, envoy::Server>,
     authorization: Option<String>,
 }
 
@@ -41,8 +41,8 @@ impl Server {
 
     fn known_url(&self, callout: &Callout) -> Option<String> {
         self.url.clone().or_else(|| {
-            let address = self.clusters.get(&*callout.cluster)?;
-            Some(format!("http://{}{}", address.authority(), header(callout, ":path")))
+            let server = self.clusters.get(&*callout.cluster)?;
+            Some(format!("{}{}", server.origin(), header(callout, ":path")))
         })
     }
 
