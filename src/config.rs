@@ -135,6 +135,7 @@ impl Config {
         hierarchy::compile(&pushed.implied_scopes, &mut scopes, &mut problems);
         let resource = resource(&pushed.protected_resource, &mut problems);
         let mut issuers = issuers::compile(pushed, &mut problems, &mut warnings);
+        warnings.extend(strange_servers(pushed));
         let endpoints = endpoints(pushed, resource.as_ref(), &scopes, &mut problems);
         for (name, source) in &pushed.policies {
             if !pushed.endpoints.iter().any(|endpoint| endpoint.policy == *name) {
@@ -244,6 +245,18 @@ fn resource(raw: &pushed::ProtectedResource, problems: &mut Problems) -> Option<
         http_url(server, path, problems);
     }
     http_url(&raw.resource, "protected_resource.resource", problems)
+}
+
+/// Authorization servers to which clients are sent, and whose tokens are not believed.
+fn strange_servers(pushed: &Pushed) -> impl Iterator<Item = ConfigError> {
+    let servers = pushed.protected_resource.authorization_servers.iter().enumerate();
+    let strange =
+        servers.filter(|(_, server)| pushed.issuers.iter().all(|issuer| issuer.issuer != **server));
+    strange.map(|(index, server)| ConfigError {
+        path: format!("protected_resource.authorization_servers[{index}]"),
+        message: format!("`{server}` is none of `issuers`: its tokens are refused"),
+        help: None,
+    })
 }
 
 fn http_url(text: &str, path: impl std::fmt::Display, problems: &mut Problems) -> Option<HttpUrl> {

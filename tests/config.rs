@@ -320,7 +320,7 @@ fn every_value_can_be_set() {
         "--set=envoy.clusters.enterprise_ledger=ledger.example.com:3",
         "--set=limits.body_bytes=1000",
     ]);
-    assert!(stderr(&output).starts_with(
+    assert!(stderr(&output).contains(
         "warning: envoy.admin: `0.0.0.0:2` can be reached from elsewhere\n  --> deputy.yaml\n"
     ));
     assert!(stderr(&output).contains(
@@ -409,6 +409,7 @@ fn every_rule_of_the_configuration_has_its_own_words() {
             {"path": path, "policy": "enterprise-ledger"}
         ])
     };
+    let keys = pushed()["issuers"][0]["jwks"].clone();
     for (pointer, value, expected) in [
         ("/issuers", json!([]), "\
 issuers: at least one is needed
@@ -426,6 +427,12 @@ issuers[0].audiences: an empty list accepts no token"),
 issuers[0].token_types: an empty list accepts no token"),
         ("/issuers/0/leeway", json!("5"), "\
 issuers[0].leeway: `5` is not a duration; help: write a whole number and `ms`, `s`, `m` or `h`, at most `24h`, such as `5s`"),
+        ("/issuers/0/leeway", json!("301s"), "\
+issuers[0].leeway: `301s` is more than `5m`; help: so long would a token serve after its end: set the clocks"),
+        ("/issuers/0/max_lifetime", json!("900ms"), "\
+issuers[0].max_lifetime: accepts no token; help: tokens count whole seconds: write `1h`, say"),
+        ("/issuers", json!([{"issuer": "http://127.0.0.1:9400", "jwks": keys, "client_claims": [], "client_required": true}]), "\
+issuers[0].client_claims: an empty list accepts no token"),
         ("/issuers/0/jwks_uri", json!("https://login.example.com/jwks"), "\
 issuers[0].jwks_uri: unknown field `jwks_uri`; help: known are `issuer`, `profile`, `jwks`, `remote_jwks`, `algorithms`, `audiences`, `token_types`, `scope_claims`, `client_claims`, `client_required`, `max_lifetime`, `leeway`"),
         ("/protected_resource/authorization_servers", json!([]), "\
@@ -559,6 +566,18 @@ policies.notes.tools.read.delegation.authorization_details.type: it is empty; he
         ),
         (rule(json!({"require": {"any_scope": []}})), "\
 policies.notes.tools.read.require.any_scope: can never hold; help: name at least one scope"),
+        (rule(json!({"require": {"clients": ["", "cli"]}})), "\
+policies.notes.tools.read.require.clients[0]: no client has an empty name"),
+        (rule(json!({"require": {"claims": {"n": {"equals": null}}}})), "\
+policies.notes.tools.read.require.claims.n.equals: can never hold; help: a claim that is `null` is absent: write `presence: absent`"),
+        (rule(json!({"require": {"arguments": {"a": {"min": 1}, "/a": {"max": 2}, "/a/b": {}}}})), "\
+policies.notes.tools.read.require.arguments.a: `a` is named twice"),
+        (rule(json!({"require": {"claims": {"a/b": {"min": 1}, "/a~1b": {"max": 2}}}})), "\
+policies.notes.tools.read.require.claims.a/b: `a/b` is named twice"),
+        (rule(json!({"require": {"other_arguments": false}})), "\
+policies.notes.tools.read.require.other_arguments: invalid type: boolean `false`, expected one of `allow`, `deny`"),
+        (rule(json!({"require": {"time": {"utc_offset": "+01:00"}}})), "\
+policies.notes.tools.read.require.time: this condition says nothing"),
         (rule(json!({"require": {"arguments": {"n": {"in": []}}}})), "\
 policies.notes.tools.read.require.arguments.n.in: can never hold; help: name at least one value"),
         (
@@ -760,12 +779,15 @@ fn what_is_odd_is_a_warning() {
     let mut pushed = pushed();
     pushed["policies"]["other"] = pushed["policies"]["enterprise-ledger"].clone();
     pushed["issuers"][0]["jwks"]["keys"][1]["kty"] = json!("oct");
+    pushed["protected_resource"]["authorization_servers"] =
+        json!(["http://127.0.0.1:9400", "https://login.example.com"]);
     let warnings = Config::from_value(pushed).unwrap().warnings;
     let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         warnings,
         [
             "issuers[0].jwks.keys[1]: key skipped: keys[1] (kid `sample-es256`): symmetric keys are not supported",
+            "protected_resource.authorization_servers[1]: `https://login.example.com` is none of `issuers`: its tokens are refused",
             "policies.other: no endpoint uses this policy"
         ]
     );
@@ -777,4 +799,19 @@ fn a_policy_that_nothing_uses_is_still_checked() {
     pushed["policies"]["other"] = pushed["policies"]["enterprise-ledger"].clone();
     pushed["policies"]["other"]["lifetime"] = json!("0s");
     assert!(errors(pushed).starts_with("policies.other.lifetime: `0s` is not a token lifetime"));
+}
+
+#[test]
+fn a_policy_whose_file_is_misnamed_is_told() {
+    let policies = scratch("misnamed");
+    for name in ["ledger.yaml", "more.yml", "more.test.yml", "notes.txt"] {
+        fs::write(policies.join(name), "{}").unwrap();
+    }
+    let output = deputy(&["check", &format!("--set=policies={}", policies.display())]);
+    for name in ["more.yml", "more.test.yml"] {
+        let message = format!("`{}` is not read\n", policies.join(name).display());
+        assert!(stderr(&output).contains(&message), "{}", stderr(&output));
+    }
+    assert!(!stderr(&output).contains("notes.txt"));
+    assert_eq!(output.status.code(), Some(2));
 }

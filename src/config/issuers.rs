@@ -6,8 +6,11 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::pushed::Pushed;
-use super::{ConfigError, Problems, http_url, profile, remote_jwks, revoked};
+use super::{ConfigError, Duration, Problems, http_url, profile, remote_jwks, revoked};
 use crate::token::{self, KeySet, TrustedIssuer};
+
+/// What clocks may differ at the most: "usually no more than a few minutes" (RFC 7519 section 4.1.4).
+const LONGEST_LEEWAY: Duration = Duration::seconds(5 * 60);
 
 /// Compiles what is written; what is wrong goes to `problems`, keys that are left out to `warnings`.
 pub fn compile(
@@ -33,10 +36,20 @@ pub fn compile(
             ("algorithms", raw.algorithms.is_empty()),
             ("token_types", none(&raw.token_types)),
             ("audiences", none(&raw.audiences)),
+            ("client_claims", none(&raw.client_claims) && raw.client_required == Some(true)),
         ] {
             if list_is_empty {
                 problems.add(format!("{path}.{name}"), "an empty list accepts no token");
             }
+        }
+        if raw.max_lifetime.is_some_and(|lifetime| lifetime.as_seconds() == 0) {
+            let help = "tokens count whole seconds: write `1h`, say";
+            problems.add_with_help(format!("{path}.max_lifetime"), "accepts no token", help);
+        }
+        if raw.leeway > LONGEST_LEEWAY {
+            let message = format!("`{}` is more than `{LONGEST_LEEWAY}`", raw.leeway);
+            let help = "so long would a token serve after its end: set the clocks";
+            problems.add_with_help(format!("{path}.leeway"), message, help);
         }
         let keys = match (&raw.jwks, &raw.remote_jwks) {
             (Some(jwks), _) => keys(jwks, &format!("{path}.jwks"), problems, warnings),

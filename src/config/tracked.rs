@@ -103,10 +103,13 @@ impl<'d> Deserializer<'d> for Tracked<'_, 'd> {
     fn deserialize_enum<V: Visitor<'d>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        let unfit = |found| Err(Error::invalid_type(found, &"string or map"));
+        let unfit = |found| {
+            let expected = format!("one of `{}`", known.join("`, `"));
+            Err(Error::invalid_type(found, &&*expected))
+        };
         let (name, content) = match self.value {
             Value::String(name) => (name, None),
             Value::Object(members) => {

@@ -296,8 +296,9 @@ impl Compiler<'_> {
             let help = "name a type that the authorization server knows";
             self.problems.add_with_help(format!("{path}.type"), "it is empty", help);
         }
+        let mut seen = BTreeSet::new();
         let arguments = details.arguments.iter().enumerate().filter_map(|(index, text)| {
-            place(text, &format!("{path}.arguments[{index}]"), self.problems)
+            place(text, &format!("{path}.arguments[{index}]"), &mut seen, self.problems)
         });
         Some(Binding { kind: details.r#type.as_str().into(), arguments: arguments.collect() })
     }

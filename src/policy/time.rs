@@ -60,7 +60,7 @@ impl Window {
             offset: offset.unwrap_or(0),
             moments: (not_before, not_after),
         };
-        if *source == Source::default() {
+        if *source == (Source { utc_offset: source.utc_offset.clone(), ..Source::default() }) {
             problems.add(path, "this condition says nothing");
         } else if days == 0 {
             problems.add_with_help(

@@ -165,6 +165,11 @@ impl Files {
             Ok(files) => {
                 for (name, file) in files {
                     let path = format!("policies.{name}");
+                    if file.extension().is_some_and(|kind| kind == "yml") {
+                        let message = format!("`{}` is not read", file.display());
+                        problems.add_with_help(path, message, "let its name end with `.yaml`");
+                        continue;
+                    }
                     let policy = read_yaml(&file).map_err(|message| problems.add(&path, message));
                     self.others.insert(path, file);
                     if let Ok(policy) = policy {
@@ -233,19 +238,20 @@ impl Files {
 }
 
 /// `NAME.yaml` by `NAME`, without the bad samples and the decision cases.
-fn policy_files(directory: &Path) -> std::io::Result<BTreeMap<String, PathBuf>> {
-    let mut files = BTreeMap::new();
+fn policy_files(directory: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
+    let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        let Some(stem) = name.and_then(|name| name.strip_suffix(".yaml")) else { continue };
-        if !stem.starts_with('.')
-            && !stem.ends_with("_bad")
-            && Path::new(stem).extension().is_none_or(|kind| kind != "test")
-        {
-            files.insert(stem.to_owned(), path);
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let is_misnamed = name.ends_with(".yml");
+        let stem = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml"));
+        let Some(stem) = stem.filter(|stem| !stem.starts_with('.')) else { continue };
+        let is_other = stem.ends_with("_bad") || stem.ends_with(".test");
+        if is_misnamed || !is_other {
+            files.push((stem.to_owned(), path));
         }
     }
+    files.sort();
     Ok(files)
 }
 

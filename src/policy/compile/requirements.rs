@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::{Compiler, known_scopes};
 use crate::config::{Duration, Problems};
 use crate::policy::condition::{Condition, Place};
@@ -41,6 +43,10 @@ impl Compiler<'_> {
                 let path = format!("{path}.clients");
                 self.problems.add_with_help(path, "can never hold", "name at least one client");
             }
+            for (index, _) in clients.iter().enumerate().filter(|(_, client)| client.is_empty()) {
+                self.problems
+                    .add(format!("{path}.clients[{index}]"), "no client has an empty name");
+            }
             let clients = clients.iter().map(|client| client.as_str().into()).collect();
             require(Test::Clients(clients), denied(format!("{object} is not open to this client")));
         }
@@ -49,9 +55,14 @@ impl Compiler<'_> {
             let message = denied(format!("{object} requires {authentication}"));
             require(Test::Authentication(authentication), message);
         }
+        let mut seen = BTreeSet::new();
         for (text, condition) in &source.claims {
             let path = format!("{path}.claims.{text}");
-            let place = place(text, &path, self.problems);
+            if condition.equals == Some(Value::Null) {
+                let help = "a claim that is `null` is absent: write `presence: absent`";
+                self.problems.add_with_help(format!("{path}.equals"), "can never hold", help);
+            }
+            let place = place(text, &path, &mut seen, self.problems);
             let condition = Condition::compile(condition, &path, None, self.problems);
             if let Some(place) = place {
                 self.claims.insert(place.name.clone());
@@ -73,9 +84,10 @@ impl Compiler<'_> {
         }
         let mut compared = Vec::new();
         let mut named = BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for (text, condition) in &source.arguments {
             let path = format!("{path}.arguments.{text}");
-            let place = place(text, &path, self.problems);
+            let place = place(text, &path, &mut seen, self.problems);
             let presence = condition.presence;
             let condition =
                 Condition::compile(condition, &path, Some(&mut compared), self.problems);
@@ -125,12 +137,23 @@ impl Compiler<'_> {
     }
 }
 
-/// Reads the name or place of a claim or an argument.
-pub(super) fn place(text: &str, path: &str, problems: &mut Problems) -> Option<Place> {
+/// Reads the name or place of a claim or an argument, that was not seen yet.
+pub(super) fn place(
+    text: &str,
+    path: &str,
+    seen: &mut BTreeSet<Place>,
+    problems: &mut Problems,
+) -> Option<Place> {
     let place = Place::parse(text);
-    if place.is_none() {
-        let help = "write a name, or a JSON Pointer like `/customer/country`";
-        problems.add_with_help(path, format!("`{text}` names nothing"), help);
+    match &place {
+        None => {
+            let help = "write a name, or a JSON Pointer like `/customer/country`";
+            problems.add_with_help(path, format!("`{text}` names nothing"), help);
+        }
+        Some(place) if !seen.insert(place.clone()) => {
+            problems.add(path, format!("`{place}` is named twice"));
+        }
+        Some(_) => {}
     }
     place
 }
