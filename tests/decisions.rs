@@ -46,6 +46,14 @@ fn the_shipped_policies_decide_as_their_cases_say() {
 }
 
 #[test]
+fn the_cases_of_the_page_pass() {
+    let page = text("docs/tool.md");
+    let block = page.split("```yaml\n# policies/enterprise-ledger.test.yaml\n").nth(1).unwrap();
+    let cases = block.split("```").next().unwrap();
+    assert_eq!(with_cases("page", cases, &[]).1, Some(0));
+}
+
+#[test]
 fn every_form_of_rule_can_be_tested_at_every_endpoint_of_its_policy() {
     let (_, stderr, code) = payments("test", &["--require-coverage"]);
     assert_eq!((stderr.as_str(), code), ("55 passed, 0 failed; 9 of 9 rules covered\n", Some(0)));

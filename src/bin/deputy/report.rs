@@ -17,7 +17,7 @@ Exit codes:
   1  wrong usage, or a file that cannot be read or written
   2  the configuration, or a file of decision cases, has errors
   3  `render --check`: a rendered file is not what the configuration says
-  4  `explain`: the call is not allowed
+  4  `explain`, `exchange`: the call is not allowed
   5  `test`: a case fails, or a rule is not covered
   8  `push --admin`: Envoy refused the configuration, or did not take it in time
   9  `shadow report --fail-on-any`: rules in shadow would have denied something
