@@ -331,7 +331,7 @@ impl Record {
 }
 
 /// Escapes what serde leaves and a terminal or a log reader might obey: DEL, C1, line and paragraph
-/// separators, changes of direction. In JSON these stand in strings alone.
+/// separators, changes of direction. In one line of JSON these stand in strings alone.
 #[must_use]
 pub fn escape(json: String) -> String {
     if json.is_ascii() && !json.contains('\u{7f}') {
@@ -339,18 +339,20 @@ pub fn escape(json: String) -> String {
     }
     let mut line = String::with_capacity(json.len());
     for c in json.chars() {
-        match c {
-            '\u{7f}'..='\u{9f}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}'
-            | '\u{feff}' => {
-                let _ = write!(line, "\\u{:04x}", u32::from(c));
-            }
-            _ => line.push(c),
+        if is_hidden(c) {
+            let _ = write!(line, "\\u{:04x}", u32::from(c));
+        } else {
+            line.push(c);
         }
     }
     line
+}
+
+/// Whether a terminal or a log reader might obey the character, or not show it.
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]

@@ -17,12 +17,29 @@ impl<'a> Headers<'a> {
         self.0.iter().filter(move |(key, _)| *key == name).map(|(_, value)| *value)
     }
 
+    /// The one value of a header, if it has any.
+    ///
+    /// # Errors
+    /// It has several, or one that is not UTF-8.
+    pub fn one(self, name: &str) -> Result<Option<&'a str>, NotOne> {
+        let mut values = self.all(name);
+        match (values.next(), values.next()) {
+            (None, _) => Ok(None),
+            (Some(value), None) => std::str::from_utf8(value).map(Some).map_err(|_| NotOne),
+            _ => Err(NotOne),
+        }
+    }
+
     /// The first value of a header, if it is UTF-8.
     #[must_use]
     pub fn first(self, name: &str) -> Option<&'a str> {
         self.all(name).next().and_then(|value| std::str::from_utf8(value).ok())
     }
 }
+
+/// A header has several values, or one that is not UTF-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotOne;
 
 /// What a request is to this filter.
 #[derive(Debug)]
@@ -142,8 +159,8 @@ pub fn bearer(headers: Headers<'_>) -> Result<&str, RequestError> {
     }
 }
 
-/// What the HTTP method of a request to an MCP endpoint means in a revision; none if that is yet to
-/// be found out from the body.
+/// What the HTTP method of a request to an MCP endpoint means. `revision` is the one that its headers
+/// name; none if they name none that is served.
 ///
 /// # Errors
 /// A method that the transport does not have.

@@ -15,7 +15,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use crate::config::{Environment, Problems, is_variable, pushed, secret};
-use crate::request::Headers;
+use crate::request::{Headers, NotOne};
 use crate::token::Caller;
 
 /// The header that carries a session id, both ways (MCP 2025-11-25, Streamable HTTP, session
@@ -108,6 +108,12 @@ impl SessionError {
     }
 }
 
+impl From<NotOne> for SessionError {
+    fn from(NotOne: NotOne) -> Self {
+        Self::Malformed
+    }
+}
+
 /// The keys that seal ids. The first one seals; all of them unseal, so that keys can rotate.
 ///
 /// Without a key nothing can be sealed and nothing is accepted.
@@ -194,7 +200,7 @@ impl SessionKeys {
         binding: Binding,
         headers: Headers,
     ) -> Result<Option<String>, SessionError> {
-        one(headers)?.map(|sealed| self.unseal(binding, sealed)).transpose()
+        headers.one(HEADER)?.map(|sealed| self.unseal(binding, sealed)).transpose()
     }
 
     /// The session id for the client in place of the one in an answer's headers, if there is one.
@@ -206,18 +212,7 @@ impl SessionKeys {
         binding: Binding,
         headers: Headers,
     ) -> Result<Option<String>, SessionError> {
-        one(headers)?.map(|id| self.seal(binding, id)).transpose()
-    }
-}
-
-fn one(headers: Headers<'_>) -> Result<Option<&str>, SessionError> {
-    let mut values = headers.all(HEADER);
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => {
-            std::str::from_utf8(value).map(Some).map_err(|_| SessionError::Malformed)
-        }
-        _ => Err(SessionError::Malformed),
+        headers.one(HEADER)?.map(|id| self.seal(binding, id)).transpose()
     }
 }
 

@@ -18,8 +18,9 @@ pub(super) struct Flight {
     /// When that server was first asked, and how often since.
     started: Duration,
     attempts: u32,
-    /// When it was asked last, or on the monotonic clock is to be asked again at the earliest.
+    /// When it was asked last.
     pub(super) sent: Now,
+    /// On the monotonic clock, when it is to be asked again at the earliest.
     pub(super) due: Duration,
     /// The stream that owns the callout: with it the host drops the callout. None once it is gone,
     /// before another attempt, and while there is no token of this gateway's own yet.

@@ -292,8 +292,37 @@ fn delegation(
     now: Now,
     begin: &mut dyn FnMut(Check),
 ) -> Result<(u64, Option<Claims>), ExchangeError> {
-    let bad = |what| Err(ExchangeError::BadReply(what));
     let expected = profile.expectations(target);
+    check_reply(success, profile, caller, target, expected.max_lifetime, begin)?;
+    if profile.verify == Verify::DangerOpaque {
+        return opaque(success, target).map(|lifetime| (lifetime, None));
+    }
+    begin(Check::Token);
+    let claims = Unverified::parse(&success.access_token)
+        .and_then(|token| match profile.verify {
+            Verify::DangerClaimsAlone => {
+                token.danger_claims_alone(&profile.issuer, &expected, now.unix_seconds())
+            }
+            _ => token.verify(&profile.issuer, &expected, verifier, now.unix_seconds()),
+        })
+        .map_err(ExchangeError::BadToken)?;
+    check_claims(&claims, profile, caller, target, now, begin)?;
+    let lifetime = claims.expires_at.saturating_sub(claims.issued_at);
+    let lifetime = success.expires_in.map_or(lifetime, |said| said.min(lifetime));
+    Ok((lifetime, Some(claims)))
+}
+
+/// Holds what the reply says beside the token against what was asked for. `longest` is the longest
+/// lifetime that is accepted, in seconds.
+fn check_reply(
+    success: &Success,
+    profile: &Profile,
+    caller: &Caller,
+    target: &Target,
+    longest: u64,
+    begin: &mut dyn FnMut(Check),
+) -> Result<(), ExchangeError> {
+    let bad = |what| Err(ExchangeError::BadReply(what));
     begin(Check::Bearer);
     if !success.token_type.eq_ignore_ascii_case("Bearer") {
         return bad("the token is not a bearer token");
@@ -314,7 +343,7 @@ fn delegation(
         are_granted(granted.split(' '), profile, target)?;
     }
     begin(Check::ReplyLifetime);
-    let is_unfit = |lifetime: u64| lifetime == 0 || lifetime > expected.max_lifetime;
+    let is_unfit = |lifetime: u64| lifetime == 0 || lifetime > longest;
     if success.expires_in.is_some_and(is_unfit) {
         return bad("it lives longer than the rule allows");
     }
@@ -325,32 +354,35 @@ fn delegation(
     if details.is_some_and(|details| !are_details(details, target)) {
         return bad("other details were authorized");
     }
-    if profile.verify == Verify::DangerOpaque {
-        if details.is_none() && target.authorization_details.is_some() {
-            return bad("it is not bound to this call");
-        }
-        let lifetime = success.expires_in;
-        return lifetime.map_or_else(
-            || bad("the lifetime of an opaque token is not known"),
-            |lifetime| Ok((lifetime, None)),
-        );
+    Ok(())
+}
+
+/// How long a token lives that nobody here can read: the reply alone says so.
+fn opaque(success: &Success, target: &Target) -> Result<u64, ExchangeError> {
+    if success.authorization_details.is_none() && target.authorization_details.is_some() {
+        return Err(ExchangeError::BadReply("it is not bound to this call"));
     }
-    begin(Check::Token);
-    let claims = Unverified::parse(&success.access_token)
-        .and_then(|token| match profile.verify {
-            Verify::DangerClaimsAlone => {
-                token.danger_claims_alone(&profile.issuer, &expected, now.unix_seconds())
-            }
-            _ => token.verify(&profile.issuer, &expected, verifier, now.unix_seconds()),
-        })
-        .map_err(ExchangeError::BadToken)?;
+    let unknown = ExchangeError::BadReply("the lifetime of an opaque token is not known");
+    success.expires_in.ok_or(unknown)
+}
+
+/// Holds the claims of the token against the caller and what was asked for.
+fn check_claims(
+    claims: &Claims,
+    profile: &Profile,
+    caller: &Caller,
+    target: &Target,
+    now: Now,
+    begin: &mut dyn FnMut(Check),
+) -> Result<(), ExchangeError> {
+    let bad = |what| Err(ExchangeError::BadReply(what));
     begin(Check::Subject);
-    let subject = named(&claims, &profile.subject_claim);
+    let subject = named(claims, &profile.subject_claim);
     if subject.is_none() || subject != named(&caller.claims, &profile.inbound_subject_claim) {
         return bad("the token is for another subject");
     }
     begin(Check::Actor);
-    if !names_actor(&claims, profile) {
+    if !names_actor(claims, profile) {
         return bad("the token does not name this gateway as the actor");
     }
     if profile.scope_claim != ScopeClaim::Reply {
@@ -376,9 +408,7 @@ fn delegation(
         }
         return bad("the token outlives the caller's");
     }
-    let lifetime = claims.expires_at.saturating_sub(claims.issued_at);
-    let lifetime = success.expires_in.map_or(lifetime, |said| said.min(lifetime));
-    Ok((lifetime, Some(claims)))
+    Ok(())
 }
 
 /// Whether these details are those that were asked for, if any were (RFC 9396 sections 7 and 9.1).
@@ -414,14 +444,11 @@ fn named<'a>(claims: &'a Claims, name: &str) -> Option<&'a str> {
 }
 
 fn names_actor(claims: &Claims, profile: &Profile) -> bool {
+    let Some(path) = profile.actor_claim.path() else { return true };
     let named = match profile.actor_claim {
         ActorClaim::ActSub => claims.actors.first().map(AsRef::as_ref),
         ActorClaim::ActClientId => claims.actor_client.as_deref(),
-        ActorClaim::Azp => named(claims, "azp"),
-        ActorClaim::Cid => named(claims, "cid"),
-        ActorClaim::AppId => named(claims, "appid"),
-        ActorClaim::ClientId => named(claims, "client_id"),
-        ActorClaim::None => return true,
+        _ => named(claims, path),
     };
     named == Some(&*profile.actor)
 }

@@ -228,7 +228,7 @@ impl Profile {
     #[must_use]
     pub fn expectations(&self, target: &Target) -> Expectations {
         let claims =
-            [&*self.subject_claim, "azp", "cid", "appid", "client_id", "authorization_details"];
+            [Some(&*self.subject_claim), self.actor_claim.path(), Some("authorization_details")];
         Expectations {
             audiences: vec![self.fill(&self.token_audience, target).into()],
             exact_audience: true,
@@ -240,7 +240,7 @@ impl Profile {
             },
             client_claims: vec!["client_id".into()],
             client_required: false,
-            kept_claims: claims.map(Into::into).to_vec(),
+            kept_claims: claims.into_iter().flatten().map(Into::into).collect(),
             max_lifetime: match self.longer_lifetime {
                 LongerLifetime::Refuse => target.max_lifetime,
                 LongerLifetime::DangerAccept => u64::MAX,

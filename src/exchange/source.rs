@@ -302,6 +302,22 @@ pub enum ActorClaim {
     None,
 }
 
+impl ActorClaim {
+    /// Its name, with a dot before a member's; none if there is no such claim.
+    #[must_use]
+    pub fn path(self) -> Option<&'static str> {
+        Some(match self {
+            Self::ActSub => "act.sub",
+            Self::ActClientId => "act.client_id",
+            Self::Azp => "azp",
+            Self::Cid => "cid",
+            Self::AppId => "appid",
+            Self::ClientId => "client_id",
+            Self::None => return None,
+        })
+    }
+}
+
 /// Where the scopes of a delegation token stand.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]

@@ -2,7 +2,7 @@
 
 use super::message::Id;
 use super::method::Method;
-use super::task::Task;
+use super::task::{RELATED_TASK, Task};
 use crate::json::{JsonError, Observer, Token, fold};
 
 /// The longest string that is kept, in bytes: a URI's limit.
@@ -74,7 +74,7 @@ pub(super) struct Draft {
     pub(super) name: Member<Box<str>>,
     pub(super) uri: Member<Box<str>>,
     pub(super) task_id: Member<Task>,
-    /// What the client says of the task that it wants (2025-11-25).
+    /// Whether the client asks for a task (`params.task`, 2025-11-25).
     pub(super) asks_for_task: bool,
     /// Whether the client knows the tasks extension (2026-07-28).
     pub(super) knows_tasks: bool,
@@ -194,14 +194,14 @@ const RESULT: Significant = &[
 const META: Significant = &[
     ("io.modelcontextprotocol/protocolVersion", Place::ProtocolVersion),
     ("io.modelcontextprotocol/clientCapabilities", Place::ClientCapabilities),
-    ("io.modelcontextprotocol/related-task", Place::RelatedTask),
+    (RELATED_TASK, Place::RelatedTask),
 ];
 
 const CAPABILITIES: Significant = &[("extensions", Place::Extensions)];
 
 const EXTENSIONS: Significant = &[("io.modelcontextprotocol/tasks", Place::TasksExtension)];
 
-const RELATED_TASK: Significant = &[("taskId", Place::RelatedTaskId)];
+const RELATED_TASK_MEMBERS: Significant = &[("taskId", Place::RelatedTaskId)];
 
 const REFERENCE: Significant =
     &[("type", Place::ReferenceType), ("name", Place::ReferenceName), ("uri", Place::ReferenceUri)];
@@ -224,7 +224,7 @@ impl Observer for Drafts<'_> {
             Place::Meta => META,
             Place::ClientCapabilities => CAPABILITIES,
             Place::Extensions => EXTENSIONS,
-            Place::RelatedTask => RELATED_TASK,
+            Place::RelatedTask => RELATED_TASK_MEMBERS,
             Place::Reference => REFERENCE,
             Place::Notifications => NOTIFICATIONS,
             _ => return Ok(Place::Elsewhere),

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Method, Object, Operation, Revision, Task, UnsupportedRevision};
-use crate::request::Headers;
+use crate::request::{Headers, NotOne};
 
 /// What a request's headers say of its body.
 #[derive(Debug, Default)]
@@ -63,26 +63,17 @@ impl MirroredHeaders {
     /// # Errors
     /// A repeated or unreadable one, or a revision that is not served.
     pub fn read(headers: Headers, served: &[Revision]) -> Result<Self, HeaderError> {
-        let one = |name: &str| -> Result<Option<Box<str>>, HeaderError> {
-            let mut values = headers.all(name);
-            match (values.next(), values.next()) {
-                (None, _) => Ok(None),
-                (Some(value), None) => match std::str::from_utf8(value) {
-                    Ok(text) => Ok(Some(text.into())),
-                    Err(_) => Err(HeaderError::Mismatch),
-                },
-                _ => Err(HeaderError::Mismatch),
-            }
-        };
+        let one = |name: &str| headers.one(name).map_err(|NotOne| HeaderError::Mismatch);
         let name = one("mcp-protocol-version")?;
-        let meant = name.as_deref().unwrap_or(Revision::default().as_str());
+        let meant = name.unwrap_or(Revision::default().as_str());
         let has_sessions = served.iter().any(|revision| !revision.is_stateless());
         let (revision, unserved) = match Revision::from_name(meant, served) {
             Ok(revision) => (revision, None),
             Err(cause) if name.is_none() && has_sessions => (Revision::default(), Some(cause)),
             Err(cause) => return Err(HeaderError::UnsupportedRevision(cause)),
         };
-        Ok(Self { revision, unserved, method: one("mcp-method")?, name: one("mcp-name")? })
+        let [method, name] = [one("mcp-method")?, one("mcp-name")?].map(|one| one.map(Into::into));
+        Ok(Self { revision, unserved, method, name })
     }
 
     /// Whether the revision is served to such a message. `initialize` comes before a revision is agreed

@@ -28,9 +28,9 @@ pub struct Rule {
     pub requirements: Vec<Requirement>,
     /// What a caller is told for whom it does not hold, where the rule says it itself.
     pub message: Option<Rc<str>>,
-    /// What a caller is told who lacks scopes, where it does not.
+    /// What a caller who lacks scopes is told, if the rule has no message.
     pub scope_message: Rc<str>,
-    /// In which form.
+    /// In which form a caller is denied.
     pub shape: DenialShape,
     /// Whether it decides.
     pub enforcement: Enforcement,

@@ -12,6 +12,7 @@ use mcp_deputy::token::Caller;
 use serde_json::{Map, Value, json};
 
 use crate::moment::Moment;
+use crate::report::visible;
 
 /// Arguments on the command line: a JSON object.
 #[derive(Clone)]
@@ -89,7 +90,7 @@ impl What {
 
 impl fmt::Display for Call {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} {}", self.what.kind(), self.what.name().escape_debug())?;
+        write!(out, "{} {}", self.what.kind(), visible(self.what.name()))?;
         if self.arguments.is_empty() {
             return Ok(());
         }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::moment::Moment;
+use crate::report::visible;
 
 /// A caller: what its token says.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -112,7 +113,7 @@ pub fn of_token(text: &str, config: &Config) -> Result<token::Caller, String> {
     let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
     let trusted = trusted(config, issuer).ok_or_else(|| {
         let known: Vec<&str> = issuers(config).collect();
-        format!("unknown issuer `{}`; known are `{}`", issuer.escape_debug(), known.join("`, `"))
+        format!("unknown issuer `{}`; known are `{}`", visible(issuer), known.join("`, `"))
     })?;
     of_claims(claims, trusted, config)
 }

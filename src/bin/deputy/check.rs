@@ -1,25 +1,18 @@
 //! `deputy check`: is the configuration sound?
 
-use std::path::PathBuf;
-
 use anstream::{eprintln, println};
 use clap::Args;
 use serde_json::json;
 
 use crate::report::{Diagnostic, EXIT_CODES, Failure, Format, count};
-use crate::set::Set;
-use crate::source::Source;
+use crate::source::SourceArguments;
 
 /// Check the configuration and print every error with its path
 #[derive(Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Check {
-    /// The source file
-    #[arg(long, default_value = "deputy.yaml", value_name = "FILE")]
-    config: PathBuf,
-    /// Override a value: `issuers[0].issuer=https://login.example.com`
-    #[arg(long = "set", value_name = "PATH=VALUE")]
-    overrides: Vec<Set>,
+    #[command(flatten)]
+    source: SourceArguments,
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -31,7 +24,7 @@ impl Check {
     /// # Errors
     /// The configuration has errors, or cannot be read.
     pub fn run(self) -> Result<(), Failure> {
-        let (errors, warnings, summary) = match Source::read(&self.config, self.overrides) {
+        let (errors, warnings, summary) = match self.source.read() {
             Ok(source) => {
                 let endpoints = source.config.endpoints.len();
                 let summary = format!("fine, {}", count(endpoints, "endpoint"));
@@ -52,7 +45,7 @@ impl Check {
                 } else {
                     format!(", {}", count(warnings.len(), "warning"))
                 };
-                eprintln!("{}: {summary}{odd}", self.config.display());
+                eprintln!("{}: {summary}{odd}", self.source.file().display());
             }
             Format::Json => {
                 let [errors, warnings] = [&errors, &warnings].map(|list| Diagnostic::all(list));

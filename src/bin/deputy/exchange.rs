@@ -26,8 +26,7 @@ use crate::caller;
 use crate::moment::Moment;
 use crate::place::Place;
 use crate::report::{EXIT_CODES, Failure, Format, HELP, ODD, print};
-use crate::set::Set;
-use crate::source::Source;
+use crate::source::{Source, SourceArguments};
 use crate::yaml;
 use attempt::{Attempt, clock};
 use server::Server;
@@ -40,12 +39,8 @@ use signer::NativeSigner;
 #[derive(Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Exchange {
-    /// The source file
-    #[arg(long, default_value = "deputy.yaml", value_name = "FILE")]
-    config: PathBuf,
-    /// Override a value: `issuers[0].issuer=https://login.example.com`
-    #[arg(long = "set", value_name = "PATH=VALUE")]
-    overrides: Vec<Set>,
+    #[command(flatten)]
+    source: SourceArguments,
     /// A file with the caller's access token, or `-` for standard input
     #[arg(long, value_name = "FILE")]
     token: PathBuf,
@@ -115,7 +110,7 @@ impl Exchange {
     }
 
     fn exchange(self) -> Result<(), Failure> {
-        let source = Source::read(&self.config, self.overrides)?;
+        let source = self.source.read()?;
         let text = read_token(&self.token)?;
         let (caller, mut warnings) = read_caller(text.trim(), &source)?;
         let target = self.what.target(&self.place, self.lifetime, &source, &caller)?;

@@ -19,20 +19,15 @@ use crate::cases::Cases;
 use crate::moment::Moment;
 use crate::place::Place;
 use crate::report::{Diagnostic, EXIT_CODES, Failure, Format, ODD};
-use crate::set::Set;
-use crate::source::{Source, read_yaml};
+use crate::source::{Source, SourceArguments, read_yaml};
 use explanation::Explanation;
 
 /// Tell why a call is allowed or denied, by which rule, and what would help
 #[derive(Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Explain {
-    /// The source file
-    #[arg(long, default_value = "deputy.yaml", value_name = "FILE")]
-    config: PathBuf,
-    /// Override a value: `issuers[0].issuer=https://login.example.com`
-    #[arg(long = "set", value_name = "PATH=VALUE")]
-    overrides: Vec<Set>,
+    #[command(flatten)]
+    source: SourceArguments,
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
@@ -126,8 +121,8 @@ impl Explain {
     }
 
     fn explain(self) -> Result<(), Failure> {
-        let Self { config, overrides, place, what, arguments, at, who, format } = self;
-        let source = Source::read(&config, overrides)?;
+        let Self { source, place, what, arguments, at, who, format } = self;
+        let source = source.read()?;
         let judge = place.judge(&source)?;
         let at = at.unwrap_or_else(Moment::current);
         let call = what.call(arguments)?;
@@ -206,11 +201,8 @@ fn described(source: &Source, policy: &str, name: &str) -> Result<Caller, Failur
         return Err(Failure::Usage(format!("`{policy}` has no file with callers")));
     };
     let document = read_yaml(&file).map_err(Failure::Usage)?;
-    let mut cases = typed::<Cases>(document).map_err(|errors| {
-        let located = errors.0.into_iter();
-        let located = located.map(|problem| Diagnostic { file: file.clone(), problem });
-        Failure::Configuration(located.collect())
-    })?;
+    let mut cases = typed::<Cases>(document)
+        .map_err(|errors| Failure::Configuration(Diagnostic::all_in(&file, errors.0)))?;
     cases.callers.remove(name).ok_or_else(|| {
         let mut problems = Problems::default();
         let known = cases.callers.keys().map(String::as_str);

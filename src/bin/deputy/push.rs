@@ -12,8 +12,7 @@ use crate::admin::{Admin, Outcome, Pushes};
 use crate::envoy::{bootstrap, filter};
 use crate::file;
 use crate::report::{Diagnostic, EXIT_CODES, Failure};
-use crate::set::Set;
-use crate::source::Source;
+use crate::source::SourceArguments;
 
 /// Put the filter's configuration where a running Envoy watches for it, in one move
 ///
@@ -24,12 +23,8 @@ pub struct Push {
     /// The directory that Envoy watches: the one of `envoy.filter`, as it is called here
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// The source file
-    #[arg(long, default_value = "deputy.yaml", value_name = "FILE")]
-    config: PathBuf,
-    /// Override a value: `issuers[0].issuer=https://login.example.com`
-    #[arg(long = "set", value_name = "PATH=VALUE")]
-    overrides: Vec<Set>,
+    #[command(flatten)]
+    source: SourceArguments,
     /// Write nothing; say what would be written
     #[arg(long)]
     dry_run: bool,
@@ -48,10 +43,10 @@ impl Push {
     /// # Errors
     /// The configuration has errors, a file cannot be read or written, or Envoy did not take it.
     pub fn run(self) -> Result<(), Failure> {
-        let source = Source::read(&self.config, self.overrides)?;
+        let source = self.source.read()?;
         source.warnings.iter().for_each(Diagnostic::print_warning);
         let envoy = source.envoy.as_ref().ok_or_else(|| {
-            Failure::Usage(format!("`{}` has no section `envoy`", self.config.display()))
+            Failure::Usage(format!("`{}` has no section `envoy`", self.source.file().display()))
         })?;
         let filter = filter::render(envoy, &source.pushed, &source.typed);
         let name = Path::new(&envoy.filter).file_name().unwrap_or("filter.yaml".as_ref());

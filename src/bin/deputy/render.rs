@@ -10,22 +10,17 @@ use serde_json::json;
 use crate::envoy::{bootstrap, filter};
 use crate::file;
 use crate::report::{Diagnostic, EXIT_CODES, Failure, Format};
-use crate::set::Set;
-use crate::source::Source;
+use crate::source::SourceArguments;
 
 /// Write `envoy.yaml`, a whole Envoy bootstrap, and `filter.yaml`, the filter that Envoy watches
 #[derive(Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Render {
-    /// The source file
-    #[arg(long, default_value = "deputy.yaml", value_name = "FILE")]
-    config: PathBuf,
+    #[command(flatten)]
+    source: SourceArguments,
     /// Where to write the two files
     #[arg(long, default_value = ".", value_name = "DIR")]
     out: PathBuf,
-    /// Override a value: `issuers[0].issuer=https://login.example.com`
-    #[arg(long = "set", value_name = "PATH=VALUE")]
-    overrides: Vec<Set>,
     /// Write nothing; fail with 3 if a file is not what would be written
     #[arg(long, conflicts_with = "json")]
     check: bool,
@@ -44,8 +39,7 @@ impl Render {
     /// The configuration has errors, a file cannot be read or written, or is stale.
     pub fn run(self) -> Result<(), Failure> {
         let format = self.format;
-        let source =
-            Source::read(&self.config, self.overrides).map_err(|failure| format.tell(failure))?;
+        let source = self.source.read().map_err(|failure| format.tell(failure))?;
         if format == Format::Text {
             source.warnings.iter().for_each(Diagnostic::print_warning);
         }
@@ -54,7 +48,7 @@ impl Render {
             return Ok(());
         }
         let Some(envoy) = &source.envoy else {
-            let message = format!("`{}` has no section `envoy`", self.config.display());
+            let message = format!("`{}` has no section `envoy`", self.source.file().display());
             return Err(Failure::Usage(format!("{message}; only `--json` does without")));
         };
         // The filter last: Envoy watches it, and takes it up as soon as it is there.

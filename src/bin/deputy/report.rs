@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anstream::{eprintln, println};
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
+use mcp_deputy::audit::is_hidden;
 use mcp_deputy::config::{ConfigError, ConfigErrors, Problems};
 use serde_json::{Value, json};
 
@@ -162,6 +163,13 @@ pub fn reason(error: &io::Error) -> String {
     }
 }
 
+/// A text of somebody else's, with what a terminal or a page would obey, or not show, written out.
+pub fn visible(text: &str) -> String {
+    let written =
+        |c: char| if is_hidden(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    text.chars().map(written).collect()
+}
+
 /// A problem and the file where it is mended.
 pub struct Diagnostic {
     /// The file.
@@ -171,6 +179,12 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// All that is wrong in one file.
+    pub fn all_in(file: &Path, problems: impl IntoIterator<Item = ConfigError>) -> Vec<Self> {
+        let located = |problem| Self { file: file.to_owned(), problem };
+        problems.into_iter().map(located).collect()
+    }
+
     /// Prints it as an error.
     pub fn print_error(&self) {
         self.print("error", BAD);

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use mcp_deputy::config::pushed::Pushed;
 use mcp_deputy::config::{Config, ConfigError, Problems, did_you_mean, typed};
 use mcp_deputy::token::KeySet;
@@ -19,6 +20,32 @@ use crate::envoy::Envoy;
 use crate::report::{Diagnostic, Failure, reason};
 use crate::set::Set;
 use crate::yaml;
+
+/// Which source file to read, and what to override in it.
+#[derive(Debug, Clone, Args)]
+pub struct SourceArguments {
+    /// The source file
+    #[arg(long, default_value = "deputy.yaml", value_name = "FILE")]
+    config: PathBuf,
+    /// Override a value: `issuers[0].issuer=https://login.example.com`
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    overrides: Vec<Set>,
+}
+
+impl SourceArguments {
+    /// The file.
+    pub fn file(&self) -> &Path {
+        &self.config
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    pub fn read(&self) -> Result<Source, Failure> {
+        Source::read(&self.config, self.overrides.clone())
+    }
+}
 
 /// A source file without errors.
 pub struct Source {

@@ -15,8 +15,7 @@ use serde_json::{Value, json};
 use crate::cases::{Cases, Surroundings};
 use crate::judge::Judge;
 use crate::report::{BAD, Diagnostic, EXIT_CODES, Failure, Format, HELP, ODD, count};
-use crate::set::Set;
-use crate::source::{Source, read_yaml};
+use crate::source::{Source, SourceArguments, read_yaml};
 use coverage::Coverage;
 use run::{Outcome, run};
 
@@ -24,12 +23,8 @@ use run::{Outcome, run};
 #[derive(Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Test {
-    /// The source file
-    #[arg(long, default_value = "deputy.yaml", value_name = "FILE")]
-    config: PathBuf,
-    /// Override a value: `issuers[0].issuer=https://login.example.com`
-    #[arg(long = "set", value_name = "PATH=VALUE")]
-    overrides: Vec<Set>,
+    #[command(flatten)]
+    source: SourceArguments,
     /// Test this policy alone
     #[arg(long, value_name = "NAME")]
     policy: Option<String>,
@@ -62,7 +57,7 @@ impl Test {
     }
 
     fn results(self) -> Result<(), Failure> {
-        let source = Source::read(&self.config, self.overrides)?;
+        let source = self.source.read()?;
         let files = files(&source, self.policy.as_deref(), self.cases.as_ref())?;
         let mut results = Results::default();
         let mut errors = Vec::new();
@@ -73,10 +68,8 @@ impl Test {
                     results.coverage.add(judged.coverage);
                 }
                 Err(problems) => {
-                    let file = file.as_ref().unwrap_or(&self.config);
-                    let located = problems.0.into_iter();
-                    errors
-                        .extend(located.map(|problem| Diagnostic { file: file.clone(), problem }));
+                    let file = file.as_deref().unwrap_or(self.source.file());
+                    errors.extend(Diagnostic::all_in(file, problems.0));
                 }
             }
         }
@@ -135,9 +128,7 @@ fn check_names(directory: &Path, policies: &[&str]) -> Result<(), Failure> {
         let mut problems = Problems::default();
         let known = policies.iter().copied();
         problems.add_unknown("", format!("there is no policy `{policy}`"), policy, known);
-        let file = entry.path();
-        let located = problems.into_errors().into_iter();
-        errors.extend(located.map(|problem| Diagnostic { file: file.clone(), problem }));
+        errors.extend(Diagnostic::all_in(&entry.path(), problems.into_errors()));
     }
     if errors.is_empty() { Ok(()) } else { Err(Failure::Configuration(errors)) }
 }

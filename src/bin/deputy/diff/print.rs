@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use super::{Line, Severity};
+use crate::report::visible;
 
 /// How to print it.
 #[derive(Clone, Copy, ValueEnum)]
@@ -98,16 +99,4 @@ fn escaped(text: &str) -> String {
         out
     });
     plain.replace("://", "&#58;//")
-}
-
-/// The text with what a terminal or a page would obey, or not show, written out.
-fn visible(text: &str) -> String {
-    let is_hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    let written = |c: char| {
-        if is_hidden(c) { c.escape_unicode().to_string() } else { c.to_string() }
-    };
-    text.chars().map(written).collect()
 }

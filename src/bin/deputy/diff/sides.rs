@@ -156,8 +156,7 @@ fn stem(file: &Path) -> &str {
 }
 
 fn failure(file: &Path, problems: Problems) -> Failure {
-    let diagnostic = |problem| Diagnostic { file: file.to_owned(), problem };
-    Failure::Configuration(problems.into_errors().into_iter().map(diagnostic).collect())
+    Failure::Configuration(Diagnostic::all_in(file, problems.into_errors()))
 }
 
 impl Side {

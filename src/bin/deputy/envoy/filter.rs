@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use mcp_deputy::config::pushed::Pushed;
+use mcp_deputy::fingerprint::fingerprint;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::{Envoy, GENERATED};
 use crate::yaml::{escaped, indented, scalar};
@@ -45,9 +45,7 @@ pub fn render(envoy: &Envoy, pushed: &Value, typed: &Pushed) -> Filter {
           value: |
 {configuration}"#
     );
-    let digest = Sha256::digest(resources.as_bytes());
-    let version =
-        digest.iter().take(8).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    let version = fingerprint(resources.as_bytes()).into_string();
     let text = format!("{GENERATED}version_info: \"{version}\"\n{resources}");
     Filter { version, text }
 }

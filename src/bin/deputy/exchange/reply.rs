@@ -6,13 +6,12 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use mcp_deputy::exchange::check::Check;
 use mcp_deputy::exchange::reply::{CalloutReply, ExchangeError};
 use mcp_deputy::exchange::settings::Profile;
-use mcp_deputy::exchange::source::ActorClaim;
 use mcp_deputy::exchange::{Delegated, Target};
 use mcp_deputy::token::Caller;
 use serde_json::{Map, Value, json};
 
 use super::request::Shown;
-use crate::report::{BAD, GOOD};
+use crate::report::{BAD, GOOD, visible};
 
 /// What a reply says, and what the filter makes of it.
 pub struct Reply {
@@ -84,10 +83,10 @@ impl Reply {
             self.status.map_or_else(|| "no reply".to_owned(), |code| format!("HTTP {code}"));
         let mut text = format!("{status}\n");
         for (name, value) in &self.error {
-            let _ = writeln!(text, "  {name}: {}", value.escape_debug());
+            let _ = writeln!(text, "  {name}: {}", visible(value));
         }
         if let Some(trouble) = &self.trouble {
-            let _ = writeln!(text, "  {}", trouble.escape_debug());
+            let _ = writeln!(text, "  {}", visible(trouble));
         }
         text.push('\n');
         for (check, verdict) in &self.checks {
@@ -111,7 +110,7 @@ impl Reply {
         }
         let _ = match &self.result {
             Ok(delegated) => {
-                writeln!(text, "\n{GOOD}delegated{GOOD:#}: token {}", delegated.id.escape_debug())
+                writeln!(text, "\n{GOOD}delegated{GOOD:#}: token {}", visible(&delegated.id))
             }
             Err(error) => writeln!(text, "\n{BAD}refused{BAD:#}: {}", error.reason()),
         };
@@ -190,7 +189,7 @@ fn rows(
     };
     let subject = &*profile.subject_claim;
     row(&format!("token {subject}"), inbound, plain(claims.get(subject)));
-    if let Some(path) = path(profile.actor_claim) {
+    if let Some(path) = profile.actor_claim.path() {
         let mut place = path.split('.');
         let first = place.next().and_then(|name| claims.get(name));
         let found = place.fold(first, |value, name| value?.get(name));
@@ -209,18 +208,6 @@ fn rows(
 
 fn decoded(part: &str) -> Option<Map<String, Value>> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
-}
-
-fn path(claim: ActorClaim) -> Option<&'static str> {
-    Some(match claim {
-        ActorClaim::ActSub => "act.sub",
-        ActorClaim::ActClientId => "act.client_id",
-        ActorClaim::Azp => "azp",
-        ActorClaim::Cid => "cid",
-        ActorClaim::AppId => "appid",
-        ActorClaim::ClientId => "client_id",
-        ActorClaim::None => return None,
-    })
 }
 
 fn text(value: &Value) -> String {

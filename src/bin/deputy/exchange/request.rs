@@ -7,6 +7,7 @@ use mcp_deputy::fingerprint::fingerprint;
 use serde_json::{Value, json};
 
 use super::server::Server;
+use crate::report::visible;
 
 /// A token request as it may be shown.
 pub struct Request {
@@ -42,7 +43,7 @@ impl Shown {
 
     pub fn text(&self) -> String {
         match self {
-            Self::Plain(text) => text.replace(char::is_control, "\u{fffd}"),
+            Self::Plain(text) => visible(text),
             Self::Masked(length, sha256) => format!("({length} bytes, sha256 {sha256}…)"),
             Self::ByEnvoy => "(added by Envoy)".to_owned(),
             Self::Given => "(the token that the first request gives)".to_owned(),
