@@ -64,7 +64,8 @@ async function once(path, make) {
   return readJson(path);
 }
 
-async function signingKey(alg) {
+/** A private JWK that nobody trusts yet. */
+export async function signingKey(alg = 'RS256') {
   const { privateKey } = await generateKeyPair(alg, { extractable: true });
   const jwk = await exportJWK(privateKey);
   return { ...jwk, use: 'sig', alg, kid: await calculateJwkThumbprint(jwk) };

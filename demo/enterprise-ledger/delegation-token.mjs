@@ -1,7 +1,8 @@
 // The ledger trusts no gateway: it verifies every delegation token itself.
 import { decodeJwt, jwtVerify } from 'jose';
 
-export const AUDIENCE = 'https://enterprise-ledger.orchestrator.lab/';
+/** The audience of its tokens. */
+export const LEDGER = 'https://enterprise-ledger.orchestrator.lab/';
 const ACTOR = 'ai-identity-gateway';
 const LIFETIME = 5; // seconds
 const LEEWAY = 1; // seconds; a wider one would undo so short a life
@@ -17,7 +18,7 @@ export class Refusal extends Error {
 export async function verifyDelegationToken(token, { keys, issuer, scopes }) {
   if (!token) throw new Refusal(401, 'invalid_token', 'no bearer token');
   const claims = await verifiedClaims(token, { keys, issuer });
-  if (claims.aud !== AUDIENCE) throw new Refusal(401, 'invalid_token', 'more than one audience');
+  if (claims.aud !== LEDGER) throw new Refusal(401, 'invalid_token', 'more than one audience');
   if (claims.exp - claims.iat > LIFETIME) throw new Refusal(401, 'invalid_token', `lives longer than ${LIFETIME} s`);
   if (claims.act?.sub !== ACTOR) throw new Refusal(403, 'access_denied', `actor is not ${ACTOR}`);
   if (!scopes.includes(claims.scope)) throw new Refusal(403, 'insufficient_scope', `needs exactly ${scopes.join(' or ')}`);
@@ -27,7 +28,7 @@ export async function verifyDelegationToken(token, { keys, issuer, scopes }) {
 async function verifiedClaims(token, { keys, issuer }) {
   try {
     const { payload } = await jwtVerify(token, keys, {
-      issuer, audience: AUDIENCE, typ: 'at+jwt', algorithms: ['ES256'], clockTolerance: LEEWAY,
+      issuer, audience: LEDGER, typ: 'at+jwt', algorithms: ['ES256'], clockTolerance: LEEWAY,
       requiredClaims: ['sub', 'act', 'scope', 'client_id', 'iat', 'exp', 'jti'],
     });
     return payload;

@@ -1,7 +1,7 @@
 // More tokens and targets than the caches hold: those who come again and again go on among all those who come once.
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startTemporaryStack } from '../envoy/support/faults.mjs';
+import { startTemporaryStack } from '../envoy/support/stack.mjs';
 import { underFault } from './fault.mjs';
 
 const CACHED = 20;

@@ -6,10 +6,12 @@ import { Agent } from 'node:http';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { auditRecords } from '../../demo/audit-log.mjs';
+import { LEDGER } from '../../demo/enterprise-ledger/delegation-token.mjs';
 import { JOHN, SARAH } from '../../demo/people.mjs';
 import { until } from '../../demo/process.mjs';
-import { call, inboundToken, LEDGER, toolCall } from '../envoy/support/faults.mjs';
+import { call, toolCall } from '../envoy/support/client.mjs';
 import { random } from '../envoy/support/garbage.mjs';
+import { inboundToken } from '../envoy/support/tokens.mjs';
 
 const LEEWAY = 1; // seconds; the ledger's
 /** The ledger's verdict on a token that has ended. */
@@ -56,10 +58,10 @@ export class Clients {
     const [source, agent] = [random(this.seed + index), new Agent({ keepAlive: true, maxSockets: 1 })];
     for (let results = 0, access; this.#running;) {
       if (!access || results === resultsPerToken) {
-        [access, results] = [await inboundToken(this.stack, { sub: user.sub, scope: user.scope }), 0];
+        [access, results] = [inboundToken(this.stack, { sub: user.sub, scope: user.scope }), 0];
       }
       const tool = source.pick(Object.keys(TOOLS));
-      const body = toolCall(tool, TOOLS[tool].args?.(user));
+      const body = toolCall(tool, TOOLS[tool].args?.(user), 7);
       const [at, during] = [performance.now(), this.during()];
       const answer = await call(this.stack, access.token, body, agent).catch((error) => ({ error: error.message }));
       const ended = performance.now();

@@ -7,9 +7,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { root } from '../../demo/keys.mjs';
 import { SARAH } from '../../demo/people.mjs';
-import { Target } from '../envoy/support/attacks.mjs';
-import { atRest, call, inboundToken, ScriptedServer, startScriptedStack, toolCall } from '../envoy/support/faults.mjs';
+import { call, toolCall } from '../envoy/support/client.mjs';
 import { random } from '../envoy/support/garbage.mjs';
+import { atRest } from '../envoy/support/records.mjs';
+import { ScriptedAuthorizationServer, startScriptedStack } from '../envoy/support/scripted-authorization-server.mjs';
+import { Target } from '../envoy/support/target.mjs';
+import { inboundToken } from '../envoy/support/tokens.mjs';
 import { Clients, tally, USERS } from './clients.mjs';
 import { MOODS, MoodyServer, OUTAGES, schedule } from './moods.mjs';
 
@@ -23,7 +26,7 @@ export const VARIANTS = { 'one server': false, failover: true };
 
 /** Runs one variant: what came of it, with everything asserted but how fast it recovers. */
 export async function chaos({ seconds, seed, failover }) {
-  const backup = failover ? await ScriptedServer.start() : undefined;
+  const backup = failover ? await ScriptedAuthorizationServer.start() : undefined;
   try {
     const set = { 'exchange.timeout': `${TIMEOUT}s`, 'limits.decision_time': `${DECISION_TIME}s`,
       ...backup && { 'envoy.clusters.backup': backup.address, 'exchange.failover': '{cluster: backup}' } };
@@ -104,7 +107,7 @@ class Run {
 
   /** By the ledger's own book, everybody changed their own account alone. */
   async #assertAttributed() {
-    const { token } = await inboundToken(this.stack, { sub: SARAH.user });
+    const { token } = inboundToken(this.stack, { sub: SARAH.user });
     const { message } = await call(this.stack, token, toolCall('getAuditLog', { limit: 100 }));
     const { entries } = message.result.structuredContent;
     const seen = new Set(entries.map(({ subject, account_id: account }) => `${subject} ${account}`));

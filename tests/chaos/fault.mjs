@@ -1,6 +1,6 @@
 // The frame of every fault: clients call while something goes wrong, and everything is counted.
 import assert from 'node:assert/strict';
-import { atRest } from '../envoy/support/faults.mjs';
+import { atRest } from '../envoy/support/records.mjs';
 import { Clients, tally } from './clients.mjs';
 
 const CLIENTS = 20;

@@ -1,8 +1,8 @@
 // What an authorization server can do to those who ask it: each mood is what it answers while it lasts.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { JOHN, SARAH } from '../../demo/people.mjs';
-import { ACCESS_TOKEN, delegationToken, reply } from '../envoy/support/faults.mjs';
-import { decode } from '../envoy/support/tokens.mjs';
+import { ACCESS_TOKEN, reply } from '../envoy/support/scripted-authorization-server.mjs';
+import { decode, delegationToken } from '../envoy/support/tokens.mjs';
 
 const HTML = { 'content-type': 'text/html' };
 const JSON_TYPE = { 'content-type': 'application/json' };
@@ -15,7 +15,7 @@ export const MOODS = ['fine', ...OUTAGES, 'garbage', 'truncated', "another user'
 // It is well more often than it is ill in any one way.
 const CYCLE = [...MOODS, 'fine', 'fine'];
 
-/** An authorization server of moods: a ScriptedServer, and what it gave away. */
+/** An authorization server of moods: a ScriptedAuthorizationServer, and what it gave away. */
 export class MoodyServer {
   #server;
   #stack;
@@ -76,7 +76,7 @@ export class MoodyServer {
       "another user's token": async (request, response, body) => {
         const form = new URLSearchParams(body.toString());
         const { sub } = decode(form.get('subject_token'));
-        const token = await delegationToken(this.#stack, form, { sub: sub === SARAH.user ? JOHN.user : SARAH.user });
+        const token = delegationToken(this.#stack, form, { sub: sub === SARAH.user ? JOHN.user : SARAH.user });
         this.foreign.add(decode(token).jti);
         reply(response, 200, { access_token: token, issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', expires_in: 5 });
       },

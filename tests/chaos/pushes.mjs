@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from '../../demo/keys.mjs';
-import { startTemporaryStack } from '../envoy/support/faults.mjs';
+import { startTemporaryStack } from '../envoy/support/stack.mjs';
 import { underFault } from './fault.mjs';
 
 const [LIST, VIEW] = ['ledger:ListTransactions', 'ledger:ViewTransactions'];

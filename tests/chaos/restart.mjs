@@ -3,7 +3,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PATIENCE, startTemporaryStack } from '../envoy/support/faults.mjs';
+import { PATIENCE } from '../envoy/support/client.mjs';
+import { startTemporaryStack } from '../envoy/support/stack.mjs';
 import { underFault } from './fault.mjs';
 
 /** Within two seconds the old one asks its clients to connect anew, by its own arguments; by those of the new one it then ends. */

@@ -6,7 +6,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { root } from '../../demo/keys.mjs';
 import { until } from '../../demo/process.mjs';
-import { call, envoyLog, inboundToken, startScriptedStack, toolCall } from '../envoy/support/faults.mjs';
+import { call, toolCall } from '../envoy/support/client.mjs';
+import { envoyLog } from '../envoy/support/records.mjs';
+import { startScriptedStack } from '../envoy/support/scripted-authorization-server.mjs';
+import { inboundToken } from '../envoy/support/tokens.mjs';
 import { writeTrappingWasm } from '../envoy/support/trapping-wasm.mjs';
 import { underFault } from './fault.mjs';
 
@@ -35,7 +38,7 @@ export async function trap({ seconds, seed }) {
     return started.stack;
   };
   const fault = async ({ stack, clients }) => {
-    const { token } = await inboundToken(stack);
+    const { token } = inboundToken(stack);
     const traps = () => [...envoyLog(stack).matchAll(/proxy_on_response_body failed/g)].length;
     const outages = [];
     const end = performance.now() + seconds * 1000;

@@ -1,7 +1,7 @@
 // The MCP server is killed, stopped and goes on, or comes and goes.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startTemporaryStack } from '../envoy/support/faults.mjs';
 import { random } from '../envoy/support/garbage.mjs';
+import { startTemporaryStack } from '../envoy/support/stack.mjs';
 import { underFault } from './fault.mjs';
 
 /** Each gives back a server that is well. */

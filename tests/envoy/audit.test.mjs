@@ -4,8 +4,10 @@ import { createHash } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { GATEWAY, readJson } from '../../demo/keys.mjs';
 import { SARAH } from '../../demo/people.mjs';
-import { call, JSON_HEADERS, startTarget, until } from './support/attacks.mjs';
+import { until } from '../../demo/process.mjs';
+import { JSON_HEADERS, toolCall } from './support/client.mjs';
 import { raw } from './support/raw-http.mjs';
+import { startTarget } from './support/target.mjs';
 import { decode } from './support/tokens.mjs';
 
 describe('the audit record', () => {
@@ -51,7 +53,7 @@ describe('the audit record', () => {
 
   test('of an allowed call has the whole chain', async () => {
     const token = mint();
-    const record = await recordOf(() => target.post(call('getAccount', { accountId: 'ACC-1001' }), { token }));
+    const record = await recordOf(() => target.post(toolCall('getAccount', { accountId: 'ACC-1001' }), { token }));
     const { claims } = await until(() => target.stack.ledgerRequests().find(({ tool }) => tool === 'getAccount'), 'the ledger');
     assertRecord(record, { http_method: 'POST', path: '/mcp', ...caller(token), method: 'tools/call', tool: 'getAccount',
       decision: 'allow', rule: 'enterprise-ledger.tools.getAccount',
@@ -61,7 +63,7 @@ describe('the audit record', () => {
 
   test('tells an exchange from the cache, under the same delegation', async () => {
     const token = mint();
-    const post = () => recordOf(() => target.post(call('listAccounts'), { token }));
+    const post = () => recordOf(() => target.post(toolCall('listAccounts'), { token }));
     const seen = new Map();
     // Each worker has its own cache.
     const again = await until(async () => {
@@ -75,20 +77,20 @@ describe('the audit record', () => {
 
   test('of a denied call says why, and has no delegation', async () => {
     const token = mint();
-    const post = (name) => recordOf(() => target.post(call(name), { token }));
+    const post = (name) => recordOf(() => target.post(toolCall(name), { token }));
     const about = (tool) => ({ http_method: 'POST', path: '/mcp', ...caller(token), method: 'tools/call', tool, decision: 'deny' });
     assertRecord(await post('getCustomerPII'), { ...about('getCustomerPII'), reason: 'insufficient_scope', rule: 'enterprise-ledger.tools.getCustomerPII', status: 403 });
     assertRecord(await post('dropAllAccounts'), { ...about('dropAllAccounts'), reason: 'no_rule', status: 200 });
   });
 
   test('carries a request id of our own, which a client cannot choose', async () => {
-    const { request_id: id } = await recordOf(() => target.post(call('dropAllAccounts'), { headers: [['x-request-id', 'chosen']] }));
+    const { request_id: id } = await recordOf(() => target.post(toolCall('dropAllAccounts'), { headers: [['x-request-id', 'chosen']] }));
     assert.match(id, /^[0-9a-f-]{36}$/);
   });
 
   test('of a refused request says what was wrong with it', async () => {
     const refused = { http_method: 'POST', path: '/mcp', decision: 'refuse' };
-    const list = call('listAccounts');
+    const list = toolCall('listAccounts');
     const bad = mint({ aud: 'https://evil.example' });
     assertRecord(await recordOf(() => raw(target.port, { headers: [...JSON_HEADERS, ['content-length', 0]] })), { ...refused, reason: 'no_token', status: 401 });
     const fingerprint = createHash('sha256').update(bad).digest('hex').slice(0, 16);
@@ -110,12 +112,12 @@ describe('the audit record', () => {
       const requests = [
         { token: mint({ sub: text.slice(0, 500) }) },
         { token: mint({ sub: SARAH.user, jti: text.slice(0, 500), client_id: text.slice(0, 20) }) },
-        { body: call(text) },
-        { body: { ...call('listAccounts'), id: text.slice(0, 200) } },
+        { body: toolCall(text) },
+        { body: { ...toolCall('listAccounts'), id: text.slice(0, 200) } },
         ...['x-request-id', 'user-agent', 'mcp-session-id', 'origin'].map((name) => ({ headers: [[name, Buffer.from(text.replace(/[\0\r\n]/g, ' ')).toString('latin1')]] })),
         { path: `/mcp/${Buffer.from(text.replace(/[\s\0#]/g, '')).toString('latin1')}` },
       ];
-      for (const { body = call('listAccounts'), token = mint(), ...rest } of requests) statuses.push((await target.post(body, { token, ...rest }))?.status);
+      for (const { body = toolCall('listAccounts'), token = mint(), ...rest } of requests) statuses.push((await target.post(body, { token, ...rest }))?.status);
     }
     assert.ok(!statuses.some((status) => status >= 500), statuses.join());
     const inEnvoysHands = statuses.filter((status) => status === 400 || status === undefined).length;
@@ -149,7 +151,7 @@ describe('the audit record', () => {
 
   test('L02: a token without an id appears by a prefix of its SHA-256', async () => {
     const token = mint({ jti: undefined });
-    await target.post(call('dropAllAccounts'), { token });
+    await target.post(toolCall('dropAllAccounts'), { token });
     const id = createHash('sha256').update(token).digest('hex').slice(0, 16);
     await target.record(({ token_id: recorded }) => recorded === id);
   });

@@ -5,12 +5,14 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { LEDGER } from '../../demo/enterprise-ledger/delegation-token.mjs';
 import { envoySecret, writeAtomically } from '../../demo/keys.mjs';
 import { until } from '../../demo/process.mjs';
 import { startStack } from '../../demo/stack.mjs';
 import { startAuthgent } from './support/authgent.mjs';
+import { call, toolCall } from './support/client.mjs';
 import { startEchoServer } from './support/echo-server.mjs';
-import { auditOf, call, LEDGER, logged, toolCall } from './support/faults.mjs';
+import { auditOf, logged } from './support/records.mjs';
 import { decode } from './support/tokens.mjs';
 
 const { createLocalJWKSet, jwtVerify } = createRequire(new URL('../../demo/package.json', import.meta.url))('jose');

@@ -4,8 +4,9 @@ import { createHash } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { GATEWAY } from '../../demo/keys.mjs';
 import { JOHN, SARAH } from '../../demo/people.mjs';
-import { call, startTarget } from './support/attacks.mjs';
+import { toolCall } from './support/client.mjs';
 import { CurrentClient, EarlierClient } from './support/sdk-clients.mjs';
+import { startTarget } from './support/target.mjs';
 
 const PII = 'Access denied: PII access requires pii:read scope.';
 
@@ -62,11 +63,11 @@ describe('calls of real clients', () => {
   }
 
   test('the refusal is a sentence that the model can relay, under the id of the request', async () => {
-    const missing = await target.post(call('getCustomerPII', {}, 'seven'));
+    const missing = await target.post(toolCall('getCustomerPII', {}, 'seven'));
     assert.equal(missing.status, 403);
     assert.deepEqual(JSON.parse(missing.text), { jsonrpc: '2.0', id: 'seven', error: { code: 403, message: PII } });
     assert.match(missing.headers.get('www-authenticate'), /error="insufficient_scope", scope="mcp:connect pii:read"/);
-    const unknown = await target.post(call('dropAllAccounts', {}, 8));
+    const unknown = await target.post(toolCall('dropAllAccounts', {}, 8));
     assert.equal(unknown.status, 200);
     assert.deepEqual(JSON.parse(unknown.text).id, 8);
   });

@@ -3,10 +3,12 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
-import { GATEWAY, writeAtomically } from '../../demo/keys.mjs';
+import { GATEWAY, signingKey, writeAtomically } from '../../demo/keys.mjs';
 import { until } from '../../demo/process.mjs';
-import { auditOf, call, envoyLog, inboundToken, newSigningKey, readablePlaces, startScriptedStack } from './support/faults.mjs';
-import { decode } from './support/tokens.mjs';
+import { call } from './support/client.mjs';
+import { auditOf, envoyLog, readablePlaces } from './support/records.mjs';
+import { startScriptedStack } from './support/scripted-authorization-server.mjs';
+import { decode, inboundToken } from './support/tokens.mjs';
 
 const { createLocalJWKSet, jwtVerify } = createRequire(new URL('../../demo/package.json', import.meta.url))('jose');
 
@@ -24,7 +26,7 @@ let scripted;
 const keys = {};
 
 before(async () => {
-  Object.assign(keys, { ES256: await newSigningKey('ES256'), EdDSA: await newSigningKey('EdDSA'), stranger: await newSigningKey('ES256') });
+  Object.assign(keys, { ES256: await signingKey('ES256'), EdDSA: await signingKey('EdDSA'), stranger: await signingKey('ES256') });
   ({ stack, scripted } = await startScriptedStack({
     gateway: {
       // Envoy is started without an injector.
@@ -50,7 +52,7 @@ async function use(client, authentication, more = {}) {
 /** The forms that a call leads to, all of which have done what they should. */
 async function askedInCall() {
   const before = scripted.asked.length;
-  const { token } = await inboundToken(stack);
+  const { token } = inboundToken(stack);
   assert.equal((await call(stack, token)).status, 200);
   return scripted.asked.slice(before);
 }
@@ -58,7 +60,7 @@ async function askedInCall() {
 const alarms = () => envoyLog(stack).match(/\[error\].*token exchange: exchange_client_rejected/g)?.length ?? 0;
 
 async function clientRejected() {
-  const { token, id } = await inboundToken(stack);
+  const { token, id } = inboundToken(stack);
   const [before, alarmsBefore] = [stack.ledgerRequests().length, alarms()];
   const answer = await call(stack, token);
   assert.equal(answer.status, 502);

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { root } from '../../demo/keys.mjs';
-import { startTarget } from './support/attacks.mjs';
 import { CLIENTS } from './support/static-clients.mjs';
+import { startTarget } from './support/target.mjs';
 import { inSeconds } from './support/tokens.mjs';
 
 const ALLOWED = ['listAccounts', {}];

@@ -4,9 +4,10 @@ import { connect, constants } from 'node:http2';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../../demo/process.mjs';
-import {
-  atRest, auditOf, call, envoyLog, inboundToken, LIST_ACCOUNTS, post, startScriptedStack, statistic, streamOn, toolCall,
-} from './support/faults.mjs';
+import { call, LIST_ACCOUNTS, post, streamOn, toolCall } from './support/client.mjs';
+import { atRest, auditOf, envoyLog, statistic } from './support/records.mjs';
+import { startScriptedStack } from './support/scripted-authorization-server.mjs';
+import { inboundToken } from './support/tokens.mjs';
 
 const WORKERS = 2;
 
@@ -17,7 +18,7 @@ after(() => stack?.stop());
 afterEach(() => { scripted.script = scripted.passOn; });
 
 test('200 calls at once for one token and tool share one exchange, whichever worker they reach', async () => {
-  const [before, { token, id }] = [scripted.asked.length, await inboundToken(stack)];
+  const [before, { token, id }] = [scripted.asked.length, inboundToken(stack)];
   const held = scripted.hold();
   const calls = Array.from({ length: 200 }, () => call(stack, token));
   await held.asked();
@@ -36,10 +37,10 @@ test('200 calls at once for one token and tool share one exchange, whichever wor
 });
 
 test('calls of different users and tools at once never share a delegation', async () => {
-  const users = await Promise.all(['sarah.connor', 'john.mcclane'].flatMap((name) => Array.from({ length: 10 }, async () => {
+  const users = ['sarah.connor', 'john.mcclane'].flatMap((name) => Array.from({ length: 10 }, () => {
     const sub = `${name}@orchestrator.lab`;
-    return { sub, ...await inboundToken(stack, { sub }) };
-  })));
+    return { sub, ...inboundToken(stack, { sub }) };
+  }));
   const calls = users.flatMap((user) => [LIST_ACCOUNTS, toolCall('getAccount', { accountId: 'ACC-1001' })].map((body) => ({ user, body })));
   const answers = await Promise.all(calls.map(({ user, body }) => call(stack, user.token, body)));
   assert.ok(answers.every(({ status }) => status === 200));
@@ -55,7 +56,7 @@ test('calls of different users and tools at once never share a delegation', asyn
 
 // One HTTP/2 connection is one worker: its first stream makes the callout that the others wait for.
 test('C09: the client that asked first goes away: those who wait are served all the same', async () => {
-  const { token, id } = await inboundToken(stack);
+  const { token, id } = inboundToken(stack);
   const session = connect(new URL(stack.gatewayUrl).origin);
   const [before, held] = [scripted.asked.length, scripted.hold()];
   const first = streamOn(session, token);
@@ -73,7 +74,7 @@ test('C09: the client that asked first goes away: those who wait are served all 
 });
 
 test('C09: every client goes away: nothing is left behind, and the next is served', async () => {
-  const { token, id } = await inboundToken(stack);
+  const { token, id } = inboundToken(stack);
   const held = scripted.hold();
   const calls = Array.from({ length: 5 }, () => post(stack, token));
   await held.asked();
@@ -93,7 +94,7 @@ test('C09: 300 clients that go away at all times leave Envoy well', async () => 
     await sleep(50);
     await scripted.passOn(...request);
   };
-  const tokens = await Promise.all(Array.from({ length: 30 }, () => inboundToken(stack)));
+  const tokens = Array.from({ length: 30 }, () => inboundToken(stack));
   for (let round = 0; round < 10; round += 1) {
     const calls = tokens.map(({ token }) => post(stack, token));
     for (const [index, { request }] of calls.entries()) setTimeout(() => request.destroy(), 4 * index);

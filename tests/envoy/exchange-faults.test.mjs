@@ -1,12 +1,13 @@
 // The authorization server says no, says nothing, or says something else: what the client is told, and that nothing goes up.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { GATEWAY, readJson } from '../../demo/keys.mjs';
+import { LEDGER } from '../../demo/enterprise-ledger/delegation-token.mjs';
+import { GATEWAY, readJson, signingKey } from '../../demo/keys.mjs';
 import { JOHN, SARAH } from '../../demo/people.mjs';
-import {
-  ACCESS_TOKEN, auditOf, call, delegationToken, inboundToken, LEDGER, logged, newSigningKey, reply, startScriptedStack,
-} from './support/faults.mjs';
-import { Mint } from './support/tokens.mjs';
+import { call } from './support/client.mjs';
+import { auditOf, logged } from './support/records.mjs';
+import { ACCESS_TOKEN, reply, startScriptedStack } from './support/scripted-authorization-server.mjs';
+import { delegationToken, inboundToken, Mint } from './support/tokens.mjs';
 
 const TIMEOUT = 1000;
 const ENOUGH = 4000; // the timeout, and what a busy machine adds
@@ -21,7 +22,7 @@ describe('an exchange that gives no delegation token', () => {
 
   // Calls once under `script`; nothing may reach the ledger, and the record must say why.
   async function refused(script, { inbound, reason, detail, decision = 'refuse' }) {
-    const [before, { token, id }] = [stack.ledgerRequests().length, await inboundToken(stack, inbound)];
+    const [before, { token, id }] = [stack.ledgerRequests().length, inboundToken(stack, inbound)];
     scripted.script = script;
     const answer = await call(stack, token);
     const [record, ...more] = await auditOf(stack, id);
@@ -155,8 +156,8 @@ describe('an exchange that gives no delegation token', () => {
     ['without a signature (alg none)', (form) => forged(form, { alg: 'none', kid: undefined }, { signature: () => '' }), 'unsupported_algorithm'],
     ['by HS256 with the public key', (form) => new Mint(stack).hs256(claimsFor(form)), 'unsupported_algorithm'],
     ['whose signature is cut off', async (form) => (await sound(form)).replace(/[^.]*$/, ''), 'bad_signature'],
-    ['by another key under the name of its own', async (form) => delegationToken(stack, form, {}, { ...await newSigningKey('ES256'), kid: itsKey().kid }), 'bad_signature'],
-    ['by a key that nobody knows', async (form) => delegationToken(stack, form, {}, await newSigningKey('ES256')), 'unknown_key'],
+    ['by another key under the name of its own', async (form) => delegationToken(stack, form, {}, { ...await signingKey('ES256'), kid: itsKey().kid }), 'bad_signature'],
+    ['by a key that nobody knows', async (form) => delegationToken(stack, form, {}, await signingKey('ES256')), 'unknown_key'],
     ['that brings its own key', (form) => forged(form, { jwk: { kty: 'oct', k: 'AAAA' } }), 'forbidden_header'],
     ['that is an ID token', (form) => forged(form, { typ: 'JWT' }), 'wrong_type'],
     ['that is opaque', () => 'opaque', 'not_compact'],
@@ -245,7 +246,7 @@ describe('an exchange that gives no delegation token', () => {
 
   test('what the scripted server signs as it should is used', async () => {
     scripted.script = giving(sound);
-    const { token } = await inboundToken(stack);
+    const { token } = inboundToken(stack);
     assert.equal((await call(stack, token)).status, 200);
   });
 
@@ -255,7 +256,7 @@ describe('an exchange that gives no delegation token', () => {
     assertRetryLater(await refused(scripted.passOn, { reason: 'exchange_unreachable' }));
     await logged(stack, /\[error\].*token exchange: cluster `nowhere`/);
     assert.equal(await stack.reconfigure({}), 'accepted');
-    const { token } = await inboundToken(stack);
+    const { token } = inboundToken(stack);
     assert.equal((await call(stack, token)).status, 200);
   });
 });

@@ -2,10 +2,12 @@
 // however broken, takes a worker down.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { JSON_HEADERS, startTarget, until } from './support/attacks.mjs';
+import { until } from '../../demo/process.mjs';
+import { JSON_HEADERS } from './support/client.mjs';
 import { parse } from './support/echo-server.mjs';
 import { garbageBody, garbageHead, random, soundBody } from './support/garbage.mjs';
 import { exchangeBytes, raw } from './support/raw-http.mjs';
+import { startTarget } from './support/target.mjs';
 
 const COUNT = 3_000;
 const AT_ONCE = 16;

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { Agent } from 'node:http';
 import { after, before, describe, test } from 'node:test';
-import { startTarget, until } from './support/attacks.mjs';
-import { atRest, post } from './support/faults.mjs';
+import { until } from '../../demo/process.mjs';
+import { post } from './support/client.mjs';
+import { atRest } from './support/records.mjs';
 import { startScriptedServer } from './support/scripted-server.mjs';
+import { startTarget } from './support/target.mjs';
 
 const LIST = '{"jsonrpc":"2.0","id":1,"method":"tools/list"}';
 const ANSWER = '{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"listAccounts"}]}}';

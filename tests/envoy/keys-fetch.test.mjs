@@ -5,8 +5,11 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { readJson, root } from '../../demo/keys.mjs';
-import { call, inboundToken, newSigningKey, reply, ScriptedServer, startTemporaryStack } from './support/faults.mjs';
+import { readJson, root, signingKey } from '../../demo/keys.mjs';
+import { call } from './support/client.mjs';
+import { reply, ScriptedAuthorizationServer } from './support/scripted-authorization-server.mjs';
+import { startTemporaryStack } from './support/stack.mjs';
+import { inboundToken } from './support/tokens.mjs';
 
 const { DEPUTY = join(root, 'target/debug/deputy') } = process.env;
 
@@ -40,7 +43,7 @@ test('the demo\'s server: what is written is what the gateway reads, and is writ
     assert.equal(statSync(out).ino, ino);
 
     await servers.startGateway({ set: { 'issuers[0].jwks_file': out } });
-    assert.equal((await call(servers, (await inboundToken(servers)).token)).status, 200);
+    assert.equal((await call(servers, inboundToken(servers).token)).status, 200);
   } finally {
     await servers.stop();
   }
@@ -52,9 +55,9 @@ describe('an issuer', () => {
   let key;
   let paths; // what is answered where; anything else is not found
   before(async () => {
-    server = await ScriptedServer.start();
+    server = await ScriptedAuthorizationServer.start();
     issuer = `http://${server.address}/tenant`;
-    const { d, p, q, dp, dq, qi, ...rest } = await newSigningKey();
+    const { d, p, q, dp, dq, qi, ...rest } = await signingKey();
     key = rest;
     server.script = (request, response) => (paths[request.url] ?? notFound)(request, response);
   });

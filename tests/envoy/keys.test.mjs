@@ -3,15 +3,15 @@ import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readJson } from '../../demo/keys.mjs';
+import { readJson, signingKey } from '../../demo/keys.mjs';
 import { until } from '../../demo/process.mjs';
-import {
-  ACCESS_TOKEN, atRest, auditOf, call, delegationToken, inboundToken, LIST_ACCOUNTS, load, logged, newSigningKey, reply, requestHeaders,
-  ScriptedServer, startScriptedStack, toolCall,
-} from './support/faults.mjs';
+import { call, LIST_ACCOUNTS, load, requestHeaders, toolCall } from './support/client.mjs';
 import { request2 } from './support/http2.mjs';
 import { chunked, raw } from './support/raw-http.mjs';
+import { atRest, auditOf, logged } from './support/records.mjs';
+import { ACCESS_TOKEN, reply, ScriptedAuthorizationServer, startScriptedStack } from './support/scripted-authorization-server.mjs';
 import { startScriptedServer } from './support/scripted-server.mjs';
+import { delegationToken, inboundToken } from './support/tokens.mjs';
 
 const COOLDOWN = 1000;
 const TIMEOUT = 1000;
@@ -23,7 +23,7 @@ const publicPart = ({ kty, kid, use, alg, n, e, crv, x, y }) => ({ kty, kid, use
 
 /** A stack whose gateway fetches keys from `keyServer`, which has the keys that are `published` besides the delegation tokens' own. */
 async function startKeyStack({ remote = {}, gateway = {}, ...options } = {}) {
-  const keyServer = await ScriptedServer.start();
+  const keyServer = await ScriptedAuthorizationServer.start();
   const settings = { cluster: 'keys', authority: 'login.example', path: '/jwks', cooldown: `${COOLDOWN}ms`, timeout: `${TIMEOUT}ms`, interval: '1h', ...remote };
   const set = {
     'envoy.clusters.keys': keyServer.address,
@@ -45,8 +45,8 @@ async function startKeyStack({ remote = {}, gateway = {}, ...options } = {}) {
     keyServer.published = [rsa];
     keyServer.script = keyServer.serve;
     // The demo's server would not exchange tokens by keys that it does not have.
-    scripted.script = async (request, response, body) => reply(response, 200, {
-      access_token: await delegationToken(stack, new URLSearchParams(body.toString())),
+    scripted.script = (request, response, body) => reply(response, 200, {
+      access_token: delegationToken(stack, new URLSearchParams(body.toString())),
       issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', expires_in: 5,
     });
     return { stack, keyServer, scripted, rsa };
@@ -83,9 +83,9 @@ describe('requests by a key that the gateway does not know yet', () => {
   // A new key each time; the key server takes its time, so that parts of the body come before the keys and after them.
   beforeEach(async () => {
     await cooledDown();
-    key = await newSigningKey();
+    key = await signingKey();
     keyServer.published = [key];
-    ({ token } = await inboundToken(stack, {}, key));
+    ({ token } = inboundToken(stack, {}, key));
     keyServer.script = async (request, response) => {
       await sleep(400);
       keyServer.serve(request, response);
@@ -93,7 +93,7 @@ describe('requests by a key that the gateway does not know yet', () => {
     server.take();
   });
 
-  const large = toolCall('listAccounts', { note: 'x'.repeat(200_000) });
+  const large = JSON.stringify(toolCall('listAccounts', { note: 'x'.repeat(200_000) }, 7));
   const pieces = (text) => [text.slice(0, 11), text.slice(11, 40), text.slice(40)];
   const spread = (parts, pauses) => parts.flatMap((part, index) => [pauses[index], part]);
   const port = () => stack.ports.gateway;
@@ -135,8 +135,8 @@ describe('requests by a key that the gateway does not know yet', () => {
   }
 
   test('a tool that the caller may not call is denied all the same, with its id', async () => {
-    const narrow = await inboundToken(stack, { scope: 'mcp:connect' }, key);
-    const { status, headers: fields, message } = await call(stack, narrow.token, toolCall('getCustomerPII', { customerId: '1' }));
+    const narrow = inboundToken(stack, { scope: 'mcp:connect' }, key);
+    const { status, headers: fields, message } = await call(stack, narrow.token, toolCall('getCustomerPII', { customerId: '1' }, 7));
     assert.equal(status, 403);
     assert.match(fields['www-authenticate'], /insufficient_scope/);
     assert.equal(message.id, 7);
@@ -147,21 +147,21 @@ describe('requests by a key that the gateway does not know yet', () => {
   test('a delegation token by a key that nobody announced is asked for again when the keys are there', async () => {
     assert.equal((await call(stack, token)).status, 200);
     await cooledDown();
-    const fresh = await newSigningKey('ES256');
+    const fresh = await signingKey('ES256');
     keyServer.published = [key, fresh];
     const before = scripted.script;
-    scripted.script = async (request, response, body) => reply(response, 200, {
-      access_token: await delegationToken(stack, new URLSearchParams(body.toString()), {}, fresh),
+    scripted.script = (request, response, body) => reply(response, 200, {
+      access_token: delegationToken(stack, new URLSearchParams(body.toString()), {}, fresh),
       issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', expires_in: 5,
     });
-    const another = await inboundToken(stack, {}, key);
+    const another = inboundToken(stack, {}, key);
     assert.equal((await call(stack, another.token)).status, 200);
     scripted.script = before;
   });
 
   test('a body above the limit is refused while the keys are on their way', async () => {
     keyServer.script = () => {};
-    const text = toolCall('listAccounts', { note: 'x'.repeat(1_100_000) });
+    const text = JSON.stringify(toolCall('listAccounts', { note: 'x'.repeat(1_100_000) }));
     const answer = await raw(port(), { headers: sized(text), body: text });
     assert.equal(answer.status, 413);
     assert.deepEqual(server.take(), []);
@@ -190,21 +190,21 @@ describe('rotation', () => {
   after(() => stack?.stop());
 
   test('under load drops no call: by the old key, by both, by the new one, which nobody announced', async () => {
-    const clients = async (key) => Promise.all(Array.from({ length: 5 }, () => inboundToken(stack, {}, key)));
-    const old = await clients(rsa);
+    const clients = (key) => Array.from({ length: 5 }, () => inboundToken(stack, {}, key));
+    const old = clients(rsa);
     const before = load(stack, old);
     await until(() => before.answers.length > 50, 'calls by the old key');
     await cooledDown();
-    const key = await newSigningKey();
+    const key = await signingKey();
     keyServer.published = [rsa, key];
-    const later = load(stack, await clients(key));
+    const later = load(stack, clients(key));
     await until(() => later.answers.length > 50, 'calls by the new key');
     const between = [...await before.stop()];
     keyServer.published = [key];
     // The old key is withdrawn: with the next fetch of its worker each of them is nobody.
     const withdrawn = async ({ token }) => (await call(stack, token)).status === 401;
     await until(async () => {
-      const stranger = await inboundToken(stack, {}, { ...key, kid: randomUUID() });
+      const stranger = inboundToken(stack, {}, { ...key, kid: randomUUID() });
       await Promise.all(Array.from({ length: 8 }, () => call(stack, stranger.token)));
       for (let round = 0; round < 8; round += 1) {
         if (!(await Promise.all(old.map(withdrawn))).every(Boolean)) return false;
@@ -219,8 +219,8 @@ describe('rotation', () => {
   });
 
   test('K05: a flood of unknown keys costs no more fetches than the cooldown allows', async () => {
-    const key = await newSigningKey();
-    const strangers = await Promise.all(Array.from({ length: 20 }, () => inboundToken(stack, {}, { ...key, kid: randomUUID() })));
+    const key = await signingKey();
+    const strangers = Array.from({ length: 20 }, () => inboundToken(stack, {}, { ...key, kid: randomUUID() }));
     const [started, fetches] = [performance.now(), keyServer.asked.length];
     const statuses = new Set();
     let sent = 0;
@@ -244,8 +244,8 @@ describe('a key server that fails or lies', () => {
   before(async () => {
     let rsa;
     ({ stack, keyServer, rsa } = await startKeyStack());
-    good = await inboundToken(stack, {}, rsa);
-    stranger = await inboundToken(stack, {}, await newSigningKey());
+    good = inboundToken(stack, {}, rsa);
+    stranger = inboundToken(stack, {}, await signingKey());
     await until(async () => (await call(stack, good.token)).status === 200 && keyServer.asked.length > WORKERS, 'the first fetches');
   });
   after(() => stack?.stop());
@@ -290,8 +290,8 @@ describe('a key server that fails or lies', () => {
   test('is killed: the good keys stay, and when it is back it is believed', async () => {
     await keyServer.stop();
     await cooledDown();
-    const key = await newSigningKey();
-    const { token, id } = await inboundToken(stack, {}, key);
+    const key = await signingKey();
+    const { token, id } = inboundToken(stack, {}, key);
     const answer = await call(stack, token);
     assert.equal(answer.status, 503);
     assert.ok(answer.ms < ENOUGH, `${answer.ms} ms`);
@@ -321,7 +321,7 @@ describe('no pushed keys at all', () => {
   after(() => stack?.stop());
 
   test('F03: 503 until the first set is fetched, and then as ever', async () => {
-    const { token } = await inboundToken(stack, {}, rsa);
+    const { token } = inboundToken(stack, {}, rsa);
     await until(async () => (await call(stack, token)).status === 503, 'the failure of the first fetch');
     keyServer.script = keyServer.serve;
     const statuses = new Set();

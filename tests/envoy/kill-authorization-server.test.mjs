@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { until } from '../../demo/process.mjs';
-import { atRest, auditOf, inboundToken, load, startTemporaryStack } from './support/faults.mjs';
+import { load } from './support/client.mjs';
+import { atRest, auditOf } from './support/records.mjs';
+import { startTemporaryStack } from './support/stack.mjs';
+import { inboundToken } from './support/tokens.mjs';
 
 const ENOUGH = 5000; // exchange.timeout is two seconds; the rest is for a busy machine
 
@@ -11,7 +14,7 @@ before(async () => { stack = await startTemporaryStack(); });
 after(() => stack?.stop());
 
 test('calls go on while their delegation lives, are then told to retry, and go on again by themselves', async () => {
-  const client = await inboundToken(stack);
+  const client = inboundToken(stack);
   const calls = load(stack, Array(4).fill(client));
   const answered = (status, since) => until(() => calls.answers.find((answer) => answer.status === status && answer.at > since), `a ${status}`);
   await answered(200, 0);

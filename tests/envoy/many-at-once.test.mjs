@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import http2 from 'node:http2';
 import { after, before, describe, test } from 'node:test';
 import { JOHN, SARAH } from '../../demo/people.mjs';
-import { call, JSON_HEADERS, startTarget } from './support/attacks.mjs';
+import { JSON_HEADERS, toolCall } from './support/client.mjs';
 import { parse } from './support/echo-server.mjs';
 import { random } from './support/garbage.mjs';
 import { exchangeBytes } from './support/raw-http.mjs';
+import { startTarget } from './support/target.mjs';
 import { decode } from './support/tokens.mjs';
 
 const SCOPES = { listAccounts: 'ledger:ListAccounts', getAccount: 'ledger:GetAccount', getTransactions: 'ledger:ListTransactions', getCustomerPII: 'ledger:ReadPII' };
@@ -37,7 +38,7 @@ describe('many at once', () => {
       stream.on('error', () => {});
       stream.on('close', () => resolve(status));
       stream.resume();
-      stream.end(JSON.stringify(call(tool, { caller: caller.sub }, id)));
+      stream.end(JSON.stringify(toolCall(tool, { caller: caller.sub }, id)));
       if (cut) setTimeout(() => stream.close(http2.constants.NGHTTP2_CANCEL), source.below(20));
     })));
     sessions.forEach((session) => session.destroy());
@@ -56,7 +57,7 @@ describe('many at once', () => {
 
   test('requests one behind the other on one HTTP/1.1 connection', async () => {
     const request = ({ sub, token }, tool, close) => {
-      const body = JSON.stringify(call(tool, { caller: sub }));
+      const body = JSON.stringify(toolCall(tool, { caller: sub }));
       return ['POST /mcp HTTP/1.1', 'host: gateway', ...JSON_HEADERS.map(([name, value]) => `${name}: ${value}`), `authorization: Bearer ${token}`,
         `content-length: ${body.length}`, ...(close ? ['connection: close'] : []), '', body].join('\r\n');
     };

@@ -2,8 +2,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { createRequire } from 'node:module';
-import { GATEWAY } from '../../demo/keys.mjs';
-import { ACCESS_TOKEN, auditOf, call, delegationToken, inboundToken, newSigningKey, reply, startScriptedStack } from './support/faults.mjs';
+import { GATEWAY, signingKey } from '../../demo/keys.mjs';
+import { call } from './support/client.mjs';
+import { auditOf } from './support/records.mjs';
+import { ACCESS_TOKEN, reply, startScriptedStack } from './support/scripted-authorization-server.mjs';
+import { delegationToken, inboundToken } from './support/tokens.mjs';
 
 const { importJWK, jwtVerify } = createRequire(new URL('../../demo/package.json', import.meta.url))('jose');
 
@@ -14,27 +17,27 @@ let key;
 const asked = []; // the forms, and the headers that they came with
 
 before(async () => {
-  key = await newSigningKey('ES256');
+  key = await signingKey('ES256');
   const set = {
     'exchange.client_authentication': '{private_key_jwt: {from_environment: DEPUTY_TEST_CLIENT_KEY, audience: https://login.example}}',
     'exchange.actor_token': '{client_credentials: {scope: act}}',
   };
   ({ stack, scripted } = await startScriptedStack({ gateway: { set, env: { DEPUTY_TEST_CLIENT_KEY: JSON.stringify(key) } } }));
-  scripted.script = async (request, response, body) => {
+  scripted.script = (request, response, body) => {
     const form = new URLSearchParams(body.toString());
     asked.push({ form, headers: request.headers });
     if (form.get('grant_type') === 'client_credentials') {
       return reply(response, 200, { access_token: OWN_TOKEN, token_type: 'Bearer', expires_in: 3600 });
     }
     return reply(response, 200, {
-      access_token: await delegationToken(stack, form), issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', expires_in: 5,
+      access_token: delegationToken(stack, form), issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', expires_in: 5,
     });
   };
 });
 after(() => stack?.stop());
 
 test('calls that wait for the gateway\'s own token go on with it, and each request has an assertion of its own', async () => {
-  const callers = await Promise.all([1, 2, 3].map(() => inboundToken(stack)));
+  const callers = [1, 2, 3].map(() => inboundToken(stack));
   const answers = await Promise.all(callers.map(({ token }) => call(stack, token)));
   assert.deepEqual(answers.map(({ status }) => status), [200, 200, 200]);
   for (const { id } of callers) {

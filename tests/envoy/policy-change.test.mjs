@@ -6,10 +6,12 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { root } from '../../demo/keys.mjs';
 import { until } from '../../demo/process.mjs';
-import { auditOf, call, inboundToken, load, logged, startTemporaryStack, toolCall } from './support/faults.mjs';
+import { call, LIST_ACCOUNTS, load, toolCall } from './support/client.mjs';
+import { auditOf, logged } from './support/records.mjs';
+import { startTemporaryStack } from './support/stack.mjs';
+import { inboundToken } from './support/tokens.mjs';
 
 const GET_TRANSACTIONS = toolCall('getTransactions', { accountId: 'ACC-1001' });
-const LIST_ACCOUNTS = toolCall('listAccounts');
 const VIEW = 'ledger:ViewTransactions';
 
 describe('deputy push', () => {
@@ -53,8 +55,8 @@ describe('deputy push', () => {
   const without = () => inboundToken(stack, { scope: 'mcp:connect' });
 
   test('under load drops nothing, and is in force for the next request', async () => {
-    const several = (make) => Promise.all(Array.from({ length: 4 }, make));
-    const [holders, others, bystanders] = await Promise.all([several(withScope), several(without), several(without)]);
+    const several = (make) => Array.from({ length: 4 }, make);
+    const [holders, others, bystanders] = [several(withScope), several(without), several(without)];
     const calls = [load(stack, holders, GET_TRANSACTIONS), load(stack, others, GET_TRANSACTIONS), load(stack, bystanders, LIST_ACCOUNTS)];
     const seen = calls.map(({ answers }) => answers.length);
     const more = () => until(() => calls.every(({ answers }, index) => answers.length > seen[index] + 12 && (seen[index] = answers.length)), 'calls');
@@ -89,11 +91,11 @@ describe('deputy push', () => {
   test('then the step-up is told in the metadata and in the challenge, and helps', async () => {
     const metadata = await (await fetch(new URL('/.well-known/oauth-protected-resource', stack.gatewayUrl))).json();
     assert.ok(metadata.scopes_supported.includes(VIEW));
-    const client = await without();
+    const client = without();
     const answer = await call(stack, client.token, GET_TRANSACTIONS);
     assert.equal(answer.status, 403);
     assert.match(answer.headers['www-authenticate'], new RegExp(`scope="${VIEW} mcp:connect"`));
-    const stepped = await inboundToken(stack, { scope: /scope="([^"]*)"/.exec(answer.headers['www-authenticate'])[1] });
+    const stepped = inboundToken(stack, { scope: /scope="([^"]*)"/.exec(answer.headers['www-authenticate'])[1] });
     assert.equal((await call(stack, stepped.token, GET_TRANSACTIONS)).status, 200);
     const [{ rule, delegation }] = await auditOf(stack, stepped.id);
     assert.deepEqual([rule, delegation.scope], ['enterprise-ledger.tools.getTransactions', 'ledger:ListTransactions']);
@@ -114,7 +116,7 @@ describe('deputy push', () => {
     assert.match(stderr, /error: Envoy refused version [0-9a-f]{16} and serves on as before/);
     await logged(stack, /configuration refused: .*DEPUTY_TEST_NO_SUCH_KEY/);
     assert.equal(readFileSync(filter, 'utf8'), before);
-    assert.equal((await call(stack, (await without()).token, GET_TRANSACTIONS)).status, 403);
+    assert.equal((await call(stack, without().token, GET_TRANSACTIONS)).status, 403);
     await pushed('before');
   });
 
@@ -149,7 +151,7 @@ describe('deputy push', () => {
     swap('..first', readFileSync(filter, 'utf8'));
     symlinkSync('..data/filter.yaml', link);
     renameSync(link, filter);
-    const client = await without();
+    const client = without();
     assert.equal((await call(stack, client.token, GET_TRANSACTIONS)).status, 200);
     swap('..second', changed);
     await until(async () => (await call(stack, client.token, GET_TRANSACTIONS)).status === 403, 'the new policy');

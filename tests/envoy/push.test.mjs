@@ -4,12 +4,12 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { constants, connect } from 'node:http2';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { ensureKeys, readJson, root, writeAtomically } from '../../demo/keys.mjs';
+import { ensureKeys, readJson, root, signingKey, writeAtomically } from '../../demo/keys.mjs';
 import { until } from '../../demo/process.mjs';
-import {
-  atRest, auditOf, call, envoyLog, inboundToken, load, newSigningKey, startScriptedStack, statistic,
-  streamOn, toolCall,
-} from './support/faults.mjs';
+import { call, load, streamOn, toolCall } from './support/client.mjs';
+import { atRest, auditOf, envoyLog, statistic } from './support/records.mjs';
+import { startScriptedStack } from './support/scripted-authorization-server.mjs';
+import { inboundToken } from './support/tokens.mjs';
 
 const GET_TRANSACTIONS = toolCall('getTransactions', { accountId: 'ACC-1001' });
 const LIST = 'ledger:ListTransactions';
@@ -37,7 +37,7 @@ describe('a push', () => {
   };
 
   test('C05: takes effect on the next request, for a caller who is known too', async () => {
-    const client = await inboundToken(stack);
+    const client = inboundToken(stack);
     assert.equal(await scopeOf(client, 1), LIST);
     assert.equal(await pushScope(VIEW), 'accepted');
     // Each worker takes it on its own, a moment apart.
@@ -48,7 +48,7 @@ describe('a push', () => {
   });
 
   test('under load fails no request', async () => {
-    const clients = await Promise.all(Array.from({ length: 4 }, () => inboundToken(stack)));
+    const clients = Array.from({ length: 4 }, () => inboundToken(stack));
     const calls = load(stack, clients, GET_TRANSACTIONS);
     for (const scope of [VIEW, LIST, VIEW, LIST, VIEW, LIST]) {
       const seen = calls.answers.length;
@@ -63,7 +63,7 @@ describe('a push', () => {
   });
 
   test('while an exchange is under way: the request ends under the old policy', async () => {
-    const client = await inboundToken(stack);
+    const client = inboundToken(stack);
     const held = scripted.hold();
     const calls = Array.from({ length: 6 }, () => call(stack, client.token, GET_TRANSACTIONS));
     await held.asked();
@@ -76,7 +76,7 @@ describe('a push', () => {
   });
 
   test('while an exchange is never answered: the request is answered all the same', async () => {
-    const { token } = await inboundToken(stack);
+    const { token } = inboundToken(stack);
     const before = scripted.asked.length;
     scripted.script = () => {};
     const answer = call(stack, token, GET_TRANSACTIONS);
@@ -89,7 +89,7 @@ describe('a push', () => {
 
   // What the old configuration still has to do, it does: its clock ticks on.
   test('while calls wait for the exchange of a client who then goes away: they are served', async () => {
-    const { token, id } = await inboundToken(stack);
+    const { token, id } = inboundToken(stack);
     const session = connect(new URL(stack.gatewayUrl).origin);
     const held = scripted.hold();
     const first = streamOn(session, token);
@@ -106,7 +106,7 @@ describe('a push', () => {
   });
 
   test('while a body is under way that never ends: the request is answered all the same', async () => {
-    const { token, id } = await inboundToken(stack);
+    const { token, id } = inboundToken(stack);
     const session = connect(new URL(stack.gatewayUrl).origin);
     const { stream, status } = streamOn(session, token, { end: false });
     await until(async () => await statistic(stack, 'http.gateway.downstream_rq_active') === 1, 'it in Envoy');
@@ -120,7 +120,7 @@ describe('a push', () => {
   });
 
   test('with errors is refused whole, each of them is in the log, and the old one serves on', async () => {
-    const calls = load(stack, await Promise.all(Array.from({ length: 4 }, () => inboundToken(stack))), GET_TRANSACTIONS);
+    const calls = load(stack, Array.from({ length: 4 }, () => inboundToken(stack)), GET_TRANSACTIONS);
     const value = (text) => ({ 'filter.yaml': (yaml) => yaml.replace(/value: \|\n[^]*/, `value: ${JSON.stringify(text)}\n`) });
     for (const [edit, ...errors] of [
       [{ 'filter.yaml': (text) => text.replace('"path": "/mcp"', '"path": "mcp"').replace('"policy": "enterprise-ledger"', '"policy": "enterprise-ledgre"') },
@@ -141,7 +141,7 @@ describe('a push', () => {
     const answers = await calls.stop();
     assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
     assert.equal(await pushScope(VIEW), 'accepted', 'the next good one is taken');
-    const client = await inboundToken(stack);
+    const client = inboundToken(stack);
     let count = 0;
     await until(async () => await scopeOf(client, count += 1) === VIEW, 'the new policy');
     assert.equal(await pushScope(LIST), 'accepted');
@@ -150,8 +150,8 @@ describe('a push', () => {
   test('C05: rotates keys: first both are good, then only the new one', async () => {
     const keys = readJson(stack.keys.authorizationServer);
     const [old] = keys.jwks.keys;
-    const fresh = await newSigningKey();
-    const statusOf = async (key) => (await call(stack, (await inboundToken(stack, {}, key)).token)).status;
+    const fresh = await signingKey();
+    const statusOf = async (key) => (await call(stack, inboundToken(stack, {}, key).token)).status;
     const withKeys = async (...signing) => {
       const jwks = { keys: [...signing, ...keys.jwks.keys.slice(1)] };
       writeAtomically(stack.keys.authorizationServer, JSON.stringify({ ...keys, jwks }), 0o600);
@@ -166,7 +166,7 @@ describe('a push', () => {
     await withKeys(fresh, old);
     await until(async () => await statusOf(fresh) === 200, 'the new key');
     assert.equal(await statusOf(old), 200);
-    const before = await inboundToken(stack, {}, old);
+    const before = inboundToken(stack, {}, old);
     assert.equal((await call(stack, before.token)).status, 200);
 
     await withKeys(fresh);

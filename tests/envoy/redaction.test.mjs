@@ -7,8 +7,8 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../../demo/process.mjs';
 import { startStack } from '../../demo/stack.mjs';
-import { each } from './support/attacks.mjs';
 import { startScriptedServer } from './support/scripted-server.mjs';
+import { each } from './support/tables.mjs';
 import { Mint } from './support/tokens.mjs';
 
 const POLICY = `

@@ -4,7 +4,10 @@ import { createHash } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { JOHN, SARAH } from '../../demo/people.mjs';
 import { until } from '../../demo/process.mjs';
-import { auditOf, call, inboundToken, LIST_ACCOUNTS, load, startTemporaryStack } from './support/faults.mjs';
+import { call, LIST_ACCOUNTS, load } from './support/client.mjs';
+import { auditOf } from './support/records.mjs';
+import { startTemporaryStack } from './support/stack.mjs';
+import { inboundToken } from './support/tokens.mjs';
 
 const ago = (seconds) => Math.floor(Date.now() / 1000) - seconds;
 const moment = (seconds) => new Date(seconds * 1000).toISOString();
@@ -14,7 +17,7 @@ describe('deputy push of a revocation', () => {
   let bystander;
   before(async () => {
     stack = await startTemporaryStack();
-    bystander = await inboundToken(stack, { sid: 'session-of-the-bystander' });
+    bystander = inboundToken(stack, { sid: 'session-of-the-bystander' });
   });
   after(() => stack?.stop());
 
@@ -42,7 +45,7 @@ describe('deputy push of a revocation', () => {
   };
   for (const [what, [claims, lists]] of Object.entries(revocations)) {
     test(`K33: ${what} refuses the next request, whatever was cached, and leaves the others alone`, async () => {
-      const victim = await inboundToken(stack, claims);
+      const victim = inboundToken(stack, claims);
       // Verified and delegated in every worker.
       const calls = [load(stack, [victim, victim], LIST_ACCOUNTS), load(stack, [bystander, bystander], LIST_ACCOUNTS)];
       await until(() => calls.every(({ answers }) => answers.length > 10), 'calls');
@@ -62,11 +65,11 @@ describe('deputy push of a revocation', () => {
   }
 
   test('until a moment lets in who signs in again', async () => {
-    const old = await inboundToken(stack, { iat: ago(60) });
+    const old = inboundToken(stack, { iat: ago(60) });
     assert.deepEqual(await statusesOf(old), [200]);
     await revoke({ subjects: [{ id: SARAH.user, issued_before: moment(ago(30)) }] });
     assert.deepEqual(await statusesOf(old), [401]);
-    assert.deepEqual(await statusesOf(await inboundToken(stack)), [200]);
+    assert.deepEqual(await statusesOf(inboundToken(stack)), [200]);
     await revoke({});
   });
 

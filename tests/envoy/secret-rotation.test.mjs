@@ -5,7 +5,10 @@ import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { basicCredential, envoySecret, GATEWAY, readJson, writeAtomically } from '../../demo/keys.mjs';
 import { until } from '../../demo/process.mjs';
-import { atRest, call, inboundToken, logged, reply, startScriptedStack, statistic } from './support/faults.mjs';
+import { call } from './support/client.mjs';
+import { atRest, logged, statistic } from './support/records.mjs';
+import { reply, startScriptedStack } from './support/scripted-authorization-server.mjs';
+import { inboundToken } from './support/tokens.mjs';
 
 const TEMPLATE = new URL('../../deploy/vault-agent/gateway-secret.yaml.ctmpl', import.meta.url);
 
@@ -48,7 +51,7 @@ function callers(count) {
   let running = true;
   const loops = Array.from({ length: count }, async () => {
     while (running) {
-      const { token } = await inboundToken(stack);
+      const { token } = inboundToken(stack);
       statuses.push(await call(stack, token).then(({ status }) => status, (error) => error.message));
     }
   });
@@ -95,7 +98,7 @@ for (const [what, text] of [
     const before = await refused();
     writeAtomically(stack.keys.gatewaySecret, text(rendered(newClient())), 0o600);
     await until(async () => await refused() > before, 'a refusal');
-    const { token } = await inboundToken(stack);
+    const { token } = inboundToken(stack);
     assert.equal((await call(stack, token)).status, 200);
   });
 }
@@ -103,12 +106,12 @@ for (const [what, text] of [
 test('a file without a secret: nothing is asked without one, and the client is told to retry', async () => {
   const empty = envoySecret(newClient()).replace(/generic_secret:[^]*/, 'generic_secret: {}\n');
   writeAtomically(stack.keys.gatewaySecret, empty, 0o600);
-  await until(async () => (await call(stack, (await inboundToken(stack)).token)).status === 503, 'the empty file in use');
+  await until(async () => (await call(stack, inboundToken(stack).token)).status === 503, 'the empty file in use');
   assert.ok(seen.every(Boolean));
   await logged(stack, /\[error\].*token exchange: exchange_unreachable/);
 
   const client = newClient();
   accepted = [basicCredential(client)];
   writeAtomically(stack.keys.gatewaySecret, rendered(client), 0o600);
-  await until(async () => (await call(stack, (await inboundToken(stack)).token)).status === 200, 'the new secret in use');
+  await until(async () => (await call(stack, inboundToken(stack).token)).status === 200, 'the new secret in use');
 });

@@ -4,10 +4,10 @@ import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { basicCredential, ensureKeys, readJson, writeAtomically } from '../../demo/keys.mjs';
 import { until } from '../../demo/process.mjs';
-import {
-  accessLogged, ACCESS_TOKEN, auditOf, call, delegationToken, inboundToken, LIST_ACCOUNTS, logged, readablePlaces, reply,
-  requestHeaders, startScriptedStack, toolCall,
-} from './support/faults.mjs';
+import { call, LIST_ACCOUNTS, requestHeaders, toolCall } from './support/client.mjs';
+import { accessLogged, auditOf, logged, readablePlaces } from './support/records.mjs';
+import { ACCESS_TOKEN, reply, startScriptedStack } from './support/scripted-authorization-server.mjs';
+import { delegationToken, inboundToken } from './support/tokens.mjs';
 
 let stack;
 let scripted;
@@ -32,15 +32,15 @@ function useClient() {
   used.add(basicCredential(client).slice('Basic '.length));
 }
 
-async function tokenInUse() {
-  const made = await inboundToken(stack);
+function tokenInUse() {
+  const made = inboundToken(stack);
   used.add(made.token);
   return made;
 }
 
 test('a new secret: a mistake is reported to the operator alone, and mended by a new file, without a restart', async () => {
   const pid = stack.pids.gateway;
-  assert.equal((await call(stack, (await tokenInUse()).token)).status, 200);
+  assert.equal((await call(stack, tokenInUse().token)).status, 200);
 
   const client = { ...readJson(stack.keys.gatewayClient), client_secret: randomBytes(32).toString('base64url') };
   writeAtomically(stack.keys.gatewayClient, JSON.stringify(client), 0o600);
@@ -48,7 +48,7 @@ test('a new secret: a mistake is reported to the operator alone, and mended by a
   await stack.stopAuthorizationServer();
   await stack.startAuthorizationServer();
 
-  const { token, id } = await tokenInUse();
+  const { token, id } = tokenInUse();
   const answer = await call(stack, token);
   assert.equal(answer.status, 502);
   assert.doesNotMatch(answer.text + JSON.stringify(answer.headers), /client|secret|invalid/i);
@@ -58,26 +58,26 @@ test('a new secret: a mistake is reported to the operator alone, and mended by a
   assert.deepEqual(stack.ledgerRequests().length, 1);
 
   await ensureKeys(stack.state); // writes Envoy's file anew
-  await until(async () => (await call(stack, (await tokenInUse()).token)).status === 200, 'an exchange with the new secret');
+  await until(async () => (await call(stack, tokenInUse().token)).status === 200, 'an exchange with the new secret');
   assert.equal(stack.pids.gateway, pid);
 });
 
 test('no token and no secret is to be read in a log, in the configuration, or in what Envoy tells of itself', async () => {
   // All ways that a transaction can end.
-  await call(stack, (await tokenInUse()).token, toolCall('nothingOfTheKind'));
-  await call(stack, (await tokenInUse()).token, 'not json');
-  const { token } = await tokenInUse();
+  await call(stack, tokenInUse().token, toolCall('nothingOfTheKind'));
+  await call(stack, tokenInUse().token, 'not json');
+  const { token } = tokenInUse();
   await call(stack, `${token.slice(0, -8)}AAAAAAAA`);
   used.add(token.slice(0, -8));
-  const inQuery = (await tokenInUse()).token;
+  const inQuery = tokenInUse().token;
   await fetch(`${stack.gatewayUrl}?access_token=${inQuery}`, { method: 'POST', headers: requestHeaders(inQuery), body: LIST_ACCOUNTS });
-  const bad = await delegationToken(stack, new URLSearchParams({ audience: 'https://elsewhere.example/', scope: 'x' }));
+  const bad = delegationToken(stack, new URLSearchParams({ audience: 'https://elsewhere.example/', scope: 'x' }));
   used.add(bad);
   const { script } = scripted;
   scripted.script = (request, response) => reply(response, 200, { access_token: bad, issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', expires_in: 5 });
-  assert.equal((await call(stack, (await tokenInUse()).token)).status, 502);
+  assert.equal((await call(stack, tokenInUse().token)).status, 502);
   scripted.script = script;
-  const last = await tokenInUse();
+  const last = tokenInUse();
   assert.equal((await call(stack, last.token)).status, 200);
   const [{ request_id: requestId }] = await auditOf(stack, last.id);
   await accessLogged(stack, requestId);

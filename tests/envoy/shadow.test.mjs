@@ -8,9 +8,10 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { root } from '../../demo/keys.mjs';
 import { JOHN } from '../../demo/people.mjs';
-import {
-  ACCESS_TOKEN, accessLogged, auditOf, call, delegationToken, inboundToken, reply, startScriptedStack, statistic, toolCall,
-} from './support/faults.mjs';
+import { call, toolCall } from './support/client.mjs';
+import { accessLogged, auditOf, statistic } from './support/records.mjs';
+import { ACCESS_TOKEN, reply, startScriptedStack } from './support/scripted-authorization-server.mjs';
+import { delegationToken, inboundToken } from './support/tokens.mjs';
 
 const AUDIT_LOG = 'enterprise-ledger.tools.getAuditLog';
 const MESSAGE = 'Insufficient privileges: audit log access requires audit:read scope.';
@@ -36,7 +37,7 @@ describe('a rule in shadow', () => {
     scripted.script = async (request, response, body) => {
       const form = new URLSearchParams(body.toString());
       if (form.get('scope') !== 'ledger:ReadAudit') return scripted.passOn(request, response, body);
-      const token = await delegationToken(stack, form, { sub: JOHN.user });
+      const token = delegationToken(stack, form, { sub: JOHN.user });
       return reply(response, 200, { access_token: token, token_type: 'Bearer', expires_in: 5, issued_token_type: ACCESS_TOKEN, scope: 'ledger:ReadAudit' });
     };
   });
@@ -63,7 +64,7 @@ describe('a rule in shadow', () => {
   /** What comes of John's call: `{ answer, record, counted, atLedger }`. */
   async function outcome(body, scope) {
     const [counter, before] = [await shadowDenials(), stack.ledgerRequests().length];
-    const { token, id } = await john(scope);
+    const { token, id } = john(scope);
     const answer = await call(stack, token, body);
     const [record] = await auditOf(stack, id);
     return { answer, record, counted: await shadowDenials() - counter, atLedger: stack.ledgerRequests().slice(before) };
@@ -94,7 +95,7 @@ describe('a rule in shadow', () => {
     await assertRefused(toolCall('dropAllAccounts'), 'no_rule');
     await assertRefused(GET_AUDIT_LOG, 'insufficient_scope', 'audit:read');
     await assertRefused(LIST_TOOLS, 'insufficient_scope', 'pii:read');
-    assert.equal((await call(stack, (await john('mcp:connect', { exp: 1 })).token, GET_AUDIT_LOG)).status, 401);
+    assert.equal((await call(stack, john('mcp:connect', { exp: 1 }).token, GET_AUDIT_LOG)).status, 401);
   }
 
   test('lets the call go on under its delegation, records what it would have said, and counts it', auditLogGoesOn);
@@ -153,7 +154,7 @@ describe('a rule in shadow', () => {
   });
 
   test('is summed up by `deputy shadow report` from the very log of Envoy, each call once', async () => {
-    const { id, token } = await john();
+    const { id, token } = john();
     await call(stack, token, LIST_TOOLS);
     const [{ request_id: last }] = await auditOf(stack, id);
     await accessLogged(stack, last); // now each record stands there twice

@@ -6,8 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { root } from '../../demo/keys.mjs';
-import { call, each, startTarget } from './support/attacks.mjs';
-import { statistic } from './support/faults.mjs';
+import { toolCall } from './support/client.mjs';
+import { statistic } from './support/records.mjs';
+import { each } from './support/tables.mjs';
+import { startTarget } from './support/target.mjs';
 import { writeWasmWithoutVerifySignature } from './support/wasm-without-verify-signature.mjs';
 
 const { DEPUTY_WASM = join(root, 'dist/deputy.wasm') } = process.env;
@@ -49,7 +51,7 @@ for (const [title, byEnvoy] of [['by Envoy', true], ['in WebAssembly', false]]) 
 
     test('a new token costs a check, its delegation token another, and a known one none', async () => {
       const token = target.mint.token();
-      const list = () => target.post(call('listAccounts'), { token });
+      const list = () => target.post(toolCall('listAccounts'), { token });
       assert.equal(await count(counted), 0, 'known answers do not count');
       assert.equal((await list()).status, 200);
       assert.equal(await count(counted), 2);
@@ -63,7 +65,7 @@ for (const [title, byEnvoy] of [['by Envoy', true], ['in WebAssembly', false]]) 
       const [header, payload, signature] = target.mint.token().split('.');
       const changed = `${signature[0] === 'A' ? 'B' : 'A'}${signature.slice(1)}`;
       for (const bad of [changed, signature.slice(4), '', 'AAAA']) {
-        const answer = await target.post(call('listAccounts'), { token: `${header}.${payload}.${bad}` });
+        const answer = await target.post(toolCall('listAccounts'), { token: `${header}.${payload}.${bad}` });
         assert.equal(answer.status, 401);
       }
       assert.equal(await count(counted), before + 1, 'what is no signature by its form costs nothing');
@@ -75,7 +77,7 @@ for (const [title, byEnvoy] of [['by Envoy', true], ['in WebAssembly', false]]) 
         const before = await count(by);
         const signature = (input) => sign(hash, Buffer.from(input), { key: KEYS[kid].privateKey, ...options });
         const token = target.mint.token({ jti: alg }, { alg, kid }, { signature });
-        await target.post(call('listAccounts'), { token });
+        await target.post(toolCall('listAccounts'), { token });
         // The filter believes the token. The demo's authorization server, which does not know the keys, does not.
         const { reason } = await target.record(({ token_id: id }) => id === alg);
         assert.equal(reason, 'exchange_subject_rejected');

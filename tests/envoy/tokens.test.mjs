@@ -3,12 +3,14 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { call, each, JSON_HEADERS, startTarget } from './support/attacks.mjs';
+import { JSON_HEADERS, toolCall } from './support/client.mjs';
 import { request2 } from './support/http2.mjs';
 import { raw } from './support/raw-http.mjs';
+import { each } from './support/tables.mjs';
+import { startTarget } from './support/target.mjs';
 import { inSeconds } from './support/tokens.mjs';
 
-const LIST = JSON.stringify(call('listAccounts'));
+const LIST = JSON.stringify(toolCall('listAccounts'));
 
 describe('tokens', () => {
   let target;

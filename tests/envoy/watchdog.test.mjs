@@ -1,7 +1,10 @@
 // Envoy is not told to hold headers while the body comes: the filter never sees a body, and says so.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { atRest, auditOf, call, inboundToken, startTemporaryStack } from './support/faults.mjs';
+import { call } from './support/client.mjs';
+import { atRest, auditOf } from './support/records.mjs';
+import { startTemporaryStack } from './support/stack.mjs';
+import { inboundToken } from './support/tokens.mjs';
 
 const DECISION_TIME = 3000;
 
@@ -15,7 +18,7 @@ before(async () => {
 after(() => stack?.stop());
 
 test('a call is answered in time, the record names the option, and nothing goes up', async () => {
-  const { token, id } = await inboundToken(stack);
+  const { token, id } = inboundToken(stack);
   const answers = await Promise.all(Array.from({ length: 5 }, () => call(stack, token)));
   for (const { status, headers, message, ms } of answers) {
     assert.equal(status, 503);

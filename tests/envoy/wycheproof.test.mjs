@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { root } from '../../demo/keys.mjs';
-import { envoyLog, startTemporaryStack, statistic } from './support/faults.mjs';
+import { envoyLog, statistic } from './support/records.mjs';
+import { startTemporaryStack } from './support/stack.mjs';
 import { writeWasmWithoutVerifySignature } from './support/wasm-without-verify-signature.mjs';
 
 const WASM = join(root, 'target/wasm32-wasip1/release/examples/wycheproof_in_envoy.wasm');

@@ -6,7 +6,8 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
-import { pushing, startTarget } from '../envoy/support/attacks.mjs';
+import { pushing } from '../envoy/support/stack.mjs';
+import { startTarget } from '../envoy/support/target.mjs';
 import { inSeconds, signer } from '../envoy/support/tokens.mjs';
 
 const PING = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' });

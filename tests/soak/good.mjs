@@ -6,8 +6,7 @@ import { Agent, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SignedInClient } from '../../demo/client/client.mjs';
 import { JOHN, SARAH } from '../../demo/people.mjs';
-import { JSON_HEADERS } from '../envoy/support/attacks.mjs';
-import { call, requestHeaders, toolCall } from '../envoy/support/faults.mjs';
+import { bytesOf, call, JSON_HEADERS, LIST_ACCOUNTS, requestHeaders, toolCall } from '../envoy/support/client.mjs';
 import { request2 } from '../envoy/support/http2.mjs';
 import { chunked, raw } from '../envoy/support/raw-http.mjs';
 import { INITIALIZE, PING, send } from '../envoy/support/sessions.mjs';
@@ -65,7 +64,7 @@ export const GOOD = {
     const tool = pick(Object.keys(CALLS));
     const headers = requestHeaders(await person.token());
     const started = performance.now();
-    const { status, headers: answered, text } = await request2(stack.ports.gateway, { headers, pieces: [toolCall(tool, CALLS[tool].args)] });
+    const { status, headers: answered, text } = await request2(stack.ports.gateway, { headers, pieces: [bytesOf(toolCall(tool, CALLS[tool].args))] });
     assertCalled({ status, headers: Object.fromEntries(answered ?? []), text }, tool, person);
     return performance.now() - started;
   } },
@@ -101,7 +100,7 @@ export const GOOD = {
   } },
 
   'slow calls': { clients: 3, make: ({ stack }, person) => async () => {
-    const [head, ...rest] = chunked(toolCall('listAccounts').match(/.{1,8}/g));
+    const [head, ...rest] = chunked(LIST_ACCOUNTS.match(/.{1,8}/g));
     const body = [head, ...rest.flatMap((piece) => [100, piece])];
     const headers = [...JSON_HEADERS, ['authorization', `Bearer ${await person.token()}`], ['transfer-encoding', 'chunked']];
     assert.equal((await raw(stack.ports.gateway, { headers, body }))?.status, 200);

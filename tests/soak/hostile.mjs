@@ -6,13 +6,13 @@ import http2 from 'node:http2';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { JOHN } from '../../demo/people.mjs';
-import { call, current, JSON_HEADERS } from '../envoy/support/attacks.mjs';
+import { current, JSON_HEADERS, toolCall } from '../envoy/support/client.mjs';
 import { garbageBody, garbageHead, soundBody } from '../envoy/support/garbage.mjs';
 import { connect2, fields } from '../envoy/support/http2.mjs';
 import { exchangeBytes, raw } from '../envoy/support/raw-http.mjs';
 import { decode, inSeconds } from '../envoy/support/tokens.mjs';
 
-const CALL = JSON.stringify(call('listAccounts'));
+const CALL = JSON.stringify(toolCall('listAccounts'));
 /** Of a stranger to the demo: nothing but the gateway's own checks stands in the way of what is wrong with it. */
 const ANOTHER_KEY = { ...generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' }), alg: 'RS256' };
 
@@ -82,7 +82,7 @@ export const HOSTILE = {
   'too much': { clients: 1, make: ({ port, mint }) => {
     const token = oneOfJohns(mint);
     return async ({ below }) => {
-      const body = JSON.stringify(call('getAccount', { accountId: 'x'.repeat(1_048_576 + below(1_000_000)) }));
+      const body = JSON.stringify(toolCall('getAccount', { accountId: 'x'.repeat(1_048_576 + below(1_000_000)) }));
       // Envoy may have answered and left before all is sent.
       assertIn([413, undefined], await ask(port, token(), body));
       await sleep(500);
@@ -97,7 +97,7 @@ export const HOSTILE = {
   'what is not theirs': { clients: 1, make: ({ port, mint, foreign }) => {
     const token = oneOfJohns(mint);
     return async ({ pick }) => {
-      const denied = pick([call('dropAllAccounts'), call('getCustomerPII', { customerId: 'CUST-001' })]);
+      const denied = pick([toolCall('dropAllAccounts'), toolCall('getCustomerPII', { customerId: 'CUST-001' })]);
       assertIn([200, 403], await ask(port, token(), JSON.stringify(denied)), /Access denied/);
       const { headers, body } = current('tools/call', { name: 'getCustomerPII', arguments: { customerId: 'CUST-001' } }, { name: 'listAccounts' });
       assertIn([400], await ask(port, token(), body, { headers }));

@@ -1,7 +1,9 @@
 // Arguments that a rule reads: what it judged is what the MCP server is called with.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { call, each, startTarget } from '../support/attacks.mjs';
+import { toolCall } from '../support/client.mjs';
+import { each } from '../support/tables.mjs';
+import { startTarget } from '../support/target.mjs';
 
 const POLICY = `
 audience: https://enterprise-ledger.orchestrator.lab/
@@ -64,7 +66,7 @@ describe('arguments that a rule reads', () => {
 
   test('S07: a handle of another user is refused where a claim binds the argument', async () => {
     const mine = target.mint.token({ baskets: ['b-1', 'b-2'] });
-    const ask = (id, token) => outcome(call('getTransactions', { basket_id: id }), token);
+    const ask = (id, token) => outcome(toolCall('getTransactions', { basket_id: id }), token);
     assert.equal(await ask('b-2', mine), 'called');
     const denied = 'Access denied: the argument `basket_id` of getTransactions must be in the caller\'s claim `baskets`.';
     await each(['b-3', ['b-1'], 'B-1', '', null, { in: 'b-1' }], async (id) => assert.equal(await ask(id, mine), denied));

@@ -2,11 +2,16 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, afterEach, before, describe } from 'node:test';
-import { JOHN, SARAH } from '../../../demo/people.mjs';
+import { LEDGER } from '../../../demo/enterprise-ledger/delegation-token.mjs';
 import { basicCredential, readJson } from '../../../demo/keys.mjs';
-import { each, pushing, rowsOf, until } from '../support/attacks.mjs';
-import { ACCESS_TOKEN, auditOf, call, delegationToken, inboundToken, LEDGER, LIST_ACCOUNTS, readablePlaces, reply, startScriptedStack, toolCall } from '../support/faults.mjs';
-import { decode, fingerprint } from '../support/tokens.mjs';
+import { JOHN, SARAH } from '../../../demo/people.mjs';
+import { until } from '../../../demo/process.mjs';
+import { call, LIST_ACCOUNTS, toolCall } from '../support/client.mjs';
+import { auditOf, readablePlaces } from '../support/records.mjs';
+import { ACCESS_TOKEN, reply, startScriptedStack } from '../support/scripted-authorization-server.mjs';
+import { pushing } from '../support/stack.mjs';
+import { each, rowsOf } from '../support/tables.mjs';
+import { decode, delegationToken, fingerprint, inboundToken } from '../support/tokens.mjs';
 import { ROWS } from './rows-tokens.mjs';
 
 const row = rowsOf(ROWS);
@@ -38,13 +43,13 @@ describe('what is remembered of an exchange', () => {
   const minting = (claims = () => ({})) => async (request, response, body) => {
     const form = new URLSearchParams(body.toString());
     const { sub } = decode(form.get('subject_token'));
-    reply(response, 200, { access_token: await delegationToken(stack, form, { sub, ...claims(form) }), issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', expires_in: LIFETIME });
+    reply(response, 200, { access_token: delegationToken(stack, form, { sub, ...claims(form) }), issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', expires_in: LIFETIME });
   };
 
   row('C03', async () => {
     scripted.script = minting();
-    const [sarah, john] = await Promise.all([SARAH, JOHN].map(({ user: sub }) => inboundToken(stack, { sub })));
-    const others = await Promise.all([{}, { client_id: 'another-client' }, { scope: 'mcp:connect' }, { jti: sarah.id, acr: 'another' }].map((changes) => inboundToken(stack, changes)));
+    const [sarah, john] = [SARAH, JOHN].map(({ user: sub }) => inboundToken(stack, { sub }));
+    const others = [{}, { client_id: 'another-client' }, { scope: 'mcp:connect' }, { jti: sarah.id, acr: 'another' }].map((changes) => inboundToken(stack, changes));
     const forms = await exchangesOf(async () => {
       for (let again = 0; again < 2; again += 1) {
         for (const client of [sarah, john, ...others]) await served(client);
@@ -67,7 +72,7 @@ describe('what is remembered of an exchange', () => {
   row('C04', async () => {
     scripted.script = minting(() => ({ exp: seconds() + 3, iat: seconds() - 1 }));
     const exp = seconds() + 3;
-    const client = await inboundToken(stack, { exp });
+    const client = inboundToken(stack, { exp });
     await served(client);
     await until(async () => (await call(stack, client.token)).status === 401, 'the end of the caller\'s token');
     assert.ok(Date.now() / 1000 >= exp);
@@ -77,8 +82,8 @@ describe('what is remembered of an exchange', () => {
   });
 
   row('K33', async () => {
-    const client = await inboundToken(stack);
-    const other = await inboundToken(stack);
+    const client = inboundToken(stack);
+    const other = inboundToken(stack);
     await served(client);
     scripted.script = (request, response, body) => {
       const revoked = new URLSearchParams(body.toString()).get('subject_token') === client.token;
@@ -104,7 +109,7 @@ describe('what is remembered of an exchange', () => {
     };
     await each(HOSTILE, async (text) => {
       const claims = { sub: text, client_id: text, jti: `${randomUUID()} ${text}`, scope: `mcp:connect ${text.replaceAll(' ', '')}`, audience: text, resource: text, acr: text };
-      const { token } = await inboundToken(stack, claims);
+      const { token } = inboundToken(stack, claims);
       await call(stack, token, toolCall('getAccount', { accountId: text, audience: text, scope: text, path: text }));
       const { form, names, ...rest } = requests.at(-1);
       assert.deepEqual(rest, { url: '/token', method: 'POST', host: new URL(stack.authorizationServerUrl).host });
@@ -122,7 +127,7 @@ describe('what is remembered of an exchange', () => {
       return reply(response, 400, { error: 'access_denied' });
     };
     await each(HOSTILE, async (text) => {
-      const { token } = await inboundToken(stack);
+      const { token } = inboundToken(stack);
       await call(stack, token, toolCall('getAccountOnce', { accountId: text }));
       const [details, ...more] = JSON.parse(form.get('authorization_details'));
       assert.deepEqual([details.type, more, form.get('audience'), form.get('scope')], ['ledger_call', [], LEDGER, 'ledger:GetAccount']);
@@ -142,7 +147,7 @@ describe('what is remembered of an exchange', () => {
     };
     await each(Object.entries(scripts), async ([, script]) => {
       scripted.script = script;
-      const [before, { token, id }] = [stack.ledgerRequests().length, await inboundToken(stack)];
+      const [before, { token, id }] = [stack.ledgerRequests().length, inboundToken(stack)];
       for (const body of [LIST_ACCOUNTS, JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' }), JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' })]) {
         const { status, message } = await call(stack, token, body);
         assert.ok(status >= 400 || message.error, `${status}`);
@@ -162,7 +167,7 @@ describe('what is remembered of an exchange', () => {
       seen.push({ url: request.url, headers: request.headers, form: new URLSearchParams(body.toString()), body: body.toString() });
       return scripted.passOn(request, response, body);
     };
-    const { token } = await inboundToken(stack);
+    const { token } = inboundToken(stack);
     // What the client calls an actor, or a type, is not asked.
     await call(stack, token, toolCall('listAccounts', { actor_token: 'x', subject_token_type: 'urn:ietf:params:oauth:token-type:id_token' }));
     assert.equal(seen.length, 1);

@@ -5,17 +5,19 @@ import { connect } from 'node:net';
 import { after, afterEach, before, describe } from 'node:test';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { JOHN, SARAH } from '../../../demo/people.mjs';
-import { assertDelegated, call, current, each, eachAtOnce, JSON_HEADERS, rowsOf, startTarget } from '../support/attacks.mjs';
+import { current, JSON_HEADERS, toolCall } from '../support/client.mjs';
 import { SESSION } from '../support/echo-server.mjs';
-import { request2 } from '../support/http2.mjs';
 import { exchangeFrames } from '../support/http2-frames.mjs';
+import { request2 } from '../support/http2.mjs';
 import { chunked, exchangeBytes, raw } from '../support/raw-http.mjs';
+import { each, eachAtOnce, rowsOf } from '../support/tables.mjs';
+import { assertDelegated, startTarget } from '../support/target.mjs';
 import { ROWS } from './rows.mjs';
 
 const row = rowsOf(ROWS);
-const LIST = JSON.stringify(call('listAccounts'));
-const PII = JSON.stringify(call('getCustomerPII'));
-const MULTIBYTE = JSON.stringify(call('getAccount', { accountId: 'é漢😀' }));
+const LIST = JSON.stringify(toolCall('listAccounts'));
+const PII = JSON.stringify(toolCall('getCustomerPII'));
+const MULTIBYTE = JSON.stringify(toolCall('getAccount', { accountId: 'é漢😀' }));
 
 // Both routes to the upstream send a request again: when it fails, and when it is sent elsewhere. Only /mcp is protected.
 const AGAIN = 'retry_policy: {retry_on: 5xx, num_retries: 2}, internal_redirect_policy: {max_internal_redirects: 3, redirect_response_codes: [301, 302, 303, 307, 308]}';

@@ -3,10 +3,14 @@ import assert from 'node:assert/strict';
 import { createHash, createHmac, createPublicKey, randomBytes } from 'node:crypto';
 import { after, before, describe } from 'node:test';
 import { deflateRawSync } from 'node:zlib';
-import { call, each, eachAtOnce, JSON_HEADERS, pushing, rowsOf, startTarget, until } from '../support/attacks.mjs';
+import { until } from '../../../demo/process.mjs';
+import { JSON_HEADERS, toolCall } from '../support/client.mjs';
 import { request2 } from '../support/http2.mjs';
 import { hostileKeys, publicPart } from '../support/keys.mjs';
 import { raw } from '../support/raw-http.mjs';
+import { pushing } from '../support/stack.mjs';
+import { each, eachAtOnce, rowsOf } from '../support/tables.mjs';
+import { startTarget } from '../support/target.mjs';
 import { decode, fingerprint, inSeconds, signer } from '../support/tokens.mjs';
 import { ROWS } from './rows-tokens.mjs';
 
@@ -296,7 +300,7 @@ describe('tokens that nobody should believe', () => {
   });
 
   // Endpoint and tool ask for one scope each, so that each shape is seen to grant both, one or none.
-  const PII = JSON.stringify(call('getCustomerPII'));
+  const PII = JSON.stringify(toolCall('getCustomerPII'));
   async function scopesOf(claims) {
     const token = mint.token({ scope: undefined, ...claims });
     const { status, headers } = await ask(token, raw, PII);
@@ -331,15 +335,15 @@ describe('tokens that nobody should believe', () => {
   row('K28', async () => {
     const token = mint.token();
     await each(['getCustomerPII', 'getAuditLog'], async (tool) => {
-      const batch = JSON.stringify([call('listAccounts'), call(tool, {}, 2)]);
-      for (const body of [JSON.stringify(call(tool)), batch]) {
+      const batch = JSON.stringify([toolCall('listAccounts'), toolCall(tool, {}, 2)]);
+      for (const body of [JSON.stringify(toolCall(tool)), batch]) {
         const { status, headers } = await ask(token, raw, body);
         assert.equal(status, 403);
         assert.match(headers.get('www-authenticate'), /error="insufficient_scope"/);
         assert.equal(target.echo.take().length, 0);
       }
     });
-    assert.equal((await ask(token, raw, JSON.stringify(call('listAccounts')))).status, 200);
+    assert.equal((await ask(token, raw, JSON.stringify(toolCall('listAccounts')))).status, 200);
     target.echo.take();
   });
 

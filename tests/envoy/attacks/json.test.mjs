@@ -1,13 +1,15 @@
 // JSON that two readers take for different messages. Sarah may list accounts; each of these would have some server read on.
 import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
-import { call, each, rowsOf, startTarget } from '../support/attacks.mjs';
+import { toolCall } from '../support/client.mjs';
 import { request2 } from '../support/http2.mjs';
 import { chunked, raw } from '../support/raw-http.mjs';
+import { each, rowsOf } from '../support/tables.mjs';
+import { startTarget } from '../support/target.mjs';
 import { ROWS } from './rows.mjs';
 
 const row = rowsOf(ROWS);
-const LIST = JSON.stringify(call('listAccounts'));
+const LIST = JSON.stringify(toolCall('listAccounts'));
 const LIMIT = 1_048_576;
 
 const NAME = '"name":"listAccounts"';

@@ -2,14 +2,17 @@
 import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
 import { JOHN, SARAH } from '../../../demo/people.mjs';
-import { assertDelegated, call, current, each, rowsOf, startTarget, until } from '../support/attacks.mjs';
+import { until } from '../../../demo/process.mjs';
+import { current, toolCall } from '../support/client.mjs';
 import { parse } from '../support/echo-server.mjs';
+import { each, rowsOf } from '../support/tables.mjs';
+import { assertDelegated, startTarget } from '../support/target.mjs';
 import { ROWS } from './rows.mjs';
 
 const row = rowsOf(ROWS);
 const text = (message) => JSON.stringify({ jsonrpc: '2.0', id: 1, ...message });
-const LIST = JSON.stringify(call('listAccounts'));
-const PII = JSON.stringify(call('getCustomerPII', {}, 2));
+const LIST = JSON.stringify(toolCall('listAccounts'));
+const PII = JSON.stringify(toolCall('getCustomerPII', {}, 2));
 const BEFORE_2026 = [undefined, '2025-03-26', '2025-06-18', '2025-11-25'];
 
 describe('JSON-RPC', () => {
@@ -35,9 +38,9 @@ describe('JSON-RPC', () => {
       // A batch of that revision is judged whole.
       await each([`[${LIST},${PII}]`, `[${PII},${LIST}]`, `[${PII}]`, `[${text({ method: 'ping', id: 3 })},${PII}]`], (batch) => target.refuses(403, 403, under(revision, batch)));
       await each([`[[${LIST}]]`, '[]', `[${LIST},${LIST}]`, `[1,${LIST}]`, `[${LIST},{"jsonrpc":"2.0","id":2,"result":{}}]`, `[${LIST},{}]`,
-        `[${text({ method: 'initialize', params: {} })}]`, `[${Array.from({ length: 51 }, (_, id) => JSON.stringify(call('listAccounts', {}, id)))}]`], (batch) => target.refuses(400, -32600, under(revision, batch)));
+        `[${text({ method: 'initialize', params: {} })}]`, `[${Array.from({ length: 51 }, (_, id) => JSON.stringify(toolCall('listAccounts', {}, id)))}]`], (batch) => target.refuses(400, -32600, under(revision, batch)));
       await each([`[${LIST},${PII.replace('2.0"', '2.0","id":3')}]`, `[${LIST},${LIST}`], (batch) => target.refuses(400, -32700, under(revision, batch)));
-      await target.passes('ledger:ListAccounts', under(revision, `[${LIST},${JSON.stringify(call('listAccounts', { a: 1 }, 2))}]`));
+      await target.passes('ledger:ListAccounts', under(revision, `[${LIST},${JSON.stringify(toolCall('listAccounts', { a: 1 }, 2))}]`));
     }
   });
 
@@ -104,7 +107,7 @@ describe('JSON-RPC', () => {
     const held = [];
     target.echo.answer = (outgoing, request) => held.push([outgoing, request]);
     try {
-      const asked = [SARAH, JOHN, SARAH, JOHN].map(({ user: sub }, number) => ({ sub, number, answer: target.post(call('listAccounts', { sub, number }, 'same'), { token: target.mint.token({ sub }) }) }));
+      const asked = [SARAH, JOHN, SARAH, JOHN].map(({ user: sub }, number) => ({ sub, number, answer: target.post(toolCall('listAccounts', { sub, number }, 'same'), { token: target.mint.token({ sub }) }) }));
       await until(() => held.length === asked.length, 'the four');
       for (const [outgoing, request] of held.reverse()) {
         const message = parse(request.body);

@@ -2,7 +2,9 @@
 import { after, before, describe } from 'node:test';
 import assert from 'node:assert/strict';
 import { JOHN } from '../../../demo/people.mjs';
-import { call, current, each, rowsOf, startTarget } from '../support/attacks.mjs';
+import { current, toolCall } from '../support/client.mjs';
+import { each, rowsOf } from '../support/tables.mjs';
+import { startTarget } from '../support/target.mjs';
 import { ROWS } from './rows.mjs';
 
 const row = rowsOf(ROWS);
@@ -50,7 +52,7 @@ describe('mirrored headers', () => {
 
   row('H02', async () => {
     for (const version of [undefined, '2025-03-26', '2025-06-18', '2025-11-25']) {
-      const old = (tool, name, method) => ({ headers: target.headers([...(version ? [['mcp-protocol-version', version]] : []), ['mcp-name', name], ['mcp-method', method]]), body: JSON.stringify(call(tool)) });
+      const old = (tool, name, method) => ({ headers: target.headers([...(version ? [['mcp-protocol-version', version]] : []), ['mcp-name', name], ['mcp-method', method]]), body: JSON.stringify(toolCall(tool)) });
       await target.refuses(403, 403, old('getCustomerPII', 'listAccounts', 'tools/call'));
       await target.refuses(403, 403, old('getCustomerPII', 'x', 'ping'));
       // What says nothing in this revision does not reach a server that might believe it.

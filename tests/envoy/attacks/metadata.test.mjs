@@ -2,15 +2,17 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { freePort } from '../../../demo/process.mjs';
-import { call, each, JSON_HEADERS, startTarget } from '../support/attacks.mjs';
+import { JSON_HEADERS, toolCall } from '../support/client.mjs';
 import { exchangeFrames } from '../support/http2-frames.mjs';
 import { PROTOCOLS } from '../support/protocols.mjs';
 import { raw } from '../support/raw-http.mjs';
+import { each } from '../support/tables.mjs';
+import { startTarget } from '../support/target.mjs';
 
 const ROOT = '/.well-known/oauth-protected-resource';
 const OWN = `${ROOT}/mcp`;
 const AUTHORIZATION_SERVER = '/.well-known/oauth-authorization-server';
-const LIST = JSON.stringify(call('listAccounts'));
+const LIST = JSON.stringify(toolCall('listAccounts'));
 
 describe('metadata', () => {
   let target;

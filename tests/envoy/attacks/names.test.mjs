@@ -1,9 +1,11 @@
 // Rows N: names that only look like those of a rule. What is refused, the server does not hear of.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { each, JSON_HEADERS, startTarget } from '../support/attacks.mjs';
+import { JSON_HEADERS } from '../support/client.mjs';
 import { PROTOCOLS } from '../support/protocols.mjs';
 import { startScriptedServer } from '../support/scripted-server.mjs';
+import { each } from '../support/tables.mjs';
+import { startTarget } from '../support/target.mjs';
 
 const POLICY = `audience: https://enterprise-ledger.orchestrator.lab/
 baseline: {delegation: {scope: "ledger:Connect"}}

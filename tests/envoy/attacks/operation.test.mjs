@@ -4,7 +4,9 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { call, each, startTarget } from '../support/attacks.mjs';
+import { toolCall } from '../support/client.mjs';
+import { each } from '../support/tables.mjs';
+import { startTarget } from '../support/target.mjs';
 
 const RULES = 10_000;
 /** Rules whose patterns would take a backtracking engine for ever, and very many others. */
@@ -30,10 +32,10 @@ describe('operation', () => {
       const scope = 'mcp:connect';
       const bad = target.mint.token({ scope: text, aud: `https://${text}.example` });
       for (const request of [
-        { body: call('listAccounts'), token: bad },
-        { body: call('listAccounts'), token: target.mint.token({ iss: text }) },
-        { body: call('getCustomerPII', { customerId: text }), token: target.mint.token({ scope }) },
-        { body: { ...call('getCustomerPII'), params: { ...call('getCustomerPII').params, _meta: { text } } }, token: target.mint.token({ scope: `${scope} ${text.replace(/[^\x21-\x7e]/g, '')}` }) },
+        { body: toolCall('listAccounts'), token: bad },
+        { body: toolCall('listAccounts'), token: target.mint.token({ iss: text }) },
+        { body: toolCall('getCustomerPII', { customerId: text }), token: target.mint.token({ scope }) },
+        { body: { ...toolCall('getCustomerPII'), params: { ...toolCall('getCustomerPII').params, _meta: { text } } }, token: target.mint.token({ scope: `${scope} ${text.replace(/[^\x21-\x7e]/g, '')}` }) },
       ]) {
         const answer = await target.post(request.body, { token: request.token });
         assert.ok(answer.status in challenges, `${answer.status}`);
@@ -52,7 +54,7 @@ describe('operation', () => {
     const ids = [...NASTY.map((text) => [text, text.length <= 1024]), [Number.MAX_SAFE_INTEGER, true], [Number.MIN_SAFE_INTEGER, true], [1.5, false], [true, false], [{ a: 1 }, false], [[1], false], [1e300, false]];
     await each(ids, async ([id, mayBeValid]) => {
       for (const name of ['getCustomerPII', 'noSuchTool']) {
-        const answer = await target.post(call(name, {}, id), { token: target.mint.token({ scope: 'mcp:connect' }) });
+        const answer = await target.post(toolCall(name, {}, id), { token: target.mint.token({ scope: 'mcp:connect' }) });
         assert.equal(answer.headers.get('content-type'), 'application/json');
         assert.equal(answer.headers.get('x-content-type-options'), 'nosniff');
         const { id: given, error } = JSON.parse(answer.text);
@@ -81,7 +83,7 @@ describe('operation', () => {
 
   test('F07: no pattern, list of scopes or number of rules keeps a call waiting', async () => {
     const text = 'a'.repeat(4096);
-    const ask = (name, args, token) => target.post(call(name, args), { token });
+    const ask = (name, args, token) => target.post(toolCall(name, args), { token });
     await each([
       ['repeat', { text: `${text.slice(1)}!` }, false], ['repeat', { text }, true], ['alternate', { text: text.slice(1) + '!' }, false],
       [`tool${RULES - 1}`, {}, true], [`tool${RULES}`, {}, false],

@@ -5,9 +5,11 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { BAIT, BOTH, JSON_TYPE, SEEN, STREAM, assertHidden, assertRefused, assertStopped, result, tools, visible } from '../support/answers.mjs';
-import { call, each, startTarget } from '../support/attacks.mjs';
+import { toolCall } from '../support/client.mjs';
 import { PROTOCOLS } from '../support/protocols.mjs';
 import { startScriptedServer } from '../support/scripted-server.mjs';
+import { each } from '../support/tables.mjs';
+import { startTarget } from '../support/target.mjs';
 
 const POLICY = `
 prompts:
@@ -69,7 +71,7 @@ describe('the answers of an MCP server', () => {
       const post = (message, more) => sendTo({ headers: { ...headers(), ...JSON_TYPE, ...more }, body: JSON.stringify(message) });
       const client = {
         list: (method = 'tools/list', params = {}, more = {}) => post({ jsonrpc: '2.0', id: 1, method, params }, more),
-        call: (more) => post(call('listAccounts'), more),
+        call: (more) => post(toolCall('listAccounts'), more),
         listen: () => sendTo({ method: 'GET', headers: headers() }),
         other: () => sendTo({ method: 'GET', path: '/other' }),
         end: () => sendTo({ method: 'DELETE', headers: headers() }),
@@ -469,7 +471,7 @@ describe('the answers of an MCP server', () => {
       'HTTP/1.1 200 OK\r\ncontent-length: 6\r\ntransfer-encoding: chunked\r\n\r\nsecret', 'HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nsecret',
       'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx: a\0secret\r\n\r\n{}']) {
       answerBytes(bytes);
-      const seen = await PROTOCOLS['HTTP/1.1'](target.port, { headers: { authorization: `Bearer ${token}`, ...JSON_TYPE }, body: JSON.stringify(call('listAccounts')) });
+      const seen = await PROTOCOLS['HTTP/1.1'](target.port, { headers: { authorization: `Bearer ${token}`, ...JSON_TYPE }, body: JSON.stringify(toolCall('listAccounts')) });
       assertStopped(seen);
     }
   });

@@ -2,12 +2,15 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { JOHN, SARAH } from '../../../demo/people.mjs';
-import { each, JSON_HEADERS, startTarget, until } from '../support/attacks.mjs';
+import { until } from '../../../demo/process.mjs';
+import { JSON_HEADERS } from '../support/client.mjs';
 import { PROTOCOLS } from '../support/protocols.mjs';
 import { raw } from '../support/raw-http.mjs';
 import { INITIALIZE, KEYS, PING, initialize, keysFrom, send } from '../support/sessions.mjs';
 import { startStatefulServer } from '../support/stateful-server.mjs';
-import { decode, inSeconds } from '../support/tokens.mjs';
+import { each } from '../support/tables.mjs';
+import { startTarget } from '../support/target.mjs';
+import { inSeconds } from '../support/tokens.mjs';
 
 const WAIT = { message: { id: 7, method: 'tools/call', params: { name: 'getTransactions', arguments: {} } } };
 const notification = (method, params) => ({ message: { id: undefined, method: `notifications/${method}`, params } });

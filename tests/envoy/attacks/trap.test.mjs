@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { root } from '../../../demo/keys.mjs';
-import { call, JSON_HEADERS, startTarget, until } from '../support/attacks.mjs';
+import { until } from '../../../demo/process.mjs';
+import { JSON_HEADERS, toolCall } from '../support/client.mjs';
 import { PROTOCOLS } from '../support/protocols.mjs';
 import { startScriptedServer } from '../support/scripted-server.mjs';
+import { startTarget } from '../support/target.mjs';
 import { writeTrappingWasm } from '../support/trapping-wasm.mjs';
 
 const { DEPUTY_WASM = join(root, 'dist/deputy.wasm') } = process.env;
@@ -47,7 +49,7 @@ describe('a filter that traps', () => {
         [LIST, 'application/json', '', SECRETS],
         [LIST, 'application/json', '{"result":{"tools":[{"name":"listAccounts"},', SECRETS.slice(40)],
         [LIST, 'text/event-stream', 'data: 1\n\n', `data: ${SECRETS}\n\n`],
-        [call('listAccounts'), 'text/event-stream', 'data: 1\n\n', `data: ${SECRETS}\n\n`],
+        [toolCall('listAccounts'), 'text/event-stream', 'data: 1\n\n', `data: ${SECRETS}\n\n`],
       ]) {
         const arrived = Promise.withResolvers();
         server.answer = async (outgoing) => {
@@ -78,7 +80,7 @@ describe('a filter that traps', () => {
       server.answer = (outgoing) => outgoing.writeHead(200, { 'content-type': 'application/json' }).end(list('listAccounts'));
       await until(async () => {
         for (const headers of [Object.fromEntries(JSON_HEADERS), { ...Object.fromEntries(JSON_HEADERS), authorization: 'Bearer garbage' }]) {
-          statuses.add((await send(target.port, { headers, body: JSON.stringify(call('secret')) })).status);
+          statuses.add((await send(target.port, { headers, body: JSON.stringify(toolCall('secret')) })).status);
         }
         return statuses.has(401) && (await send(target.port, { headers: headers(), body: JSON.stringify(LIST) })).status === 200;
       }, 'a machine that works');

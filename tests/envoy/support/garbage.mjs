@@ -1,4 +1,5 @@
 // Garbage that is the same at every run.
+import { toolCall } from './client.mjs';
 
 /** A seeded source of randomness (mulberry32). */
 export function random(seed) {
@@ -15,13 +16,12 @@ export function random(seed) {
   return { below, pick, bytes };
 }
 
-const call = (name, args) => ({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: args } });
 const MESSAGES = [
-  call('listAccounts', {}),
-  call('getAccount', { accountId: 'ACC-1001' }),
-  call('getTransactions', { accountId: 'ACC-1002', limit: 5 }),
-  call('getCustomerPII', { customerId: 'CUST-001' }),
-  call('updateAccountStatus', { accountId: 'ACC-1003', status: 'frozen' }),
+  toolCall('listAccounts'),
+  toolCall('getAccount', { accountId: 'ACC-1001' }),
+  toolCall('getTransactions', { accountId: 'ACC-1002', limit: 5 }),
+  toolCall('getCustomerPII', { customerId: 'CUST-001' }),
+  toolCall('updateAccountStatus', { accountId: 'ACC-1003', status: 'frozen' }),
   { jsonrpc: '2.0', id: 'a-b', method: 'tools/list', params: { cursor: 'x' } },
   { jsonrpc: '2.0', id: 2, method: 'ping' },
   { jsonrpc: '2.0', method: 'notifications/initialized' },

@@ -1,4 +1,4 @@
-// Inbound tokens, sound or not, made with the authorization server's own keys. By hand: no library would make most of these.
+// Tokens, sound or not, made with the authorization server's own keys. By hand: no library would make most of these.
 import { constants, createHash, createHmac, createPrivateKey, createPublicKey, randomUUID, sign } from 'node:crypto';
 import { SARAH } from '../../../demo/people.mjs';
 import { GATEWAY, readJson } from '../../../demo/keys.mjs';
@@ -6,13 +6,16 @@ import { GATEWAY, readJson } from '../../../demo/keys.mjs';
 const encode = (value) => Buffer.from(typeof value === 'string' || Buffer.isBuffer(value) ? value : JSON.stringify(value)).toString('base64url');
 const now = () => Math.floor(Date.now() / 1000);
 
+const keysOf = (stack) => readJson(stack.keys.authorizationServer).jwks.keys;
+
+/** Makes inbound tokens. */
 export class Mint {
   #stack;
   #keys;
 
   constructor(stack) {
     this.#stack = stack;
-    this.#keys = readJson(stack.keys.authorizationServer).jwks.keys;
+    this.#keys = keysOf(stack);
   }
 
   get key() { return this.#keys.find(({ alg }) => alg === 'RS256'); }
@@ -42,6 +45,29 @@ export class Mint {
     const pem = createPublicKey({ key: this.key, format: 'jwk' }).export({ type: 'spki', format: 'pem' });
     return this.token(claims, { alg: 'HS256' }, { signature: (input) => createHmac('sha256', pem).update(input).digest() });
   }
+}
+
+/** An inbound token of Sarah's, by the scopes of which she may do all: `{ token, id }`. */
+export function inboundToken(stack, changes = {}, key) {
+  const [mint, id] = [new Mint(stack), randomUUID()];
+  return { token: mint.by(key ?? mint.key, { scope: 'mcp:connect pii:read audit:read', jti: id, ...changes }), id };
+}
+
+/** A delegation token as the authorization server would make it for an exchange, with `changes`. */
+export function delegationToken(stack, form, changes = {}, key = keysOf(stack).find(({ alg }) => alg === 'ES256')) {
+  return tokenSigner(key)({
+    iss: stack.authorizationServerUrl, aud: form.get('audience'), scope: form.get('scope'), sub: SARAH.user, client_id: GATEWAY,
+    act: { sub: GATEWAY }, jti: randomUUID(), iat: now(), exp: now() + 5, ...changes,
+  });
+}
+
+/** Makes access tokens (RFC 9068) of claims, signed by `key`, a private JWK. */
+export function tokenSigner(key, alg = key.alg) {
+  const [header, signature] = [encode({ alg, typ: 'at+jwt', kid: key.kid }), signer(alg, key)];
+  return (claims) => {
+    const signed = `${header}.${encode(claims)}`;
+    return `${signed}.${encode64(signature(signed))}`;
+  };
 }
 
 /** The claims of a token, unverified. */

@@ -1,69 +1,38 @@
-// What the tests of attacks share: a stack of their own, requests to it, and what it left in its logs.
+// A stack under test: requests to it, and whether it took them as it should.
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { test } from 'node:test';
-import { GATEWAY, root } from '../../../demo/keys.mjs';
+import { LEDGER } from '../../../demo/enterprise-ledger/delegation-token.mjs';
+import { GATEWAY } from '../../../demo/keys.mjs';
 import { SARAH } from '../../../demo/people.mjs';
 import { until } from '../../../demo/process.mjs';
-import { startStack } from '../../../demo/stack.mjs';
+import { bytesOf, JSON_HEADERS, toolCall } from './client.mjs';
 import { startEchoServer } from './echo-server.mjs';
 import { request2 } from './http2.mjs';
 import { chunked, raw } from './raw-http.mjs';
+import { envoyLog } from './records.mjs';
+import { startTemporaryStack } from './stack.mjs';
+import { each } from './tables.mjs';
 import { decode, Mint } from './tokens.mjs';
 
-export { until };
-
-/** A test for each row of an attack table, named by it. */
-export const rowsOf = (table) => (id, check) => {
-  assert.ok(table[id], `${id} is not in the table`);
-  test(`${id}: ${table[id]}`, check);
-};
-
-const SESSIONS = { set: { sessions: '{keys_from_environment: [DEPUTY_SESSION_KEY]}' }, env: { DEPUTY_SESSION_KEY: 'k'.repeat(44) } };
-
 /**
- * A stack in a directory of its own. With `echo`, an echo server stands in the ledger's place; `upstream` is another one,
- * stopped with the stack. `sessions` binds sessions; `policy` changes the text of the ledger's policy; `ports` and
- * `gateway` are startStack's.
+ * With `echo`, an echo server stands in the ledger's place; `upstream` is another one, stopped with the stack. All else is
+ * startTemporaryStack's.
  */
-export async function startTarget({ echo = false, upstream, sessions = false, policy, ports, gateway = {} } = {}) {
-  const state = mkdtempSync(join(tmpdir(), 'deputy-attacks-'));
+export async function startTarget({ echo = false, upstream, ...options } = {}) {
   const server = upstream ?? (echo ? await startEchoServer() : undefined);
-  const clean = async (stack) => {
-    await stack?.stop();
-    await server?.stop();
-    rmSync(state, { recursive: true });
-  };
   try {
-    const set = { ...sessions && SESSIONS.set, ...policy && { policies: writePolicies(state, policy) }, ...gateway.set };
-    const env = { ...sessions && SESSIONS.env, ...gateway.env };
-    const stack = await startStack({ state, ports, gateway: { ...gateway, set, env }, upstream: server?.address });
-    return new Target(stack, server, () => clean(stack));
+    const stack = await startTemporaryStack({ ...options, upstream: server?.address });
+    const stop = async () => {
+      await stack.stop();
+      await server?.stop();
+    };
+    return new Target(stack, server, stop);
   } catch (error) {
-    await clean();
+    await server?.stop();
     throw error;
   }
 }
 
-function writePolicies(state, change) {
-  const policies = join(state, 'policies');
-  cpSync(join(root, 'policies'), policies, { recursive: true });
-  const file = join(policies, 'enterprise-ledger.yaml');
-  writeFileSync(file, change(readFileSync(file, 'utf8')));
-  return policies;
-}
-
-/** For a gateway's `edit`: what is pushed to the filter, changed in place by `change`. */
-export const pushing = (change) => ({
-  'filter.yaml': (yaml) => yaml.replace(/value: \|\n([^]*)/, (_, text) => {
-    const pushed = JSON.parse(text);
-    return `value: ${JSON.stringify(change(pushed) ?? JSON.stringify(pushed))}\n`;
-  }),
-});
-
-/** A stack under attack; `echo` is its upstream, if that is an echo server. */
+/** `echo` is its upstream, if that is an echo server. */
 export class Target {
   constructor(stack, echo, stop) {
     Object.assign(this, { stack, echo, stop, mint: new Mint(stack), port: stack.ports.gateway });
@@ -72,7 +41,7 @@ export class Target {
 
   /** A request with a good token, unless `headers` say otherwise. */
   post(body, { token = this.mint.token(), headers = [], ...rest } = {}) {
-    const bytes = Buffer.from(typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body));
+    const bytes = bytesOf(body);
     return raw(this.port, {
       headers: [...JSON_HEADERS, ['authorization', `Bearer ${token}`], ...headers, ['content-length', bytes.length]], body: bytes, ...rest,
     });
@@ -135,7 +104,7 @@ export class Target {
     return until(() => this.stack.auditRecords().find(find), 'the audit record');
   }
 
-  envoyLog() { return readFileSync(this.stack.logs.envoy, 'utf8'); }
+  envoyLog() { return envoyLog(this.stack); }
 
   /** Envoy is the same process, and a good call is served. */
   async assertServes() {
@@ -143,7 +112,7 @@ export class Target {
     process.kill(this.pid, 0);
     assert.ok((await fetch(`${this.stack.adminUrl}/ready`)).ok);
     // Once for each worker, more or less: a failed one answers 503.
-    for (let i = 0; i < 8; i += 1) assert.equal((await this.post(call('listAccounts'))).status, 200);
+    for (let i = 0; i < 8; i += 1) assert.equal((await this.post(toolCall('listAccounts'))).status, 200);
   }
 
   /** The same, and no VM has failed. `refusedPushes`: there were such, each a failure to Envoy. */
@@ -158,46 +127,9 @@ export class Target {
 export function assertDelegated({ headers }, subject, scope) {
   const tokens = headers.filter(([name]) => name === 'authorization').map(([, value]) => decode(value));
   assert.deepEqual(tokens.map(({ sub, scope: granted, aud, act }) => [sub, granted, aud, act?.sub]),
-    [[subject, scope, 'https://enterprise-ledger.orchestrator.lab/', GATEWAY]]);
+    [[subject, scope, LEDGER, GATEWAY]]);
   assert.equal(JSON.stringify(headers).match(/eyJ[\w-]+\.[\w-]+\.[\w-]+/g).length, 1, 'one token in all headers');
 }
 
 // Chunks that end within tokens and characters.
 const inThree = (bytes) => [bytes.subarray(0, 1), bytes.subarray(1, bytes.length >> 1), bytes.subarray(bytes.length >> 1)].filter(({ length }) => length);
-
-export const JSON_HEADERS = [['content-type', 'application/json'], ['accept', 'application/json, text/event-stream']];
-
-export const call = (name, args = {}, id = 1) => ({ jsonrpc: '2.0', id, method: 'tools/call', params: { name, arguments: args } });
-
-const PREFIX = 'io.modelcontextprotocol';
-
-/** A request of 2026-07-28 with what that revision wants: `{ headers, body }`, the headers beyond those of any request. */
-export function current(method, params = {}, { meta = {}, name = params.name ?? params.uri ?? params.taskId, version = '2026-07-28' } = {}) {
-  const _meta = { [`${PREFIX}/protocolVersion`]: version, [`${PREFIX}/clientInfo`]: { name: 'test', version: '1' }, [`${PREFIX}/clientCapabilities`]: {}, ...meta };
-  return {
-    headers: [['mcp-protocol-version', '2026-07-28'], ['mcp-method', method], ...(name === undefined ? [] : [['mcp-name', name]])],
-    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params: { ...params, _meta } }),
-  };
-}
-
-/** Several cases under one test, all run, the failures together. A case that is an array begins with its name. */
-export async function each(cases, check) {
-  const failures = [];
-  for (const one of cases) await attempt(one, check, failures);
-  assert.deepEqual(failures, []);
-}
-
-/** The same, all at once: for those that wait for a connection to be closed. */
-export async function eachAtOnce(cases, check) {
-  const failures = [];
-  await Promise.all(cases.map((one) => attempt(one, check, failures)));
-  assert.deepEqual(failures, []);
-}
-
-async function attempt(one, check, failures) {
-  try {
-    await check(one);
-  } catch (error) {
-    failures.push(`${JSON.stringify(Array.isArray(one) ? one[0] : one)}: ${error.message}`);
-  }
-}
