@@ -8,30 +8,29 @@ import { after, before, test } from 'node:test';
 import { LEDGER } from '../../demo/enterprise-ledger/delegation-token.mjs';
 import { envoySecret, writeAtomically } from '../../demo/keys.mjs';
 import { until } from '../../demo/process.mjs';
-import { startStack } from '../../demo/stack.mjs';
 import { startAuthgent } from './support/authgent.mjs';
 import { call, toolCall } from './support/client.mjs';
-import { startEchoServer } from './support/echo-server.mjs';
 import { auditOf, logged } from './support/records.mjs';
+import { startTarget } from './support/target.mjs';
 import { decode } from './support/tokens.mjs';
 
 const { createLocalJWKSet, jwtVerify } = createRequire(new URL('../../demo/package.json', import.meta.url))('jose');
 
 const SCOPES = 'mcp:connect ledger:Connect ledger:ListAccounts ledger:UpdateAccount';
 
-let state;
+let directory;
 let authgent;
-let echo;
+let target;
 let stack;
+let echo;
 let secret; // the file that Envoy reads
 
 before(async () => {
-  state = mkdtempSync(join(tmpdir(), 'deputy-authgent-'));
-  authgent = await startAuthgent(state, { scopes: ['ledger:Connect', 'ledger:ListAccounts', 'ledger:GetAccount'] });
-  echo = await startEchoServer();
-  const jwks = join(state, 'authgent.jwks.json');
+  directory = mkdtempSync(join(tmpdir(), 'deputy-authgent-'));
+  authgent = await startAuthgent(directory, { scopes: ['ledger:Connect', 'ledger:ListAccounts', 'ledger:GetAccount'] });
+  const jwks = join(directory, 'authgent.jwks.json');
   writeFileSync(jwks, JSON.stringify(await authgent.jwks()));
-  secret = join(state, 'authgent-secret.yaml');
+  secret = join(directory, 'authgent-secret.yaml');
   writeAtomically(secret, envoySecret(authgent.gateway), 0o600);
   const { host } = new URL(authgent.url);
   const set = {
@@ -48,14 +47,14 @@ before(async () => {
     'envoy.clusters.authorization_server': host,
     'envoy.secret': secret,
   };
-  stack = await startStack({ state, upstream: echo.address, gateway: { set } });
+  target = await startTarget({ echo: true, gateway: { set } });
+  ({ stack, echo } = target);
 });
 
 after(async () => {
-  await stack?.stop();
-  await echo?.stop();
+  await target?.stop();
   await authgent?.stop();
-  rmSync(state, { recursive: true, force: true });
+  rmSync(directory, { recursive: true, force: true });
 });
 
 /** The answer and the record of a call that must not reach the MCP server. */

@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { startStack } from '../../demo/stack.mjs';
+import { startTemporaryStack } from './support/stack.mjs';
 import { inboundToken } from './support/tokens.mjs';
 
 let stack;
 let held;
 before(async () => {
-  stack = await startStack({ gateway: {} });
+  stack = await startTemporaryStack();
   const { token } = inboundToken(stack);
   held = { token, file: join(stack.directory, 'caller.jwt') };
   writeFileSync(held.file, token, { mode: 0o600 });

@@ -1,15 +1,11 @@
 // Lists show what a rule names, whatever the server answers.
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { SignedInClient } from '../../demo/client/client.mjs';
-import { root } from '../../demo/keys.mjs';
 import { SARAH } from '../../demo/people.mjs';
-import { startStack } from '../../demo/stack.mjs';
 import { startScriptedServer } from './support/scripted-server.mjs';
-import { Mint } from './support/tokens.mjs';
+import { startTemporaryStack } from './support/stack.mjs';
+import { startTarget } from './support/target.mjs';
 
 const VISIBLE = ['getAccount', 'getAuditLog', 'getCustomerPII', 'listAccounts', 'updateAccountStatus'];
 
@@ -17,23 +13,16 @@ const list = (names, more = {}) => JSON.stringify({ jsonrpc: '2.0', id: 1, resul
 const names = (message) => JSON.parse(message).result.tools.map(({ name }) => name);
 
 describe('the lists of the ledger', () => {
-  let state;
   let stack;
   before(async () => {
-    state = mkdtempSync(join(tmpdir(), 'deputy-lists-'));
-    const policies = join(state, 'policies');
-    cpSync(join(root, 'policies'), policies, { recursive: true });
-    const path = join(policies, 'enterprise-ledger.yaml');
     const rule = /  getTransactions:\n(    .*\n)+/;
-    const policy = readFileSync(path, 'utf8');
-    assert.match(policy, rule);
-    writeFileSync(path, policy.replace(rule, ''));
-    stack = await startStack({ state, gateway: { set: { policies } } });
+    const policy = (text) => {
+      assert.match(text, rule);
+      return text.replace(rule, '');
+    };
+    stack = await startTemporaryStack({ policy });
   });
-  after(async () => {
-    await stack?.stop();
-    rmSync(state, { recursive: true });
-  });
+  after(() => stack?.stop());
 
   test('a client sees what it could use or step up to, and no tool that no rule names', async () => {
     const client = await SignedInClient.connect(stack.gatewayUrl, SARAH);
@@ -45,21 +34,16 @@ describe('the lists of the ledger', () => {
 });
 
 describe('the lists of any server', () => {
-  let state;
   let server;
+  let target;
   let stack;
   let mint;
   before(async () => {
-    state = mkdtempSync(join(tmpdir(), 'deputy-lists-'));
     server = await startScriptedServer();
-    stack = await startStack({ state, upstream: server.address });
-    mint = new Mint(stack);
+    target = await startTarget({ upstream: server });
+    ({ stack, mint } = target);
   });
-  after(async () => {
-    await stack?.stop();
-    await server?.stop();
-    rmSync(state, { recursive: true });
-  });
+  after(() => target?.stop());
 
   const ask = (method = 'tools/list', headers = {}) => fetch(stack.gatewayUrl, {
     method: 'POST',

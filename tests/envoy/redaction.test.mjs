@@ -1,15 +1,11 @@
 // What a rule redacts reaches no client, by whichever way the MCP server tells it.
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../../demo/process.mjs';
-import { startStack } from '../../demo/stack.mjs';
 import { startScriptedServer } from './support/scripted-server.mjs';
 import { each } from './support/tables.mjs';
-import { Mint } from './support/tokens.mjs';
+import { startTarget } from './support/target.mjs';
 
 const POLICY = `
 audience: https://enterprise-ledger.orchestrator.lab/
@@ -23,7 +19,6 @@ tools:
   listAccounts:
     delegation: {scope: "ledger:ListAccounts"}
 `;
-const SET = { sessions: '{keys_from_environment: [DEPUTY_SESSION_KEY]}' };
 
 const SSN = '078-05-1120';
 const CUSTOMER = { name: 'Sarah', balance: 1.5, ssn: SSN, history: [{ dateOfBirth: { year: 1984 } }] };
@@ -59,25 +54,16 @@ const NOTIFICATIONS = [
 ];
 
 describe('what a rule redacts', () => {
-  let state;
   let server;
+  let target;
   let stack;
   let mint;
   before(async () => {
-    state = mkdtempSync(join(tmpdir(), 'deputy-redaction-'));
-    const policies = join(state, 'policies');
-    mkdirSync(policies);
-    writeFileSync(join(policies, 'enterprise-ledger.yaml'), POLICY);
     server = await startScriptedServer();
-    const gateway = { set: { ...SET, policies }, env: { DEPUTY_SESSION_KEY: 'n'.repeat(44) } };
-    stack = await startStack({ state, upstream: server.address, gateway });
-    mint = new Mint(stack);
+    target = await startTarget({ upstream: server, sessions: true, policy: () => POLICY });
+    ({ stack, mint } = target);
   });
-  after(async () => {
-    await stack?.stop();
-    await server?.stop();
-    rmSync(state, { recursive: true });
-  });
+  after(() => target?.stop());
 
   const send = (method, { message, scope = 'mcp:connect', headers } = {}) => fetch(stack.gatewayUrl, {
     method,

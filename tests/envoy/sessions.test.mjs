@@ -1,17 +1,14 @@
 // Sessions of a stateful MCP server, bound to their users by the gateway.
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { root } from '../../demo/keys.mjs';
 import { SARAH } from '../../demo/people.mjs';
 import { until } from '../../demo/process.mjs';
-import { startStack } from '../../demo/stack.mjs';
 import { KEYS, PING, initialize, keysFrom, send } from './support/sessions.mjs';
 import { startStatefulServer } from './support/stateful-server.mjs';
-import { Mint, inSeconds } from './support/tokens.mjs';
+import { startTarget } from './support/target.mjs';
+import { inSeconds } from './support/tokens.mjs';
 
 // The packages are the demo's.
 const require = createRequire(new URL('../../demo/package.json', import.meta.url));
@@ -21,40 +18,27 @@ const { ElicitRequestSchema } = require('@modelcontextprotocol/sdk/types.js');
 
 /** Runs `check` with a stateful server and a stack in front of it, configured by `set`. */
 async function withStack(set, check) {
-  const state = mkdtempSync(join(tmpdir(), 'deputy-sessions-'));
-  const server = await startStatefulServer();
-  let stack;
+  const target = await startTarget({ upstream: await startStatefulServer(), gateway: { set, env: KEYS } });
   try {
-    stack = await startStack({ state, upstream: server.address, gateway: { set, env: KEYS } });
-    await check(stack, new Mint(stack));
+    await check(target.stack, target.mint);
   } finally {
-    await stack?.stop();
-    await server.stop();
-    rmSync(state, { recursive: true });
+    await target.stop();
   }
 }
 
 describe('the sessions of a stateful server', () => {
-  let state;
   let server;
+  let target;
   let stack;
   let mint;
   before(async () => {
-    state = mkdtempSync(join(tmpdir(), 'deputy-sessions-'));
     server = await startStatefulServer();
-    const policies = join(state, 'policies');
-    cpSync(join(root, 'policies'), policies, { recursive: true });
-    const file = join(policies, 'enterprise-ledger.yaml');
-    writeFileSync(file, `${readFileSync(file, 'utf8')}\nserver_requests: [ping, elicitation/create]\n`);
-    const set = { policies, sessions: keysFrom('DEPUTY_SESSION_KEY_BEFORE') };
-    stack = await startStack({ state, upstream: server.address, gateway: { set, env: KEYS } });
-    mint = new Mint(stack);
+    const policy = (text) => `${text}\nserver_requests: [ping, elicitation/create]\n`;
+    const set = { sessions: keysFrom('DEPUTY_SESSION_KEY_BEFORE') };
+    target = await startTarget({ upstream: server, policy, gateway: { set, env: KEYS } });
+    ({ stack, mint } = target);
   });
-  after(async () => {
-    await stack?.stop();
-    await server?.stop();
-    rmSync(state, { recursive: true });
-  });
+  after(() => target?.stop());
 
   const tokenOf = ({ user: sub }, changes) => mint.token({ sub, ...changes });
 

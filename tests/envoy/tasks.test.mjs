@@ -1,18 +1,14 @@
 // Tasks of an MCP server, bound by the gateway to their users and to the tools that made them.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { JOHN } from '../../demo/people.mjs';
 import { until } from '../../demo/process.mjs';
-import { startStack } from '../../demo/stack.mjs';
 import { request2 } from './support/http2.mjs';
 import { chunked, raw } from './support/raw-http.mjs';
 import { startScriptedServer } from './support/scripted-server.mjs';
+import { startTarget } from './support/target.mjs';
 import { startTaskServer } from './support/task-server.mjs';
-import { Mint } from './support/tokens.mjs';
 
 // The packages are the demo's.
 const require = createRequire(new URL('../../demo/package.json', import.meta.url));
@@ -20,10 +16,8 @@ const { Client } = require('@modelcontextprotocol/sdk/client/index.js');
 const { StreamableHTTPClientTransport } = require('@modelcontextprotocol/sdk/client/streamableHttp.js');
 const { CallToolResultSchema, CreateTaskResultSchema } = require('@modelcontextprotocol/sdk/types.js');
 
-const KEYS = { DEPUTY_SESSION_KEY: 'n'.repeat(44) };
 const ENDPOINTS = ['/mcp', '/mcp/other'];
 const SET = {
-  sessions: '{keys_from_environment: [DEPUTY_SESSION_KEY]}',
   endpoints: `[${ENDPOINTS.map((path) => `{path: ${path}, policy: enterprise-ledger, required_scopes: ["mcp:connect"]}`)}]`,
   'envoy.routes': `{${ENDPOINTS.map((path) => `${path}: enterprise_ledger`)}}`,
 };
@@ -31,19 +25,15 @@ const NOT_FOUND = { code: -32602, message: 'Failed to retrieve task: Task not fo
 const PII = { scope: 'mcp:connect pii:read' };
 
 /** A stack before `start()`, for the tests of one suite. */
-function stackBefore(start, set = SET) {
+function stackBefore(start, options = { sessions: true, gateway: { set: SET } }) {
   const place = {};
+  let target;
   before(async () => {
-    place.state = mkdtempSync(join(tmpdir(), 'deputy-tasks-'));
     place.server = await start();
-    place.stack = await startStack({ state: place.state, upstream: place.server.address, gateway: { set, env: KEYS } });
-    place.mint = new Mint(place.stack);
+    target = await startTarget({ upstream: place.server, ...options });
+    Object.assign(place, { stack: target.stack, mint: target.mint });
   });
-  after(async () => {
-    await place.stack?.stop();
-    await place.server?.stop();
-    rmSync(place.state, { recursive: true });
-  });
+  after(() => target?.stop());
   return place;
 }
 
