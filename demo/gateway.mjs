@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { root, writeAtomically } from './keys.mjs';
 import { startProcess, until } from './process.mjs';
 
-const {
+export const {
   DEPUTY = join(root, 'target/debug/deputy'),
   DEPUTY_CONFIG = join(root, 'deputy.yaml'),
   DEPUTY_WASM = join(root, 'dist/deputy.wasm'),

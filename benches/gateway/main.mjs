@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
-import { startGateway } from '../../demo/gateway.mjs';
+import { DEPUTY_WASM, startGateway } from '../../demo/gateway.mjs';
 import { ensureKeys, root } from '../../demo/keys.mjs';
 import { freePort, startServer, until } from '../../demo/process.mjs';
 import { load, processorTime, run, temporaryDirectory } from '../generator.mjs';
@@ -97,7 +97,7 @@ async function measure() {
   return {
     machine: { cpu: cpus()[0].model, cpus: cpus().length, node: process.version },
     agentgateway,
-    rounds: Number(ROUNDS), seconds: Number(SECONDS), wasm_bytes: statSync(join(root, 'dist/deputy.wasm')).size, starts,
+    rounds: Number(ROUNDS), seconds: Number(SECONDS), wasm_bytes: statSync(DEPUTY_WASM).size, starts,
     groups: groups.map(([title, group]) => ({ title, variants: group.map((one) => summary(variants, title, one.name)) })),
   };
 }

@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ENVOY } from '../../demo/gateway.mjs';
 import { freePort, startProcess, until } from '../../demo/process.mjs';
 
-const { ENVOY } = process.env;
 /** Of MCP, the last with sessions. */
 export const REVISION = '2025-11-25';
 /** What every tool gives. */

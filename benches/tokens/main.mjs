@@ -6,7 +6,7 @@ import { constants, generateKeyPairSync, randomUUID, sign } from 'node:crypto';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
-import { startGateway } from '../../demo/gateway.mjs';
+import { DEPUTY_WASM, startGateway } from '../../demo/gateway.mjs';
 import { ensureKeys, root } from '../../demo/keys.mjs';
 import { freePort, startServer } from '../../demo/process.mjs';
 import { writeWasmWithoutVerifySignature } from '../../tests/envoy/support/wasm-without-verify-signature.mjs';
@@ -18,7 +18,6 @@ const CONNECTIONS = 16;
 const TOKENS = 64; // more than the one that a gateway for new tokens remembers
 const LIFETIME = 3000; // seconds: nothing is exchanged while it is measured
 const RESOURCE = 'https://gateway.example/mcp';
-const { DEPUTY_WASM = join(root, 'dist/deputy.wasm') } = process.env;
 
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const p256 = generateKeyPairSync('ec', { namedCurve: 'P-256' });

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { root } from '../../demo/keys.mjs';
+import { DEPUTY_WASM } from '../../demo/gateway.mjs';
 import { until } from '../../demo/process.mjs';
 import { call, toolCall } from '../envoy/support/client.mjs';
 import { envoyLog } from '../envoy/support/records.mjs';
@@ -13,7 +13,6 @@ import { inboundToken } from '../envoy/support/tokens.mjs';
 import { writeTrappingWasm } from '../envoy/support/trapping-wasm.mjs';
 import { underFault } from './fault.mjs';
 
-const { DEPUTY_WASM = join(root, 'dist/deputy.wasm') } = process.env;
 /** In seconds, the route's `idle_timeout`: what else ends a request that the virtual machine took with it. The bootstrap's is an hour. */
 const IDLE = 2;
 /** Its answer soon is longer than the build bears, by what the clients do. */

@@ -5,13 +5,12 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { readJson, root, signingKey } from '../../demo/keys.mjs';
+import { DEPUTY } from '../../demo/gateway.mjs';
+import { readJson, signingKey } from '../../demo/keys.mjs';
 import { call } from './support/client.mjs';
 import { reply, ScriptedAuthorizationServer } from './support/scripted-authorization-server.mjs';
 import { startTemporaryStack } from './support/stack.mjs';
 import { inboundToken } from './support/tokens.mjs';
-
-const { DEPUTY = join(root, 'target/debug/deputy') } = process.env;
 
 /** Runs the command: `{ code, stdout, stderr }`. */
 const fetchKeys = (issuer, ...options) => new Promise((resolve) => {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { promisify } from 'node:util';
+import { DEPUTY } from '../../demo/gateway.mjs';
 import { root } from '../../demo/keys.mjs';
 import { JOHN } from '../../demo/people.mjs';
 import { call, toolCall } from './support/client.mjs';
@@ -158,7 +159,7 @@ describe('a rule in shadow', () => {
     await call(stack, token, LIST_TOOLS);
     const [{ request_id: last }] = await auditOf(stack, id);
     await accessLogged(stack, last); // now each record stands there twice
-    const report = (...args) => promisify(execFile)(process.env.DEPUTY ?? join(root, 'target/debug/deputy'), ['shadow', 'report', stack.logs.envoy, ...args]);
+    const report = (...args) => promisify(execFile)(DEPUTY, ['shadow', 'report', stack.logs.envoy, ...args]);
 
     const denials = stack.auditRecords().filter(({ would_deny: denial }) => denial);
     const { stdout } = await report('--format', 'json');

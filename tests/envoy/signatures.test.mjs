@@ -5,14 +5,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { root } from '../../demo/keys.mjs';
+import { DEPUTY_WASM } from '../../demo/gateway.mjs';
 import { toolCall } from './support/client.mjs';
 import { statistic } from './support/records.mjs';
 import { each } from './support/tables.mjs';
 import { startTarget } from './support/target.mjs';
 import { writeWasmWithoutVerifySignature } from './support/wasm-without-verify-signature.mjs';
 
-const { DEPUTY_WASM = join(root, 'dist/deputy.wasm') } = process.env;
 const KEYS = {
   rsa: generateKeyPairSync('rsa', { modulusLength: 2048 }),
   p256: generateKeyPairSync('ec', { namedCurve: 'P-256' }),

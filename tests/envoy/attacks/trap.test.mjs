@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { root } from '../../../demo/keys.mjs';
+import { DEPUTY_WASM } from '../../../demo/gateway.mjs';
 import { until } from '../../../demo/process.mjs';
 import { JSON_HEADERS, toolCall } from '../support/client.mjs';
 import { PROTOCOLS } from '../support/protocols.mjs';
@@ -12,7 +12,6 @@ import { startScriptedServer } from '../support/scripted-server.mjs';
 import { startTarget } from '../support/target.mjs';
 import { writeTrappingWasm } from '../support/trapping-wasm.mjs';
 
-const { DEPUTY_WASM = join(root, 'dist/deputy.wasm') } = process.env;
 const list = (...names) => `{"jsonrpc":"2.0","id":1,"result":{"tools":[${names.map((name) => `{"name":"${name}"}`)}]}}`;
 const SECRETS = list(...Array(8_000).fill('secret'));
 
