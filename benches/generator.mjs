@@ -1,24 +1,13 @@
-// What the benchmarks against a real Envoy share: the load, tool calls, and the end of whatever was started.
+// The load on a real Envoy: tool calls, those who send them, and the processor time that they cost.
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 
 export const run = promisify(execFile);
 const here = (name) => new URL(name, import.meta.url).pathname;
+// The load ends with this program.
 const abort = new AbortController();
-
-/** A directory that goes when this program ends, in whatever way; so does the load. */
-export function temporaryDirectory() {
-  const directory = mkdtempSync(join(tmpdir(), 'deputy-bench-'));
-  process.on('exit', () => {
-    abort.abort();
-    rmSync(directory, { recursive: true });
-  });
-  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
-  return directory;
-}
+process.on('exit', () => abort.abort());
 
 /** `wrk`, or where there is none, `node`. */
 export const findGenerator = () => run('wrk', ['--version']).then(() => 'wrk', (error) => (error.code === 'ENOENT' ? 'node' : 'wrk'));

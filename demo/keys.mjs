@@ -72,7 +72,7 @@ export async function signingKey(alg = 'RS256') {
 }
 
 // An allow-list: a private member added by some future key type stays private.
-function publicPart({ kty, kid, use, alg, n, e, crv, x, y }) {
+export function publicPart({ kty, kid, use, alg, n, e, crv, x, y }) {
   return { kty, kid, use, alg, n, e, crv, x, y };
 }
 

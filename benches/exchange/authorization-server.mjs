@@ -3,30 +3,26 @@
 //   PORT, STATE (see demo/keys.mjs), LIFETIME of its tokens in seconds
 //   stdout: {"event":"ready","url"}
 //   GET /exchanges: [[when it came, in ms since 1970, for how many ms its token really lives, caller, scope], …]
-import { createPrivateKey, randomUUID, sign } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import { GATEWAY, keyPaths, readJson } from '../../demo/keys.mjs';
+import { decode, tokenSigner } from '../../tests/envoy/support/tokens.mjs';
 
 const LIFETIME = Number(process.env.LIFETIME ?? 5); // as the policy allows
-const jwk = readJson(keyPaths(process.env.STATE).authorizationServer).jwks.keys.find(({ alg }) => alg === 'ES256');
-const key = createPrivateKey({ key: jwk, format: 'jwk' });
-const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
-const HEADER = encode({ alg: 'ES256', typ: 'at+jwt', kid: jwk.kid });
+const signed = tokenSigner(readJson(keyPaths(process.env.STATE).authorizationServer).jwks.keys.find(({ alg }) => alg === 'ES256'));
 let exchanges = [];
 let issuer;
 
 function exchange(form) {
-  const { sub, jti } = JSON.parse(Buffer.from(form.get('subject_token').split('.')[1], 'base64url'));
+  const { sub, jti } = decode(form.get('subject_token'));
   const now = Date.now();
   // Whole seconds, so that a token lives for up to a second less than it says.
   const iat = Math.floor(now / 1000);
   const [scope, exp] = [form.get('scope'), iat + LIFETIME];
   const claims = { iss: issuer, sub, aud: form.get('audience'), client_id: GATEWAY, scope, iat, exp, jti: randomUUID(), act: { sub: GATEWAY } };
-  const input = `${HEADER}.${encode(claims)}`;
-  const signature = sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' });
   exchanges.push([now, exp * 1000 - now, jti, scope]);
   return {
-    access_token: `${input}.${signature.toString('base64url')}`, token_type: 'Bearer', expires_in: LIFETIME, scope,
+    access_token: signed(claims), token_type: 'Bearer', expires_in: LIFETIME, scope,
     issued_token_type: 'urn:ietf:params:oauth:token-type:access_token',
   };
 }

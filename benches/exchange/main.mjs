@@ -1,15 +1,17 @@
 // How many exchanges calls cost at the machine's full rate, against the fewest that are possible, and how long calls take that
 // find a delegation token and calls that do not. See benches/results/exchange.md.
-import { createPrivateKey, randomUUID, sign } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg } from 'node:os';
+import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { auditRecords } from '../../demo/audit-log.mjs';
 import { startGateway } from '../../demo/gateway.mjs';
 import { ensureKeys, readJson, root } from '../../demo/keys.mjs';
 import { freePort, startServer } from '../../demo/process.mjs';
-import { findGenerator, load, processorTime, temporaryDirectory, toolCall, writeRequests } from '../generator.mjs';
+import { tokenSigner } from '../../tests/envoy/support/tokens.mjs';
+import { host, machine, round, start, stopAll, temporaryDirectory } from '../frame.mjs';
+import { findGenerator, load, processorTime, toolCall, writeRequests } from '../generator.mjs';
 import { markdown } from './report.mjs';
 
 const CONNECTIONS = 64;
@@ -21,11 +23,6 @@ const here = (name) => new URL(name, import.meta.url).pathname;
 const state = temporaryDirectory();
 const log = (name) => join(state, name);
 const file = log('requests');
-const started = [];
-const start = async (server) => {
-  started.push(await server);
-  return started.at(-1);
-};
 try {
   const others = loadavg()[0]; // what else this machine does
   const results = { load_before: round(others), ...await measure() };
@@ -33,7 +30,7 @@ try {
   writeFileSync(join(root, 'benches/results/exchange.md'), markdown(results));
   console.log(markdown(results));
 } finally {
-  for (const one of started.reverse()) await one.stop();
+  await stopAll();
 }
 
 async function measure() {
@@ -41,7 +38,6 @@ async function measure() {
   const server = await start(startServer(here('authorization-server.mjs'), { env: { STATE: state }, log: log('authorization-server.log') }));
   const upstream = await start(startServer(here('upstream.mjs'), { log: log('upstream.log') }));
   const ports = { gateway: await freePort(), admin: await freePort() };
-  const host = (url) => new URL(url).host;
   const place = {
     directory: state, keys, ports, log: log('envoy.log'), resource: `http://127.0.0.1:${ports.gateway}/mcp`, issuer: server.url,
     authorizationServer: host(server.url), ledger: host(upstream.url),
@@ -69,24 +65,20 @@ async function measure() {
         console.error(JSON.stringify(results.at(-1)));
       }
     }
-    await started.pop().stop();
+    await gateway.stop();
   }
   return {
-    machine: { cpu: cpus()[0].model, cpus: cpus().length, node: process.version },
+    machine: machine(),
     generator, connections: CONNECTIONS, measured_s: MEASURED, upstream_alone_per_s: Math.round(ceiling.requests / ceiling.seconds), results,
   };
 }
 
 /** Makes the token of a new caller. */
 function caller({ issuer, resource }, keys) {
-  const jwk = readJson(keys.authorizationServer).jwks.keys.find(({ alg }) => alg === 'ES256');
-  const key = createPrivateKey({ key: jwk, format: 'jwk' });
-  const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const signed = tokenSigner(readJson(keys.authorizationServer).jwks.keys.find(({ alg }) => alg === 'ES256'));
   return () => {
     const [jti, iat] = [randomUUID(), Math.floor(Date.now() / 1000)];
-    const claims = { iss: issuer, sub: `user-${jti}`, aud: resource, client_id: 'bench', scope: 'mcp:connect pii:read', iat, exp: iat + 600, jti };
-    const input = `${encode({ alg: 'ES256', typ: 'at+jwt', kid: jwk.kid })}.${encode(claims)}`;
-    return `${input}.${sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`;
+    return signed({ iss: issuer, sub: `user-${jti}`, aud: resource, client_id: 'bench', scope: 'mcp:connect pii:read', iat, exp: iat + 600, jti });
   };
 }
 
@@ -119,5 +111,3 @@ function percentiles(calls) {
   const at = (part) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? null;
   return { calls: sorted.length, p50_ms: at(0.5), p99_ms: at(0.99) };
 }
-
-function round(number) { return Math.round(number * 100) / 100; }

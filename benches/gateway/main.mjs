@@ -5,12 +5,13 @@
 //   AGENTGATEWAY      the program of agentgateway; without it, nothing is measured against that
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg } from 'node:os';
+import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { DEPUTY_WASM, startGateway } from '../../demo/gateway.mjs';
 import { ensureKeys, root } from '../../demo/keys.mjs';
 import { freePort, startServer, until } from '../../demo/process.mjs';
-import { load, processorTime, run, temporaryDirectory } from '../generator.mjs';
+import { host, machine, median, round, start, stopAll, temporaryDirectory } from '../frame.mjs';
+import { load, processorTime, run } from '../generator.mjs';
 import { bars } from '../plot.mjs';
 import { AGENTGATEWAY, startAgentgateway } from './agentgateway.mjs';
 import { markdown } from './report.mjs';
@@ -25,12 +26,6 @@ const state = temporaryDirectory();
 // Envoy watches the directory of its secret, so nothing else may be written there.
 mkdirSync(join(state, 'logs'));
 const log = (name) => join(state, 'logs', name);
-const host = (url) => new URL(url).host;
-const started = [];
-const start = async (server) => {
-  started.push(await server);
-  return started.at(-1);
-};
 
 await run('wrk', ['--version']).catch((error) => {
   if (error.code === 'ENOENT') throw new Error('wrk is missing; Debian has it as `wrk`');
@@ -48,7 +43,7 @@ try {
     await draw(`${file}.svg`, results);
   }
 } finally {
-  for (const one of started.reverse()) await one.stop();
+  await stopAll();
 }
 
 /** CPU per request of the first group. */
@@ -95,7 +90,7 @@ async function measure() {
   for (const [name, one] of gateways) starts.push(await memory(name, one));
   if (!ONLY) starts.push(await withFullCaches(place));
   return {
-    machine: { cpu: cpus()[0].model, cpus: cpus().length, node: process.version },
+    machine: machine(),
     agentgateway,
     rounds: Number(ROUNDS), seconds: Number(SECONDS), wasm_bytes: statSync(DEPUTY_WASM).size, starts,
     groups: groups.map(([title, group]) => ({ title, variants: group.map((one) => summary(variants, title, one.name)) })),
@@ -198,7 +193,3 @@ function summary(variants, title, name) {
     ...list && added > 0 && { list_mb_per_s: Math.round(list / added) },
   };
 }
-
-function median(numbers) { return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]; }
-
-function round(number) { return Math.round(number * 100) / 100; }

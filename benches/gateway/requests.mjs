@@ -1,20 +1,17 @@
 // What the gateways are sent.
-import { createPrivateKey, randomUUID, sign } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { readJson } from '../../demo/keys.mjs';
+import { tokenSigner } from '../../tests/envoy/support/tokens.mjs';
 import { writeRequests } from '../generator.mjs';
 import { REVISION, TOOL_ANSWER } from './upstream.mjs';
 
 /** Makes tokens of one caller, signed with RS256. */
 export function caller({ issuer, resource, keys }) {
-  const jwk = readJson(keys.authorizationServer).jwks.keys.find(({ alg }) => alg === 'RS256');
-  const key = createPrivateKey({ key: jwk, format: 'jwk' });
-  const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const signed = tokenSigner(readJson(keys.authorizationServer).jwks.keys.find(({ alg }) => alg === 'RS256'));
   const sub = `user-${randomUUID()}`;
   return () => {
     const iat = Math.floor(Date.now() / 1000);
-    const claims = { iss: issuer, sub, aud: resource, client_id: 'bench', scope: 'mcp:connect', iat, exp: iat + 3600, jti: randomUUID() };
-    const input = `${encode({ alg: 'RS256', typ: 'at+jwt', kid: jwk.kid })}.${encode(claims)}`;
-    return `${input}.${sign('sha256', Buffer.from(input), key).toString('base64url')}`;
+    return signed({ iss: issuer, sub, aud: resource, client_id: 'bench', scope: 'mcp:connect', iat, exp: iat + 3600, jti: randomUUID() });
   };
 }
 

@@ -2,15 +2,17 @@
 // benches/results/tokens.md.
 //
 //   node main.mjs ROUNDS SECONDS
-import { constants, generateKeyPairSync, randomUUID, sign } from 'node:crypto';
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg } from 'node:os';
+import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { DEPUTY_WASM, startGateway } from '../../demo/gateway.mjs';
-import { ensureKeys, root } from '../../demo/keys.mjs';
+import { ensureKeys, publicPart, root } from '../../demo/keys.mjs';
 import { freePort, startServer } from '../../demo/process.mjs';
+import { tokenSigner } from '../../tests/envoy/support/tokens.mjs';
 import { writeWasmWithoutVerifySignature } from '../../tests/envoy/support/wasm-without-verify-signature.mjs';
-import { findGenerator, load, processorTime, run, temporaryDirectory, toolCall, writeRequests } from '../generator.mjs';
+import { host, machine, median, round, start, stopAll, temporaryDirectory } from '../frame.mjs';
+import { findGenerator, load, processorTime, run, toolCall, writeRequests } from '../generator.mjs';
 import { markdown } from './report.mjs';
 
 const [ROUNDS, SECONDS] = process.argv.slice(2).map(Number);
@@ -19,14 +21,14 @@ const TOKENS = 64; // more than the one that a gateway for new tokens remembers
 const LIFETIME = 3000; // seconds: nothing is exchanged while it is measured
 const RESOURCE = 'https://gateway.example/mcp';
 
-const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
-const p256 = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const newKey = (kid, ...kind) => ({ ...generateKeyPairSync(...kind).privateKey.export({ format: 'jwk' }), kid });
+const rsa = newKey('rsa', 'rsa', { modulusLength: 2048 });
 const ALGORITHMS = {
-  RS256: { pair: rsa, kid: 'rsa', hash: 'sha256' },
-  PS256: { pair: rsa, kid: 'rsa', hash: 'sha256', padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 },
-  ES256: { pair: p256, kid: 'p256', hash: 'sha256', dsaEncoding: 'ieee-p1363' },
-  ES384: { pair: generateKeyPairSync('ec', { namedCurve: 'P-384' }), kid: 'p384', hash: 'sha384', dsaEncoding: 'ieee-p1363' },
-  EdDSA: { pair: generateKeyPairSync('ed25519'), kid: 'ed25519', hash: null },
+  RS256: rsa,
+  PS256: rsa,
+  ES256: newKey('p256', 'ec', { namedCurve: 'P-256' }),
+  ES384: newKey('p384', 'ec', { namedCurve: 'P-384' }),
+  EdDSA: newKey('ed25519', 'ed25519'),
 };
 const VARIANTS = [
   { name: 'Envoy without the filter', gateway: 'bare', algorithm: 'RS256' },
@@ -36,18 +38,13 @@ const VARIANTS = [
 ];
 
 const state = temporaryDirectory();
-const started = [];
-const start = async (server) => {
-  started.push(await server);
-  return started.at(-1);
-};
 try {
-  const results = { load_before: round(loadavg()[0], 2), ...await measure() };
+  const results = { load_before: round(loadavg()[0]), ...await measure() };
   writeFileSync(join(root, 'benches/results/tokens.json'), `${JSON.stringify(results, null, 2)}\n`);
   writeFileSync(join(root, 'benches/results/tokens.md'), markdown(results));
   console.log(markdown(results));
 } finally {
-  for (const one of started.reverse()) await one.stop();
+  await stopAll();
 }
 
 async function measure() {
@@ -83,7 +80,7 @@ async function measure() {
   const [bare, known] = [0, 1];
   const of = (value) => round(median(rounds.map(value)), 3);
   return {
-    machine: { cpu: cpus()[0].model, cpus: cpus().length, node: process.version },
+    machine: machine(),
     generator, connections: CONNECTIONS, rounds: ROUNDS, seconds: SECONDS, calls, exchanged,
     variants: VARIANTS.map(({ name }, index) => ({
       name,
@@ -106,11 +103,9 @@ async function startGateways(keys, issuer, upstream) {
   cpSync(join(root, 'policies'), policies, { recursive: true });
   const policy = join(policies, 'enterprise-ledger.yaml');
   writeFileSync(policy, readFileSync(policy, 'utf8').replace('lifetime: 5s', `lifetime: ${LIFETIME}s`));
-  const jwks = Object.values(ALGORITHMS).map(({ pair, kid }) => ({ ...pair.publicKey.export({ format: 'jwk' }), kid }));
-  const distinct = [...new Map(jwks.map((key) => [key.kid, key])).values()];
+  const distinct = [...new Set(Object.values(ALGORITHMS))].map(publicPart);
   const addKeys = (text) => text.replace('"keys": [', (head) => head + distinct.map((key) => `${JSON.stringify(key)},`).join(''));
   const dropFilter = (text) => text.replace(/^ *- name: deputy\n[^]*?(?=^ *- name: envoy\.filters\.http\.router$)/m, '');
-  const host = (url) => new URL(url).host;
   const one = async (name, { set = {}, edit = {} } = {}) => {
     const ports = { gateway: await freePort(), admin: await freePort() };
     const directory = join(state, name);
@@ -130,14 +125,11 @@ async function startGateways(keys, issuer, upstream) {
 function requests(algorithm) { return join(state, `requests-${algorithm}`); }
 
 function tokens(alg, issuer) {
-  const { pair, kid, hash, ...options } = ALGORITHMS[alg];
-  const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const signed = tokenSigner(ALGORITHMS[alg], alg);
   const iat = Math.floor(Date.now() / 1000);
   return Array.from({ length: TOKENS }, () => {
     const jti = randomUUID();
-    const claims = { iss: issuer, sub: `user-${jti}`, aud: RESOURCE, client_id: 'bench', scope: 'mcp:connect pii:read', iat, exp: iat + LIFETIME + 300, jti };
-    const input = `${encode({ alg, typ: 'at+jwt', kid })}.${encode(claims)}`;
-    return `${input}.${sign(hash, Buffer.from(input), { key: pair.privateKey, ...options }).toString('base64url')}`;
+    return signed({ iss: issuer, sub: `user-${jti}`, aud: RESOURCE, client_id: 'bench', scope: 'mcp:connect pii:read', iat, exp: iat + LIFETIME + 300, jti });
   });
 }
 
@@ -150,11 +142,3 @@ async function openssl() {
   const { stdout: version } = await run('openssl', ['version']);
   return { version: version.trim(), verify_us: Object.fromEntries(Object.entries(names).map(([name, pattern]) => [name, round(1e6 / perSecond(pattern), 1)])) };
 }
-
-function median(values) {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
-
-function round(number, digits) { return Number(number.toFixed(digits)); }
