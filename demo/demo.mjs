@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { SignedInClient } from './client/client.mjs';
+import { LEDGER } from './enterprise-ledger/delegation-token.mjs';
+import { GATEWAY } from './keys.mjs';
 import { dim, quote, step, table, title } from './narrator.mjs';
 import { JOHN, SARAH } from './people.mjs';
 import { until } from './process.mjs';
 import { startStack } from './stack.mjs';
 
-const LEDGER = 'https://enterprise-ledger.orchestrator.lab/';
-const GATEWAY = 'ai-identity-gateway';
 const REFUSAL = 'Access denied: PII access requires pii:read scope.';
 
 title('Deputy: every tool call under a token for that call alone');

@@ -1,14 +1,14 @@
 // One record for each transaction, with the whole chain in it, that nobody outside can forge or break, and no token anywhere.
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
+import { LEDGER } from '../../demo/enterprise-ledger/delegation-token.mjs';
 import { GATEWAY, readJson } from '../../demo/keys.mjs';
 import { SARAH } from '../../demo/people.mjs';
 import { until } from '../../demo/process.mjs';
 import { JSON_HEADERS, toolCall } from './support/client.mjs';
 import { raw } from './support/raw-http.mjs';
 import { startTarget } from './support/target.mjs';
-import { decode } from './support/tokens.mjs';
+import { decode, fingerprint } from './support/tokens.mjs';
 
 describe('the audit record', () => {
   let target;
@@ -57,7 +57,7 @@ describe('the audit record', () => {
     const { claims } = await until(() => target.stack.ledgerRequests().find(({ tool }) => tool === 'getAccount'), 'the ledger');
     assertRecord(record, { http_method: 'POST', path: '/mcp', ...caller(token), method: 'tools/call', tool: 'getAccount',
       decision: 'allow', rule: 'enterprise-ledger.tools.getAccount',
-      delegation: { token_id: claims.jti, scope: 'ledger:GetAccount', audience: 'https://enterprise-ledger.orchestrator.lab/', lifetime_s: 5, actors: [GATEWAY], source: 'exchanged' },
+      delegation: { token_id: claims.jti, scope: 'ledger:GetAccount', audience: LEDGER, lifetime_s: 5, actors: [GATEWAY], source: 'exchanged' },
       upstream_status: 200, status: 200 });
   });
 
@@ -93,8 +93,7 @@ describe('the audit record', () => {
     const list = toolCall('listAccounts');
     const bad = mint({ aud: 'https://evil.example' });
     assertRecord(await recordOf(() => raw(target.port, { headers: [...JSON_HEADERS, ['content-length', 0]] })), { ...refused, reason: 'no_token', status: 401 });
-    const fingerprint = createHash('sha256').update(bad).digest('hex').slice(0, 16);
-    assertRecord(await recordOf(() => target.post(list, { token: bad })), { ...refused, token_id: fingerprint, reason: 'wrong_audience', status: 401 });
+    assertRecord(await recordOf(() => target.post(list, { token: bad })), { ...refused, token_id: fingerprint(bad), reason: 'wrong_audience', status: 401 });
     const elsewhere = await recordOf(() => target.post(list, { path: '/MCP?access_token=secret' }));
     assertRecord(elsewhere, { ...refused, path: '/MCP', reason: 'unknown_path', status: 404 });
     const token = mint();
@@ -152,7 +151,6 @@ describe('the audit record', () => {
   test('L02: a token without an id appears by a prefix of its SHA-256', async () => {
     const token = mint({ jti: undefined });
     await target.post(toolCall('dropAllAccounts'), { token });
-    const id = createHash('sha256').update(token).digest('hex').slice(0, 16);
-    await target.record(({ token_id: recorded }) => recorded === id);
+    await target.record(({ token_id: id }) => id === fingerprint(token));
   });
 });

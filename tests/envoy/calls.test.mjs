@@ -1,12 +1,13 @@
 // What people do all day, with both generations of the official client, and what the ledger is shown of it.
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
+import { LEDGER } from '../../demo/enterprise-ledger/delegation-token.mjs';
 import { GATEWAY } from '../../demo/keys.mjs';
 import { JOHN, SARAH } from '../../demo/people.mjs';
 import { toolCall } from './support/client.mjs';
 import { CurrentClient, EarlierClient } from './support/sdk-clients.mjs';
 import { startTarget } from './support/target.mjs';
+import { fingerprint } from './support/tokens.mjs';
 
 const PII = 'Access denied: PII access requires pii:read scope.';
 
@@ -76,7 +77,7 @@ describe('calls of real clients', () => {
     const requests = target.stack.ledgerRequests();
     const served = { listAccounts: 'ledger:ListAccounts', getAccount: 'ledger:GetAccount', getCustomerPII: 'ledger:ReadPII' };
     assert.deepEqual([...new Set(requests.map(({ tool }) => tool).filter(Boolean))].sort(), Object.keys(served).sort());
-    const inbound = new Set([...inboundTokens].map((token) => createHash('sha256').update(token).digest('hex').slice(0, 16)));
+    const inbound = new Set([...inboundTokens].map(fingerprint));
     assert.ok(inbound.size >= 4);
     for (const { token, claims, tool, verdict } of requests) {
       assert.equal(verdict, 'served');
@@ -84,7 +85,7 @@ describe('calls of real clients', () => {
       assert.ok([SARAH.user, JOHN.user].includes(claims.sub));
       assert.deepEqual(claims.act, { sub: GATEWAY });
       assert.equal(claims.scope, tool ? served[tool] : 'ledger:Connect');
-      assert.equal(claims.aud, 'https://enterprise-ledger.orchestrator.lab/');
+      assert.equal(claims.aud, LEDGER);
       assert.equal(claims.exp - claims.iat, 5);
     }
   });

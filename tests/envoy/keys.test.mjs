@@ -1,9 +1,9 @@
 // Keys that the gateway fetches from their issuer: rotation, floods of unknown keys, and key servers that fail or lie.
 import assert from 'node:assert/strict';
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readJson, signingKey } from '../../demo/keys.mjs';
+import { publicPart, readJson, signingKey } from '../../demo/keys.mjs';
 import { until } from '../../demo/process.mjs';
 import { call, LIST_ACCOUNTS, load, requestHeaders, toolCall } from './support/client.mjs';
 import { request2 } from './support/http2.mjs';
@@ -11,15 +11,13 @@ import { chunked, raw } from './support/raw-http.mjs';
 import { atRest, auditOf, logged } from './support/records.mjs';
 import { ACCESS_TOKEN, reply, ScriptedAuthorizationServer, startScriptedStack } from './support/scripted-authorization-server.mjs';
 import { startScriptedServer } from './support/scripted-server.mjs';
-import { delegationToken, inboundToken } from './support/tokens.mjs';
+import { delegationToken, fingerprint, inboundToken } from './support/tokens.mjs';
 
 const COOLDOWN = 1000;
 const TIMEOUT = 1000;
 const DECISION_TIME = 5000;
 const ENOUGH = DECISION_TIME + 3000; // and what a busy machine adds
 const WORKERS = 2;
-
-const publicPart = ({ kty, kid, use, alg, n, e, crv, x, y }) => ({ kty, kid, use, alg, n, e, crv, x, y });
 
 /** A stack whose gateway fetches keys from `keyServer`, which has the keys that are `published` besides the delegation tokens' own. */
 async function startKeyStack({ remote = {}, gateway = {}, ...options } = {}) {
@@ -55,9 +53,6 @@ async function startKeyStack({ remote = {}, gateway = {}, ...options } = {}) {
     throw error;
   }
 }
-
-/** How the audit record names a token that was not accepted. */
-const fingerprint = (token) => createHash('sha256').update(token).digest('hex').slice(0, 16);
 
 /** Until a key that is not known may lead to a fetch again, in every worker. */
 const cooledDown = () => sleep(COOLDOWN + 200);

@@ -1,13 +1,12 @@
 // The kill switch: a revocation is pushed to a gateway at work, and the very next request is refused.
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { JOHN, SARAH } from '../../demo/people.mjs';
 import { until } from '../../demo/process.mjs';
 import { call, LIST_ACCOUNTS, load } from './support/client.mjs';
 import { auditOf } from './support/records.mjs';
 import { startTemporaryStack } from './support/stack.mjs';
-import { inboundToken } from './support/tokens.mjs';
+import { fingerprint, inboundToken } from './support/tokens.mjs';
 
 const ago = (seconds) => Math.floor(Date.now() / 1000) - seconds;
 const moment = (seconds) => new Date(seconds * 1000).toISOString();
@@ -57,8 +56,7 @@ describe('deputy push of a revocation', () => {
       assert.deepEqual([...new Set(served.map(({ status }) => status))], [200]);
       const challenge = refused.at(-1).headers['www-authenticate'];
       assert.match(challenge, /^Bearer error="invalid_token", scope="mcp:connect", resource_metadata="/);
-      const fingerprint = createHash('sha256').update(victim.token).digest('hex').slice(0, 16);
-      assert.equal((await auditOf(stack, fingerprint, 8)).every(({ reason, decision }) => reason === 'revoked' && decision === 'refuse'), true);
+      assert.equal((await auditOf(stack, fingerprint(victim.token), 8)).every(({ reason, decision }) => reason === 'revoked' && decision === 'refuse'), true);
       await revoke({});
       assert.deepEqual(await statusesOf(victim), [200], 'the revocation is taken back');
     });

@@ -21,7 +21,7 @@ const SLACK = 10;
  * `cached` of them in each worker. Asserts that memory stays what it was when those were full. Resolves to what was measured.
  */
 export async function flood({ tokens, seconds, cached, workers, bytes = 0 }) {
-    const key = { ...generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' }), kid: 'flood', alg: 'EdDSA' };
+  const key = { ...generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' }), kid: 'flood', alg: 'EdDSA' };
   const signature = signer(key.alg, key);
   const edit = pushing((pushed) => {
     const { d, ...publicKey } = key;

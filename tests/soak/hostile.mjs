@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import http2 from 'node:http2';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { LEDGER } from '../../demo/enterprise-ledger/delegation-token.mjs';
 import { JOHN } from '../../demo/people.mjs';
 import { current, JSON_HEADERS, toolCall } from '../envoy/support/client.mjs';
 import { garbageBody, garbageHead, soundBody } from '../envoy/support/garbage.mjs';
@@ -22,7 +23,7 @@ export const BAD = 'bad-';
 const BAD_TOKENS = {
   expired: (mint, jti) => mint.token({ jti, iat: inSeconds(-900), exp: inSeconds(-300) }),
   'not yet valid': (mint, jti) => mint.token({ jti, nbf: inSeconds(300) }),
-  'for another audience': (mint, jti) => mint.token({ jti, aud: 'https://enterprise-ledger.orchestrator.lab/' }),
+  'for another audience': (mint, jti) => mint.token({ jti, aud: LEDGER }),
   "another issuer's": (mint, jti) => mint.token({ jti, iss: 'https://evil.example' }),
   "another key's": (mint, jti) => mint.token({ jti }, {}, { key: ANOTHER_KEY }),
   'of an unknown key': (mint, jti) => mint.token({ jti }, { kid: jti }),

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash, createHmac, createPublicKey, randomBytes } from 'node:crypto';
 import { after, before, describe } from 'node:test';
 import { deflateRawSync } from 'node:zlib';
+import { LEDGER } from '../../../demo/enterprise-ledger/delegation-token.mjs';
 import { until } from '../../../demo/process.mjs';
 import { JSON_HEADERS, toolCall } from '../support/client.mjs';
 import { request2 } from '../support/http2.mjs';
@@ -269,7 +270,7 @@ describe('tokens that nobody should believe', () => {
     const { origin } = new URL(aud);
     await accepted(tokensOf([aud, [aud], ['https://a.example', aud], [...Array.from({ length: 63 }, (_, i) => `https://a.example/${i}`), aud]], (name) => mint.token({ aud: name })));
     await rejected('wrong_audience', tokensOf([`${aud}/`, `${aud}?`, `${aud}#`, `${aud} `, ` ${aud}`, `${aud}/x`, `${aud}x`, aud.slice(0, -1), origin, `${origin}/`, `${origin}/MCP`, `${origin}/%6dcp`, `${origin}//mcp`, `${origin}/./mcp`, aud.replace('http', 'HTTP'), aud.replace('http', 'https'), aud.replace('127.0.0.1', 'localhost'), aud.slice(7),
-      `https://evil.example/?${aud}`, `https://evil.example ${aud}`, `${aud},https://evil.example`, 'https://enterprise-ledger.orchestrator.lab/', mint.claims().iss, 'mcp', '*', [`${aud}/`, 'https://a.example']], (name) => mint.token({ aud: name })));
+      `https://evil.example/?${aud}`, `https://evil.example ${aud}`, `${aud},https://evil.example`, LEDGER, mint.claims().iss, 'mcp', '*', [`${aud}/`, 'https://a.example']], (name) => mint.token({ aud: name })));
     await rejected(/^(malformed_claims|missing_claim)$/, tokensOf([undefined, null, '', 0, 1, true, {}, { [aud]: true }, [], [null], [aud, null], [aud, 7], [[aud]], [aud, ''], [`${aud}\0`], Array(65).fill(aud)], (name) => mint.token({ aud: name })));
     assert.equal((await ask(mint.token({ aud: Array(100_000).fill(aud) })))?.status, 431);
     assert.equal(target.echo.take().length, 0);

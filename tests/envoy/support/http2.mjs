@@ -45,9 +45,10 @@ function answerOf(stream, seconds) {
     stream.on('error', () => {});
     stream.setTimeout(seconds * 1000, () => stream.close());
     stream.once('close', () => resolve(head
-      ? { status: head[':status'], headers: new Headers(plain(head)), text: Buffer.concat(chunks).toString() }
+      ? { status: head[':status'], headers: headersOf(head), text: Buffer.concat(chunks).toString() }
       : { reset: stream.rstCode }));
   });
 }
 
-const plain = (head) => Object.entries(head).filter(([name]) => !name.startsWith(':')).map(([name, value]) => [name, String(value)]);
+/** Of an answer, without its pseudo-headers. */
+export const headersOf = (head) => new Headers(Object.entries(head).filter(([name]) => !name.startsWith(':')).map(([name, value]) => [name, String(value)]));

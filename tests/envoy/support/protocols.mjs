@@ -1,6 +1,7 @@
 // One request over either HTTP version, and all that the client sees of its answer.
 import { request as httpRequest } from 'node:http';
 import http2 from 'node:http2';
+import { headersOf } from './http2.mjs';
 
 /**
  * Each resolves to `{ status, headers, text, whole, interim, trailers }`: `whole` says whether the answer ended as it should,
@@ -10,7 +11,6 @@ import http2 from 'node:http2';
 export const PROTOCOLS = { 'HTTP/1.1': over1, 'HTTP/2': over2 };
 
 const PATIENCE = 15_000; // longer than anything takes that does not hang
-const plain = (head) => Object.entries(head).filter(([name]) => !name.startsWith(':')).map(([name, value]) => [name, String(value)]);
 
 function over1(port, { method = 'POST', path = '/mcp', headers = {}, body = '', onText = () => {} }) {
   return new Promise((resolve) => {
@@ -23,7 +23,7 @@ function over1(port, { method = 'POST', path = '/mcp', headers = {}, body = '', 
     request.on('error', () => {});
     request.on('close', () => resolve(seen));
     request.on('response', (response) => {
-      Object.assign(seen, { status: response.statusCode, headers: new Headers(plain(response.headersDistinct)) });
+      Object.assign(seen, { status: response.statusCode, headers: headersOf(response.headersDistinct) });
       response.setEncoding('utf8').on('error', () => {});
       response.on('data', (text) => { seen.text += text; onText(); });
       response.on('end', () => Object.assign(seen, { whole: response.complete, trailers: response.trailers }));
@@ -43,7 +43,7 @@ async function over2(port, { method = 'POST', path = '/mcp', headers = {}, body 
       const stream = session.request(head, { endStream: !body });
       stream.setEncoding('utf8').setTimeout(PATIENCE, () => stream.close());
       stream.on('headers', (informational) => seen.interim.push({ status: informational[':status'], headers: informational }));
-      stream.on('response', (answer) => Object.assign(seen, { status: answer[':status'], headers: new Headers(plain(answer)) }));
+      stream.on('response', (answer) => Object.assign(seen, { status: answer[':status'], headers: headersOf(answer) }));
       stream.on('trailers', (trailers) => { seen.trailers = { ...trailers }; });
       stream.on('data', (text) => { seen.text += text; onText(); });
       stream.on('end', () => { seen.whole = stream.rstCode === 0; });
