@@ -190,7 +190,7 @@ fn no_cases_at_all_are_no_success() {
     assert_eq!(
         (stderr(&unknown).as_str(), unknown.status.code()),
         (
-            "error: unknown policy `enterprise-leger`; help: did you mean `enterprise-ledger`?\n",
+            "error: unknown policy `enterprise-leger`\n  help: did you mean `enterprise-ledger`?\n",
             Some(1)
         )
     );
@@ -447,23 +447,23 @@ fn wrong_usage_is_told_from_a_denial() {
     for (arguments, expected) in [
         (
             &["--tool", "x", "--caller", "jhon"][..],
-            "unknown caller `jhon`; help: did you mean `john`?",
+            "unknown caller `jhon`\n  help: did you mean `john`?",
         ),
         (
             &["--tool", "x", "--policy", "ledger"],
-            "unknown policy `ledger`; help: known are `enterprise-ledger`",
+            "unknown policy `ledger`\n  help: known are `enterprise-ledger`",
         ),
         (
             &["--tool", "x", "--endpoint", "/mpc"],
-            "unknown endpoint `/mpc`; help: did you mean `/mcp`?",
+            "unknown endpoint `/mpc`\n  help: did you mean `/mcp`?",
         ),
         (
             &["--method", "tools/lst"],
-            "unknown method `tools/lst`; help: did you mean `tools/list`?",
+            "unknown method `tools/lst`\n  help: did you mean `tools/list`?",
         ),
         (
             &["--method", "tools/call"],
-            "`tools/call` acts on an object; help: name the tool, prompt or resource in place of the method",
+            "`tools/call` acts on an object\n  help: name the tool, prompt or resource in place of the method",
         ),
         (
             &["--method", "ping", "--arguments", "{}"],
@@ -471,11 +471,11 @@ fn wrong_usage_is_told_from_a_denial() {
         ),
         (
             &["--tool", "x", "--scope", "pii:reed"],
-            "caller.scopes[0]: unknown scope `pii:reed`; help: did you mean `pii:read`?",
+            "caller.scopes[0]: unknown scope `pii:reed`\n  help: did you mean `pii:read`?",
         ),
         (
             &["--tool", "x", "--config", "tests/decisions/deputy.yaml"],
-            "there are several endpoints; help: name one with `--endpoint`: `/mcp`, `/mcp/signed-in`",
+            "there are several endpoints\n  help: name one with `--endpoint`: `/mcp`, `/mcp/signed-in`",
         ),
     ] {
         let output = deputy(&[&["explain"], arguments].concat());

@@ -122,7 +122,13 @@ impl Failure {
         let error = BAD;
         match self {
             Self::Usage(message) => {
-                eprintln!("{error}error{error:#}: {message}");
+                for line in message.lines() {
+                    let (what, help) = line.split_once("; help: ").unwrap_or((line, ""));
+                    eprintln!("{error}error{error:#}: {what}");
+                    if !help.is_empty() {
+                        eprintln!("  {HELP}help{HELP:#}: {help}");
+                    }
+                }
                 ExitCode::from(1)
             }
             Self::Configuration(diagnostics) => {
