@@ -269,12 +269,12 @@ fn policy_files(directory: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let is_misnamed = name.ends_with(".yml");
-        let stem = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml"));
-        let Some(stem) = stem.filter(|stem| !stem.starts_with('.')) else { continue };
-        let is_other = stem.ends_with("_bad") || stem.ends_with(".test");
-        if is_misnamed || !is_other {
+        let kind = path.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let has_cases = Path::new(stem).extension().is_some_and(|kind| kind == "test");
+        let is_policy = !has_cases && !stem.ends_with("_bad");
+        // What is misnamed is to be told, whatever it is.
+        if !stem.starts_with('.') && (kind == "yml" || kind == "yaml" && is_policy) {
             files.push((stem.to_owned(), path));
         }
     }

@@ -15,10 +15,7 @@ const SLACK: usize = 65_536;
 /// Renders the file.
 pub fn render(envoy: &Envoy, pushed: &Pushed) -> String {
     let buffer = pushed.limits.body_bytes.saturating_add(SLACK);
-    let admin = envoy
-        .admin
-        .as_ref()
-        .map_or_else(String::new, |address| format!("admin:\n  address: {}\n\n", socket(address)));
+    let admin = envoy.admin.as_ref().map_or_else(String::new, admin);
     let listen = socket(&envoy.listen);
     let tls = envoy.tls.as_ref().map_or_else(String::new, |tls| indented(&ending(tls), 10));
     let filter = scalar(&envoy.filter);
@@ -116,6 +113,10 @@ overload_manager:
         connection_window = buffer.max(1_048_576),
         routes = routes.trim_end(),
     )
+}
+
+fn admin(address: &Address) -> String {
+    format!("admin:\n  address: {}\n\n", socket(address))
 }
 
 /// One exact route for each endpoint. The filter answers for metadata documents and refuses the
