@@ -17,7 +17,8 @@ mod revoked;
 mod tracked;
 mod url;
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use serde::de::DeserializeOwned;
@@ -117,8 +118,11 @@ impl Config {
     /// # Errors
     /// As [`Config::parse`].
     pub fn from_value(value: Value) -> Result<Self, ConfigErrors> {
-        let digest = Sha256::digest(value.to_string()).into();
-        Self::compile(value, digest, None)
+        let mut problems = Problems::default();
+        read::check_names(&value, "", &mut problems);
+        problems.into_result(Some(()))?;
+        let text = value.to_string();
+        Self::compile(read::value(text.as_bytes())?, Sha256::digest(&text).into(), None)
     }
 
     fn compile(
@@ -299,7 +303,7 @@ fn endpoints(
         problems.add("endpoints", "at least one is needed");
     }
     let mut seen = BTreeSet::new();
-    let mut compiled = BTreeSet::new();
+    let mut wrong: BTreeMap<&str, Vec<ConfigError>> = BTreeMap::new();
     let mut endpoints = Vec::new();
     for (index, raw) in pushed.endpoints.iter().enumerate() {
         let path = format!("endpoints[{index}]");
@@ -327,11 +331,14 @@ fn endpoints(
             required: &required_scopes,
             enforcement: pushed.enforcement,
         };
-        // A policy that two endpoints share is compiled for each, but reported once.
-        let mut again = Problems::default();
-        let first = compiled.insert(&raw.policy);
-        let policy =
-            Policy::compile(source, &around, if first { &mut *problems } else { &mut again });
+        let mut of_policy = Problems::default();
+        let policy = Policy::compile(source, &around, &mut of_policy);
+        let of_policy = of_policy.into_errors();
+        // What is wrong at one endpoint alone, such as a rule that is never reached there, is not wrong.
+        match wrong.entry(&raw.policy) {
+            Entry::Vacant(place) => _ = place.insert(of_policy),
+            Entry::Occupied(mut place) => place.get_mut().retain(|one| of_policy.contains(one)),
+        }
         endpoints.push(Endpoint {
             path: raw.path.as_str().into(),
             folded: fold_path(&raw.path).into(),
@@ -340,6 +347,7 @@ fn endpoints(
             revisions: revisions(raw, &path, problems),
         });
     }
+    problems.extend(wrong.into_values().flatten());
     endpoints
 }
 

@@ -302,7 +302,8 @@ impl Policy {
         match (in_shadow, rule.shape) {
             // What the endpoint requires of every request is no rule's to put on trial.
             (Some(rule), _) if asked.caller.scopes.contains_all(&self.baseline.scopes) => {
-                Ok(Permit { would_deny: Some(denial), ..rule.permit(asked) })
+                let would_deny = Some(denial);
+                Ok(Permit { would_deny, fulfilled: None, ..rule.permit(asked) })
             }
             (_, DenialShape::Hidden) => {
                 Err(Denial { rule: denial.rule, reason: denial.reason, ..no_rule() })

@@ -485,6 +485,8 @@ endpoints[0].path: `/.well-known/mcp` is outside the protected resource; help: c
         ("/exchange/retries", json!(6), "\
 exchange.retries: `6` is more than 5"),
         ("/exchange/issuer", json!(null), "\
+exchange.issuer: it is empty; help: write a value, or leave the name out too"),
+        ("/exchange", json!({"cluster": "a", "authority": "b", "actor": "c"}), "\
 exchange: missing field `issuer`"),
         ("/exchange/failover", json!({"cluster": "b", "targets": {"https://x.example/": {"cluster": "c"}}}), "\
 exchange.failover: has neither targets nor another failover"),
@@ -559,6 +561,17 @@ policies.notes.tools.read.delegation.authorization_details.type: it is empty; he
         ),
         (rule(json!({"require": {"any_scope": []}})), "\
 policies.notes.tools.read.require.any_scope: can never hold; help: name at least one scope"),
+        (rule(json!({"require": {"clients": null, "time": null}, "redact": null})), "\
+policies.notes.tools.read.redact: it is empty; help: write a value, or leave the name out too
+policies.notes.tools.read.require.clients: it is empty; help: write a value, or leave the name out too
+policies.notes.tools.read.require.time: it is empty; help: write a value, or leave the name out too"),
+        (
+            rule(json!({"require": {"arguments": {"amount": {"max": null}, "Amount": {"max": 1}}}})),
+            "\
+policies.notes.tools.read.require.arguments.amount: differs from `Amount` by its case alone",
+        ),
+        (json!({"prompts": {"getUser": {"delegation": {"scope": "a"}}, "GetUser": {"delegation": {"scope": "a"}}}}), "\
+policies.notes.prompts.getUser: differs from `GetUser` by its case alone"),
         (rule(json!({"require": {"clients": ["", "cli"]}})), "\
 policies.notes.tools.read.require.clients[0]: no client has an empty name"),
         (rule(json!({"require": {"claims": {"n": {"equals": null}}}})), "\
@@ -705,7 +718,7 @@ fn where_keys_are_fetched_is_checked_before_anybody_fetches() {
     };
     for (name, value, expected) in [
         ("jwks", Value::Null, "\
-issuers[0]: missing field `jwks`; help: push its public keys, or say in `remote_jwks` where they are fetched"),
+issuers[0].jwks: it is empty; help: write a value, or leave the name out too"),
         ("remote_jwks", json!({"cluster": "", "authority": "a b", "path": "jwks"}), "\
 issuers[0].remote_jwks.cluster: `` is empty or has spaces
 issuers[0].remote_jwks.authority: `a b` is empty or has spaces
@@ -723,8 +736,10 @@ issuers[0].remote_jwks.timeout: `10s` leaves no time for a decision; help: make 
         assert_eq!(errors(pushed), expected, "{name}");
     }
     let mut pushed = pushed();
+    pushed["issuers"][0].as_object_mut().unwrap().remove("jwks");
+    let missing = "issuers[0]: missing field `jwks`; help: push its public keys, or say in `remote_jwks` where they are fetched";
+    assert_eq!(errors(pushed.clone()), missing);
     let issuer = pushed["issuers"][0].as_object_mut().unwrap();
-    issuer.remove("jwks");
     issuer.insert("remote_jwks".to_owned(), remote(json!({})));
     assert!(Config::from_value(pushed).is_ok(), "it needs no pushed keys");
 }
@@ -814,4 +829,36 @@ fn a_policy_whose_file_is_misnamed_is_told() {
     }
     assert!(!stderr(&output).contains("notes.txt"));
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_rule_that_is_reached_at_one_endpoint_is_no_mistake_at_another() {
+    for order in [[0, 1], [1, 0]] {
+        let mut pushed = pushed();
+        pushed["policies"]["enterprise-ledger"]["tools"]["read"] = json!([
+            {"require": {"scopes": ["pii:read"]}, "delegation": {"scope": "a"}},
+            {"redact": ["ssn"], "delegation": {"scope": "a"}},
+        ]);
+        let endpoints = [
+            json!({"path": "/mcp", "policy": "enterprise-ledger"}),
+            json!({"path": "/mcp/high", "policy": "enterprise-ledger", "required_scopes": ["pii:read"]}),
+        ];
+        pushed["endpoints"] = order.map(|index: usize| endpoints[index].clone()).to_vec().into();
+        Config::from_value(pushed.clone()).unwrap();
+        pushed["endpoints"].as_array_mut().unwrap().retain(|one| one["path"] == "/mcp/high");
+        assert!(errors(pushed).contains("tools.read[1]: can never be reached"));
+    }
+}
+
+/// What it takes for sound, the filter takes.
+#[test]
+fn the_tool_takes_no_configuration_that_the_filter_refuses() {
+    let nested = (0..80).fold(json!({"max": 1}), |inner, _| json!({"each": inner}));
+    let mut pushed = pushed();
+    pushed["policies"]["enterprise-ledger"]["tools"]["read"] =
+        json!({"require": {"arguments": {"a": nested}}, "delegation": {"scope": "a"}});
+    let told = "the configuration is not strict JSON: the JSON nests too deep";
+    assert_eq!(errors(pushed.clone()), told);
+    let text = pushed.to_string();
+    assert_eq!(Config::parse(text.as_bytes(), &|_| None).unwrap_err().to_string(), told);
 }

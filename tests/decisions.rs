@@ -442,6 +442,29 @@ fn a_token_is_read_without_verifying_it_and_never_printed() {
     }
 }
 
+/// What one reads otherwise than another is no call that could be explained.
+#[test]
+fn arguments_that_the_filter_refuses_are_refused() {
+    for arguments in [r#"{"a": 1, "a": 2}"#, r#"{"a": 1, "A": 2}"#, "[1]", "{"] {
+        let output = deputy(&["explain", "--tool", "x", "--arguments", arguments]);
+        assert_eq!(output.status.code(), Some(1), "{arguments}");
+    }
+}
+
+#[test]
+fn a_method_is_asked_for_in_a_revision_that_the_endpoint_serves() {
+    let at = |revisions: &str| {
+        let set = format!("--set=endpoints[0].revisions={revisions}");
+        let output =
+            deputy(&["explain", "--method", "logging/setLevel", "--scope", "mcp:connect", &set]);
+        (stdout(&output), output.status.code())
+    };
+    assert_eq!(at("[2025-11-25, 2026-07-28]").1, Some(0));
+    let (said, code) = at("[2026-07-28]");
+    assert!(said.contains("unknown method"), "{said}");
+    assert_eq!(code, Some(4));
+}
+
 #[test]
 fn wrong_usage_is_told_from_a_denial() {
     for (arguments, expected) in [

@@ -49,6 +49,7 @@ fn exchange(more: &Value) -> Value {
     for (name, value) in more.as_object().unwrap() {
         exchange[name] = value.clone();
     }
+    exchange.as_object_mut().unwrap().retain(|_, value| !value.is_null());
     exchange
 }
 

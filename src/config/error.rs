@@ -100,6 +100,11 @@ impl Problems {
         result.map_err(|errors| self.0.extend(errors.0)).ok()
     }
 
+    /// Takes up problems that were found elsewhere.
+    pub fn extend(&mut self, others: impl IntoIterator<Item = ConfigError>) {
+        self.0.extend(others);
+    }
+
     /// All that was noted.
     #[must_use]
     pub fn into_errors(self) -> Vec<ConfigError> {

@@ -38,6 +38,30 @@ pub fn value(text: &[u8]) -> Result<Value, ConfigErrors> {
     }
 }
 
+/// Adds to `problems` the members of one object whose names differ by their case alone: the filter
+/// refuses such a text, as some parsers take one for the other.
+pub(super) fn check_names(value: &Value, path: &str, problems: &mut Problems) {
+    match value {
+        Value::Object(members) => {
+            let mut seen = BTreeMap::new();
+            for (name, value) in members {
+                let dot = if path.is_empty() { "" } else { "." };
+                let path = format!("{path}{dot}{name}");
+                if let Some(other) = seen.insert(strict::folded(name.as_str().into()), name) {
+                    problems.add(&path, format!("differs from `{other}` by its case alone"));
+                }
+                check_names(value, &path, problems);
+            }
+        }
+        Value::Array(elements) => {
+            for (index, value) in elements.iter().enumerate() {
+                check_names(value, &format!("{path}[{index}]"), problems);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Reads a JSON value into `T`.
 ///
 /// # Errors
@@ -240,12 +264,11 @@ impl StandIns {
     /// One of each kind that a field may want; for one of several names, the last of them.
     fn value(tried: usize, message: &str) -> Option<Value> {
         match tried {
-            0 => Some(Value::Null),
-            1 => Some(json!([])),
-            2 => Some(json!({})),
-            3 => Some(json!(0)),
-            4 => Some(json!("1s")),
-            5 => message.rsplit('`').nth(1).map(Value::from),
+            0 => Some(json!([])),
+            1 => Some(json!({})),
+            2 => Some(json!(0)),
+            3 => Some(json!("1s")),
+            4 => message.rsplit('`').nth(1).map(Value::from),
             _ => None,
         }
     }

@@ -87,7 +87,10 @@ impl<'d> Deserializer<'d> for Tracked<'_, 'd> {
 
     fn deserialize_option<V: Visitor<'d>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.value {
-            Value::Null => visitor.visit_none(),
+            // Who has left the value out, or made a comment of it, meant to say something.
+            Value::Null => {
+                Err(Error::custom("it is empty; help: write a value, or leave the name out too"))
+            }
             _ => visitor.visit_some(self),
         }
     }
@@ -284,7 +287,6 @@ mod tests {
         for (document, place) in [
             (json!({"kinds": {"a": ["plain", {"named": "x"}, {"sized": {"size": 1}}]}}), None),
             (json!({"kinds": {}, "pair": [1, true]}), None),
-            (json!({"kinds": {}, "pair": null}), None),
             (json!({"kinds": {"a": ["round"]}}), Some("kinds a 0")),
             (json!({"kinds": {"a": [{"round": 1}]}}), Some("kinds a 0")),
             (json!({"kinds": {"a": [{}]}}), Some("kinds a 0")),
@@ -316,6 +318,14 @@ mod tests {
             assert_eq!(tracked.map_err(|(error, _)| error.to_string()), plain, "{document}");
         }
     }
+    #[test]
+    fn what_may_be_left_out_is_not_left_empty() {
+        let document = json!({"kinds": {}, "pair": null});
+        let (error, steps) = read::<Outer>(&document).unwrap_err();
+        let expected = "it is empty; help: write a value, or leave the name out too";
+        assert_eq!((error.to_string().as_str(), steps.len()), (expected, 1));
+    }
+
     #[test]
     fn what_an_enum_may_be_is_told() {
         let document = json!({"kinds": {"a": ["plain", 7]}});

@@ -140,11 +140,22 @@ const SAFE: f64 = 9_007_199_254_740_991.0;
 impl Pattern {
     fn parse(text: &str) -> Result<Self, String> {
         let mut rest = text.chars();
+        let mut in_class = false;
         while let Some(c) = rest.next() {
             match c {
                 '\\' => _ = rest.next(),
+                ']' if in_class => in_class = false,
+                '[' if !in_class => {
+                    in_class = true;
+                    // At its beginning, a `]` is one of the class.
+                    let class = rest.as_str().trim_start_matches('^');
+                    rest = class.strip_prefix(']').unwrap_or(class).chars();
+                }
                 // Flags could change how the anchors below are read.
-                '(' if rest.as_str().starts_with('?') && !rest.as_str().starts_with("?:") => {
+                '(' if !in_class
+                    && rest.as_str().starts_with('?')
+                    && !rest.as_str().starts_with("?:") =>
+                {
                     return Err("groups with flags or names are not supported: write `(…)`".into());
                 }
                 _ => {}

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::slice;
 
 use super::patterns::Patterns;
-use super::resources::Resources;
+use super::resources::{Resources, stem};
 use super::rule::{Asked, Rule};
 use super::{Policy, Rules};
 use crate::token::{ScopeSet, ScopeTable};
@@ -25,7 +25,7 @@ use words::{EVERY_CALLER, Words};
 /// One change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// What it concerns: `tools.NAME`, `baseline`, `server_requests`. `tools.BEGINNING*` stands for
+    /// What it concerns: `tools.NAME`, `baseline`, `streams`, `server_requests`. `tools.BEGINNING*` stands for
     /// those that begin so and are neither named nor covered by a longer beginning in either policy.
     pub object: String,
     /// Of which kind it is.
@@ -125,6 +125,7 @@ pub fn compare(
     comparison.named("prompts", both.map(|policy| Some(&policy?.prompts)));
     comparison.resources(both.map(|policy| Some(&policy?.resources)));
     comparison.methods(both);
+    comparison.streams(both);
     comparison.server_requests(both);
     let mut changes: Vec<Change> = Vec::new();
     for change in comparison.changes {
@@ -178,6 +179,31 @@ impl Comparison<'_> {
                 let rules = sides.map(|side| Some(side?.rules_for_template(&pattern)?.as_ref()));
                 self.object(&object, rules);
             }
+        }
+        // What some servers read as an entry's URI is below no wider entry as long as it stands there.
+        let named = patterns(tables);
+        let stems: BTreeSet<&str> =
+            named.iter().map(|pattern| stem(pattern.trim_end_matches('*'))).collect();
+        for stem in stems {
+            for (uri, shown) in [("", ""), ("/", "/"), ("?x", "?…")] {
+                let [uri, shown] = [uri, shown].map(|end| format!("{stem}{end}"));
+                if named.contains(&uri) || named.contains(&format!("{uri}*")) {
+                    continue;
+                }
+                let rules = sides.map(|side| Some(side?.rules(&uri)?.as_ref()));
+                self.object(&format!("resources.{shown}"), rules);
+            }
+        }
+    }
+
+    /// What streams tell that belong to no one request: they lose what any rule redacts.
+    fn streams(&mut self, policies: [Option<&Policy>; 2]) {
+        let [Some(old), Some(new)] = policies.map(|policy| policy.map(|one| &one.redaction)) else {
+            return;
+        };
+        for (kind, text) in words::redaction(old.as_deref(), new.as_deref()) {
+            let object = "streams".to_owned();
+            self.changes.push(Change { object, kind, region: None, text });
         }
     }
 

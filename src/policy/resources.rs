@@ -66,7 +66,7 @@ impl Resources {
 }
 
 /// A URI without its query and last slash: what some servers read of it.
-fn stem(uri: &str) -> &str {
+pub(super) fn stem(uri: &str) -> &str {
     let path = uri.split('?').next().unwrap_or_default();
     path.strip_suffix('/').unwrap_or(path)
 }

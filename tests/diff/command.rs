@@ -369,3 +369,34 @@ fn what_scopes_imply_is_told_by_what_it_opens() {
     let setting = "implied_scopes.audit:read: pii:read added\n";
     assert_eq!(copy.diff(), (format!("{opens}{setting}"), Some(10)));
 }
+
+#[test]
+fn what_an_endpoint_or_an_issuer_takes_by_default_can_open() {
+    let endpoint = "  - path: /mcp\n";
+    let revisions = |list: &str| format!("  - path: /mcp\n    revisions: [{list}]\n");
+    let restricted = revisions("2026-07-28");
+    let copy = Copy::new("revisions", &[(SOURCE, endpoint, &restricted)]);
+    assert_eq!(
+        copy.diff(),
+        (
+            "endpoints./mcp.revisions: 2025-03-26, 2025-06-18, 2025-11-25 served no more\n"
+                .to_owned(),
+            Some(11)
+        )
+    );
+    assert_eq!(
+        diff(&[copy.path(), "."]),
+        (
+            "endpoints./mcp.revisions: 2025-03-26, 2025-06-18, 2025-11-25 served too (may open what was closed)\n"
+                .to_owned(),
+            Some(10)
+        )
+    );
+    let issuer = "  - issuer: http://127.0.0.1:9400\n";
+    let algorithms = format!("{issuer}    algorithms: [ES256]\n");
+    let copy = Copy::new("algorithms", &[(SOURCE, issuer, &algorithms)]);
+    assert_eq!(
+        diff(&[copy.path(), "."]),
+        ("issuers[0].algorithms: ES256 removed (may open what was closed)\n".to_owned(), Some(10))
+    );
+}

@@ -8,9 +8,13 @@ use mcp_deputy::token::{ScopeSet, ScopeTable};
 use serde_json::{Value, json};
 
 fn compile(tools: &Value, scopes: &ScopeTable) -> Policy {
-    let source = json!({
-        "audience": "https://a.example/", "baseline": "without_token", "tools": tools,
-    });
+    compile_policy(&json!({ "tools": tools }), scopes)
+}
+
+/// A policy that has these members besides.
+fn compile_policy(members: &Value, scopes: &ScopeTable) -> Policy {
+    let mut source = json!({"audience": "https://a.example/", "baseline": "without_token"});
+    source.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
     let mut problems = Problems::default();
     let around = Surroundings {
         name: "p",
@@ -344,11 +348,13 @@ fn scopes_stay_exact_beside_long_lists() {
 #[test]
 fn what_answers_hold_is_told() {
     let rule = |names: Value| json!({"redact": names});
-    assert_eq!(changes(&rule(json!(["ssn", "IBAN"])), &rule(json!(["ssn"]))), ["reveals iban"]);
+    // In the answer itself, and in streams, which lose what any rule redacts.
+    let told = changes(&rule(json!(["ssn", "IBAN"])), &rule(json!(["ssn"])));
+    assert_eq!(told, ["reveals iban", "reveals iban"]);
     assert_eq!(changes(&rule(json!(["ssn"])), &rule(json!(["SSN"]))), [] as [&str; 0]);
     assert_eq!(
         changes(&json!({}), &json!([{"require": {"scopes": ["a"]}}, {"redact": ["ssn"]}])),
-        ["redacts ssn for callers without the scope a"]
+        ["redacts ssn for callers without the scope a", "redacts ssn"]
     );
 }
 
@@ -364,4 +370,31 @@ fn what_a_token_is_bound_to_is_told() {
         changes(&bound, &rule(Value::Null)),
         ["delegated by a token that is not bound to the call"]
     );
+}
+
+#[test]
+fn what_an_entry_keeps_from_a_wider_one_is_told() {
+    let scopes = scopes();
+    let policy = |more: Value| {
+        let mut resources = json!({"docs://h/*": {"delegation": {"scope": "d"}}});
+        resources.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        compile_policy(&json!({"resources": resources}), &scopes)
+    };
+    let rule = json!({"delegation": {"scope": "d"}});
+    let alone = policy(json!({}));
+    let changes = |old: &Policy, new: &Policy| -> Vec<String> {
+        let changes = compare(Some(old), Some(new), [&scopes, &scopes]);
+        changes.into_iter().map(|change| format!("{}: {}", change.object, change.text)).collect()
+    };
+    for (entry, beside) in [
+        ("docs://h/public", &["docs://h/public/", "docs://h/public?…"][..]),
+        ("docs://h/board/*", &["docs://h/board", "docs://h/board?…"]),
+    ] {
+        let with = policy(json!({entry: rule}));
+        let told = |verb: &str| -> Vec<String> {
+            beside.iter().map(|uri| format!("resources.{uri}: {verb} for every caller")).collect()
+        };
+        assert_eq!(changes(&with, &alone), told("opens"));
+        assert_eq!(changes(&alone, &with), told("closes"));
+    }
 }

@@ -103,7 +103,8 @@ fn an_assertion_is_signed_for_each_request() {
         ("P256", None, json!({"alg": "ES256", "typ": "JWT"})),
         ("RSA", Some("mine"), json!({"alg": "RS256", "typ": "JWT", "kid": "mine"})),
     ] {
-        let key = json!({"from_environment": variable, "audience": ISSUER, "key_id": key_id});
+        let key = json!({"from_environment": variable, "audience": ISSUER});
+        let key = merge(key, json!({ "key_id": key_id }));
         let callout = authenticated(json!({"private_key_jwt": key}));
         let (sent, claims) = assertion(&callout);
         assert_eq!((sent, authorization(&callout)), (header, None));

@@ -436,6 +436,44 @@ fn r13_what_a_rule_says_of_arguments_is_known_after_a_push_too() {
 }
 
 #[test]
+fn r13_what_a_rule_in_shadow_let_through_fulfils_nothing() {
+    let mut configuration = tasks();
+    let public = json!({"table": {"in": ["public"]}});
+    configuration["policies"]["ledger"]["tools"]["act"] = json!([
+        {
+            "require": {"scopes": ["audit:read"], "arguments": public},
+            "delegation": {"scope": "ledger:Raw"},
+        },
+        {
+            "enforcement": "shadow", "require": {"scopes": ["pii:read"], "arguments": public},
+            "delegation": {"scope": "ledger:Redacted"},
+        },
+    ]);
+    let mut stage = Stage::with(configuration);
+    let auditor = token(json!({"scope": "mcp:connect audit:read"}));
+    let (task, rule) = make(&mut stage, &auditor, json!({"table": "secret"}));
+    assert_eq!(rule, "ledger.tools.act[1]");
+    assert_eq!(follow(&mut stage, &auditor, &task), Ok("ledger.tools.act[1]".to_owned()));
+}
+
+#[test]
+fn r13_what_is_asked_of_arguments_is_told_apart_to_the_letter() {
+    let act = |condition: Value| {
+        let mut configuration = tasks();
+        configuration["policies"]["ledger"]["tools"]["act"] =
+            json!({"require": {"arguments": {"o": condition}}, "delegation": {"scope": "a"}});
+        Stage::with(configuration)
+    };
+    let one = json!({"members": {"a": {"members": {"b": {"max": 1}}}, "c": {"max": 2}}});
+    let other = json!({"members": {"a": {"members": {"b": {"max": 1}, "c": {"max": 2}}}}});
+    let sarah = token(json!({}));
+    let arguments = json!({"o": {"a": {"b": 1}, "c": 2}});
+    let (task, _) = make(&mut act(one.clone()), &sarah, arguments);
+    assert_eq!(follow(&mut act(one), &sarah, &task), Ok("ledger.tools.act".to_owned()));
+    assert_eq!(follow(&mut act(other), &sarah, &task), Err(403));
+}
+
+#[test]
 fn s05_a_call_gives_the_client_no_task_but_the_one_that_it_makes() {
     let mut stage = Stage::with(tasks());
     let sarah = token(json!({}));

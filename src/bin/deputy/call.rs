@@ -5,12 +5,13 @@ use std::str::FromStr;
 
 use mcp_deputy::answer::Refusal;
 use mcp_deputy::config::Problems;
-use mcp_deputy::json::Limits;
+use mcp_deputy::json::{self, Limits};
 use mcp_deputy::mcp::{self, Body, Class, Id, Method, Operation, Revision};
-use mcp_deputy::policy::{Permit, Policy};
+use mcp_deputy::policy::Permit;
 use mcp_deputy::token::Caller;
 use serde_json::{Map, Value, json};
 
+use crate::judge::Judge;
 use crate::moment::Moment;
 use crate::report::visible;
 
@@ -22,6 +23,7 @@ impl FromStr for Arguments {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        json::check(text.as_bytes(), &Limits::default()).map_err(|error| error.to_string())?;
         let read = serde_json::from_str(text);
         read.map(Self).map_err(|error| format!("not a JSON object: {error}"))
     }
@@ -110,8 +112,9 @@ pub struct Judgement {
 
 impl Call {
     /// Judges it as the filter does, from the bytes of its body on.
-    pub fn judge(&self, policy: &Policy, caller: &Caller, at: Moment) -> Judgement {
-        let (body, revision) = self.body();
+    pub fn judge(&self, judge: &Judge, caller: &Caller, at: Moment) -> Judgement {
+        let policy = judge.policy();
+        let (body, revision) = self.body(judge.revisions());
         let mut parsed = mcp::parse(&body, revision, &Limits::default());
         if let Ok(parsed) = &mut parsed {
             let wanted = |operation: &Operation| policy.reads_arguments(operation);
@@ -134,8 +137,8 @@ impl Call {
         }
     }
 
-    /// What a client sends, in the first revision that has the method.
-    fn body(&self) -> (Vec<u8>, Revision) {
+    /// What a client sends, in the first of these revisions that has the method.
+    fn body(&self, revisions: &[Revision]) -> (Vec<u8>, Revision) {
         let named = |name: &str| vec![("name", json!(name)), ("arguments", json!(self.arguments))];
         let (method, params) = match &self.what {
             What::Tool(name) => (Method::ToolsCall, named(name)),
@@ -143,8 +146,8 @@ impl Call {
             What::Resource(uri) => (Method::ResourcesRead, vec![("uri", json!(uri))]),
             What::Method(method) => (*method, Vec::new()),
         };
-        let revision = Revision::ALL.into_iter().find(|revision| method.is_in(*revision));
-        let revision = revision.unwrap_or_default();
+        let has_it = revisions.iter().find(|revision| method.is_in(**revision));
+        let revision = has_it.or(revisions.last()).copied().unwrap_or_default();
         let meta = json!({
             "io.modelcontextprotocol/protocolVersion": revision.as_str(),
             "io.modelcontextprotocol/clientCapabilities": {},

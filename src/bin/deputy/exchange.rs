@@ -223,7 +223,7 @@ impl Wanted {
         let judge = place.judge(source)?;
         let arguments = self.arguments.map(|Arguments(members)| members).unwrap_or_default();
         let call = Call { what, arguments };
-        match call.judge(judge.policy(), caller, Moment::current()).result {
+        match call.judge(&judge, caller, Moment::current()).result {
             Ok(permit) => permit.target().map(Rc::clone).ok_or_else(|| {
                 Failure::Usage(format!("{call} goes up without a token: nothing is exchanged"))
             }),

@@ -2,7 +2,7 @@
 
 use mcp_deputy::answer::{About, LocalReply, Refusal, refuse};
 use mcp_deputy::config::{Config, ConfigErrors, Endpoint, Problems};
-use mcp_deputy::mcp::Id;
+use mcp_deputy::mcp::{Id, Revision};
 use mcp_deputy::policy::compile::Surroundings;
 use mcp_deputy::policy::{Denial, Permit, Policy, Remedy};
 use mcp_deputy::token::ScopeSet;
@@ -77,6 +77,11 @@ impl<'a> Judge<'a> {
             Rules::At(endpoint) => Some(endpoint),
             Rules::Alone(_) => None,
         }
+    }
+
+    /// The revisions of MCP that are served there.
+    pub fn revisions(&self) -> &[Revision] {
+        self.endpoint().map_or(&Revision::ALL, |endpoint| &endpoint.revisions)
     }
 
     /// Whether it is meant where people name an endpoint, or none.

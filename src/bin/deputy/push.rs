@@ -79,7 +79,11 @@ impl Push {
         eprintln!("{}: {done}, policy {hash}, version {}", path.display(), filter.version);
         let (Some(admin), Some(before)) = (admin, before) else { return Ok(()) };
         confirm(&admin, &before, &filter.version, self.wait, || {
-            if is_new { take_back(&path, found.as_deref()) } else { Ok(()) }
+            if is_new {
+                take_back(&path, filter.text.as_bytes(), found.as_deref())
+            } else {
+                Ok(true)
+            }
         })
     }
 }
@@ -90,7 +94,7 @@ fn confirm(
     before: &Pushes,
     version: &str,
     wait: Duration,
-    take_back: impl FnOnce() -> Result<(), Failure>,
+    take_back: impl FnOnce() -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
     match admin.outcome(before, version, wait.as_std()) {
         Outcome::Taken => {
@@ -98,9 +102,13 @@ fn confirm(
             Ok(())
         }
         Outcome::Refused => {
-            take_back()?;
+            let file = if take_back()? {
+                "the file is what it was"
+            } else {
+                "the file holds another push by now, which is left there"
+            };
             Err(Failure::NotTaken(format!(
-                "Envoy refused version {version} and serves on as before; the file is what it was. \
+                "Envoy refused version {version} and serves on as before; {file}. \
                  Envoy's log says why: `configuration refused`"
             )))
         }
@@ -110,13 +118,17 @@ fn confirm(
     }
 }
 
-/// What Envoy refused must not be there when it starts again.
-fn take_back(path: &Path, before: Option<&[u8]>) -> Result<(), Failure> {
+/// What Envoy refused must not be there when it starts again. False if by now another is there, which is
+/// left alone.
+fn take_back(path: &Path, written: &[u8], before: Option<&[u8]>) -> Result<bool, Failure> {
+    if read(path)?.as_deref() != Some(written) {
+        return Ok(false);
+    }
     let done = match before {
         Some(before) => file::replace(path, before),
         None => fs::remove_file(path),
     };
-    done.map_err(|error| Failure::file(path, &error))
+    done.map(|()| true).map_err(|error| Failure::file(path, &error))
 }
 
 /// What a file holds, if there is such a file.
@@ -125,5 +137,32 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Failure::file(path, &error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_refused_is_taken_back_and_nothing_else() {
+        let directory =
+            std::env::temp_dir().join(format!("deputy-take-back-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("filter.yaml");
+        for (found, before, taken, left) in [
+            (Some("mine"), Some("before"), true, Some("before")),
+            (Some("mine"), None, true, None),
+            (Some("another's"), Some("before"), false, Some("another's")),
+            (None, Some("before"), false, None),
+        ] {
+            let _ = fs::remove_file(&path);
+            if let Some(found) = found {
+                fs::write(&path, found).unwrap();
+            }
+            let done = take_back(&path, b"mine", before.map(str::as_bytes));
+            assert_eq!(done.ok(), Some(taken));
+            assert_eq!(fs::read_to_string(&path).ok().as_deref(), left);
+        }
     }
 }

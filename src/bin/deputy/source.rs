@@ -227,18 +227,20 @@ impl Files {
                     let file = self.beside(name);
                     let keys = read_keys(&file).map_err(|message| problems.add(&path, message));
                     self.others.insert(format!("issuers[{index}].jwks"), file);
-                    keys.unwrap_or_default()
+                    keys.ok()
                 }
-                (_, Some(keys)) => {
+                (_, Some(_)) => {
                     problems.add(&path, "stands beside `jwks`: write one of the two");
-                    keys.clone()
+                    None
                 }
                 (_, None) => {
                     problems.add(&path, "not the name of a file");
-                    Value::Null
+                    None
                 }
             };
-            issuer.insert("jwks".to_owned(), keys);
+            if let Some(keys) = keys {
+                issuer.insert("jwks".to_owned(), keys);
+            }
         }
     }
 

@@ -244,6 +244,19 @@ fn a_place_is_a_name_or_a_pointer() {
 }
 
 #[test]
+fn a_class_of_characters_is_no_group() {
+    for (pattern, good) in
+        [("[a-z(?)]+", "(?)"), ("[](?]+", "](?"), ("[^](?]+", "a"), ("[(](?:a)", "(a")]
+    {
+        let matches = condition(json!({"matches": pattern})).unwrap();
+        assert!(matches.holds(Some(&json!(good)), &claims()), "{pattern}");
+    }
+    for pattern in ["(?i)a", "[a](?i)b", "[](](?i)b", "[\\](?i)", "(?P<a>b)"] {
+        assert!(condition(json!({"matches": pattern})).is_err(), "{pattern}");
+    }
+}
+
+#[test]
 fn what_can_hold_in_several_ways_is_told_apart() {
     for (source, expected) in [
         (json!({"presence": "optional", "max": 3}), vec!["is absent", "is at most 3"]),

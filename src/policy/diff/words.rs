@@ -175,9 +175,6 @@ pub(super) fn denials(rules: &[Rule]) -> String {
 
 /// How a call is treated otherwise.
 pub(super) fn treatment(old: Treatment, new: Treatment) -> Vec<(Kind, String)> {
-    let beyond = |one: Option<&Redaction>, other| {
-        one.map(|one| one.beyond(other).map(str::to_owned).collect::<Vec<_>>()).unwrap_or_default()
-    };
     let mut texts = Vec::new();
     if old.target != new.target {
         texts.push((Kind::Delegation, delegation(old.target, new.target)));
@@ -193,15 +190,24 @@ pub(super) fn treatment(old: Treatment, new: Treatment) -> Vec<(Kind, String)> {
         };
         texts.push((Kind::Delegation, text));
     }
-    for (kind, verb, names) in [
-        (Kind::Reveals, "reveals", beyond(old.redaction, new.redaction)),
-        (Kind::Redacts, "redacts", beyond(new.redaction, old.redaction)),
-    ] {
-        if !names.is_empty() {
-            texts.push((kind, format!("{verb} {}", list(&names, "and"))));
-        }
-    }
+    texts.extend(redaction(old.redaction, new.redaction));
     texts
+}
+
+/// What is revealed, and what redacted.
+pub(super) fn redaction(
+    old: Option<&Redaction>,
+    new: Option<&Redaction>,
+) -> impl Iterator<Item = (Kind, String)> {
+    let beyond = |one: Option<&Redaction>, other| {
+        one.map(|one| one.beyond(other).map(str::to_owned).collect::<Vec<_>>()).unwrap_or_default()
+    };
+    let texts = [
+        (Kind::Reveals, "reveals", beyond(old, new)),
+        (Kind::Redacts, "redacts", beyond(new, old)),
+    ];
+    let texts = texts.into_iter().filter(|(_, _, names)| !names.is_empty());
+    texts.map(|(kind, verb, names)| (kind, format!("{verb} {}", list(&names, "and"))))
 }
 
 /// How `new` differs from `old`.

@@ -1,7 +1,8 @@
 //! What is no matter of policy: it is compared as it is written, value by value.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use mcp_deputy::mcp::Revision;
 use serde_json::{Map, Value};
 
 use super::{Line, Severity};
@@ -21,13 +22,52 @@ const REVOKED: &str = "revoked";
 pub fn lines([old, new]: &[Value; 2]) -> Vec<Line> {
     let mut lines = Vec::new();
     compare("", Some(old), Some(new), &mut lines);
+    revisions([old, new], &mut lines);
     lines
+}
+
+/// The revisions of MCP that each endpoint serves, before and after.
+fn revisions(sides: [&Value; 2], lines: &mut Vec<Line>) {
+    let served = |side: &Value| -> BTreeMap<String, BTreeSet<String>> {
+        let all = || Revision::ALL.map(|one| one.as_str().to_owned()).into();
+        let endpoints = side["endpoints"].as_array().into_iter().flatten();
+        let one = |endpoint: &Value| {
+            let named = endpoint["revisions"].as_array();
+            let named = named.map(|named| named.iter().map(written).collect());
+            (written(&endpoint["path"]), named.unwrap_or_else(all))
+        };
+        endpoints.map(one).collect()
+    };
+    let [before, after] = sides.map(served);
+    for (path, new) in after {
+        let Some(old) = before.get(&path) else { continue };
+        for (can_open, names, what) in [
+            (true, new.difference(old), "served too"),
+            (false, old.difference(&new), "served no more"),
+        ] {
+            let names: Vec<&str> = names.map(String::as_str).collect();
+            if !names.is_empty() {
+                let severity = if can_open { Severity::MayOpen } else { Severity::Setting };
+                let subject = format!("endpoints.{path}.revisions");
+                let text = format!("{} {what}", names.join(", "));
+                lines.push(Line {
+                    severity,
+                    subject,
+                    text,
+                    endpoints: Vec::new(),
+                    calls: Value::Null,
+                });
+            }
+        }
+    }
 }
 
 fn compare(path: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut Vec<Line>) {
     if old == new || JUDGED.contains(&path) {
         return;
     }
+    // Without its list an issuer has the default one, which may hold more.
+    let is_default_now = path.starts_with("issuers[") && new.is_none();
     let (no_object, no_list) = (Value::Object(Map::new()), Value::Array(Vec::new()));
     // What comes or goes whole is told part by part.
     let (old, new) = match (old, new) {
@@ -67,7 +107,7 @@ fn compare(path: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut Vec
                 texts.push("in another order".to_owned());
             }
             let opening = if path.starts_with(REVOKED) { &removed } else { &added };
-            lines.push(line(path, !opening.is_empty(), texts.join(", ")));
+            lines.push(line(path, is_default_now || !opening.is_empty(), texts.join(", ")));
         }
         (Some(Value::Array(before)), Some(Value::Array(after))) => {
             for index in 0..before.len().max(after.len()) {

@@ -45,7 +45,7 @@ impl<'a> Explanation<'a> {
         caller: &'a Caller,
         at: Moment,
     ) -> Self {
-        let judgement = call.judge(judge.policy(), caller, at);
+        let judgement = call.judge(judge, caller, at);
         let (mut tried, mut helps) = (Vec::new(), Vec::new());
         if let Some(operation) = &judgement.operation {
             let asked = Asked::new(caller, operation, at.now());

@@ -91,7 +91,7 @@ pub fn run(
         for call in calls {
             let who = Who { callers: caller, endpoint: endpoint.as_deref(), at: *at };
             each(format!("cases[{index}]"), who, call, &mut |judge, caller, at| {
-                let judgement = call.judge(judge.policy(), caller, at);
+                let judgement = call.judge(judge, caller, at);
                 coverage.note(judge, caller, &judgement, at);
                 compare(&case.expect.verdict(judge.name), &judge.verdict(&judgement))
             });
