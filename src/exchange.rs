@@ -371,6 +371,11 @@ impl Exchanges {
         {
             self.issuers_of_unknown_keys.insert(profile.issuer.issuer.clone());
         }
+        if let (Err(ExchangeError::SubjectRejected), Actor::Own(_)) =
+            (&result, &profile.actor_token)
+        {
+            self.own_tokens.doubt(flight.place, now);
+        }
         if let Err(error) = &result
             && (flight.tries_again(profile, error, now) || flight.fails_over(settings, error, now))
         {

@@ -280,9 +280,8 @@ impl HttpContext for Stream {
         let worker = &mut *worker.borrow_mut();
         let now = worker.now();
         let Some(transaction) = worker.transactions.remove(&self.id) else { return };
-        if transaction.is_undecided() {
-            worker.callouts.retain(|_, (stream, _)| *stream != self.id);
-        }
+        // The SDK gives no reply to a stream that is gone.
+        worker.callouts.retain(|_, (stream, _)| *stream != self.id);
         if transaction.is_shadow_denial() {
             let _ = hostcalls::increment_metric(worker.shadow_denials, 1);
         }

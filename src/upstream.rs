@@ -47,7 +47,7 @@ impl Stripped {
 
 /// Headers by which servers have been told who asks, or that change how a request is read, or that
 /// ask for an answer which cannot be read.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 20] = [
     "accept-encoding",
     "cookie",
     "proxy-authorization",
@@ -59,6 +59,11 @@ const NAMES: [&str; 15] = [
     "x-forwarded-access-token",
     "x-remote-user",
     "x-user-sub",
+    "forwarded",
+    "x-forwarded-host",
+    "x-real-ip",
+    "x-original-url",
+    "x-rewrite-url",
     "x-http-method-override",
     "x-http-method",
     "x-method-override",

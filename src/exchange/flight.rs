@@ -71,16 +71,21 @@ impl Flight {
         let times = [now.monotonic, until];
         let claim = shared.claim(address, self.claimed_until, self.started, times);
         self.is_left_to_others = matches!(claim, Claim::Elsewhere);
-        if self.is_left_to_others {
-            // The longer it takes, the less often it is looked for.
-            let waited = now.monotonic.saturating_sub(self.started);
-            let pause = waited.mul_f64(0.25).clamp(SOONEST, LATEST);
-            (self.claimed_until, self.due) = (None, now.monotonic.saturating_add(pause));
-        } else {
-            if self.claimed_until.is_none() {
-                self.started = now.monotonic;
+        match claim {
+            Claim::Granted => {
+                if self.claimed_until.is_none() {
+                    self.started = now.monotonic;
+                }
+                self.claimed_until = Some(until);
             }
-            self.claimed_until = Some(until);
+            Claim::Elsewhere => {
+                // The longer it takes, the less often it is looked for.
+                let waited = now.monotonic.saturating_sub(self.started);
+                let pause = waited.mul_f64(0.25).clamp(SOONEST, LATEST);
+                (self.claimed_until, self.due) = (None, now.monotonic.saturating_add(pause));
+            }
+            // What another one has told is not this one's to take back.
+            Claim::Settled(..) => self.claimed_until = None,
         }
         claim
     }

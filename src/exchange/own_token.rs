@@ -23,6 +23,7 @@ struct Slot {
 #[derive(Debug)]
 struct Held {
     token: BearerToken,
+    asked: Duration,
     renew_at: Duration,
     usable_until: Duration,
 }
@@ -64,6 +65,17 @@ impl OwnTokens {
         is_due
     }
 
+    /// The server has rejected a request with it, and does not say whether for its sake (RFC 8693 section
+    /// 2.2.2): another is asked for, unless this one is new.
+    pub(super) fn doubt(&mut self, place: usize, now: Now) {
+        let held = self.0.get_mut(&place).and_then(|slot| slot.held.as_mut());
+        if let Some(held) = held
+            && now.monotonic >= held.asked.saturating_add(FAILED_FOR)
+        {
+            held.renew_at = now.monotonic;
+        }
+    }
+
     /// Takes the authorization server's reply.
     ///
     /// # Errors
@@ -80,7 +92,7 @@ impl OwnTokens {
             Ok((token, lifetime)) => {
                 let usable_until = sent.saturating_add(lifetime.mul_f64(0.95));
                 let renew_at = sent.saturating_add(lifetime.mul_f64(0.8));
-                slot.held = Some(Held { token, renew_at, usable_until });
+                slot.held = Some(Held { token, asked: sent, renew_at, usable_until });
                 slot.failed = None;
                 Ok(())
             }

@@ -253,9 +253,11 @@ impl Profile {
     /// Whether the caller's token lets this gateway act.
     pub(super) fn may_act_for(&self, caller: &Caller) -> bool {
         // Where actors go by their `client_id`, their `sub` is the server's own affair.
-        let by_client = self.actor_claim == ActorClaim::ActClientId;
-        let subject = (!by_client).then_some(&*self.actor);
-        caller.may_be_acted_for_by(subject, &self.actor, &self.issuer.issuer)
+        let (subject, client) = match self.actor_claim {
+            ActorClaim::ActClientId => (None, &self.actor),
+            _ => (Some(&*self.actor), &self.client.id),
+        };
+        caller.may_be_acted_for_by(subject, client, &self.issuer.issuer)
     }
 
     /// The parameter `scope` for `target`.

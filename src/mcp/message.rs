@@ -63,6 +63,12 @@ impl Operation {
         Self { id, method, object, arguments: Map::new(), related_task: None, takes_task: false }
     }
 
+    /// Whether it belongs to a task that is not its object (MCP 2025-11-25, tasks, related task).
+    #[must_use]
+    pub fn joins_a_task(&self) -> bool {
+        self.related_task.is_some() && !matches!(self.object, Some(Object::Task(_)))
+    }
+
     /// Every task that the message names, its object first.
     pub fn tasks_mut(&mut self) -> impl Iterator<Item = &mut Task> {
         let named = match &mut self.object {
@@ -73,6 +79,9 @@ impl Operation {
         named.iter_mut().chain(&mut self.related_task)
     }
 }
+
+/// The name of the stream that GET opens, among the ids of requests, in the official Python SDK.
+const GET_STREAM: &str = "_GET_stream";
 
 /// A request's id. Serialises to the JSON value that it was.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -90,7 +99,9 @@ impl Id {
                 Some(Self::Number(number))
             }
             Token::String(text)
-                if text.len() <= ID_BYTES && !text.chars().any(char::is_control) =>
+                if text.len() <= ID_BYTES
+                    && !text.chars().any(char::is_control)
+                    && text != GET_STREAM =>
             {
                 Some(Self::String(text.into()))
             }

@@ -89,7 +89,7 @@ impl Compiler<'_> {
         let (binding, target) = match source {
             Baseline::WithoutToken => (None, None),
             Baseline::Delegation(delegation) => (
-                self.binding(delegation, &path, "baseline"),
+                self.binding(delegation, "this MCP server", &path, "baseline"),
                 Some(self.target(delegation, &format!("{path}.delegation"))),
             ),
         };
@@ -247,7 +247,7 @@ impl Compiler<'_> {
             shape: source.denial,
             enforcement: enforcement.unwrap_or(around.enforcement),
             target: Some(self.target(&source.delegation, &format!("{path}.delegation"))),
-            binding: self.binding(&source.delegation, path, kind),
+            binding: self.binding(&source.delegation, object, path, kind),
             redaction: self.redaction(source.redact.as_deref(), path, kind),
         }
     }
@@ -286,7 +286,13 @@ impl Compiler<'_> {
         Some(redaction)
     }
 
-    fn binding(&mut self, source: &Delegation, path: &str, kind: &str) -> Option<Binding> {
+    fn binding(
+        &mut self,
+        source: &Delegation,
+        object: &str,
+        path: &str,
+        kind: &str,
+    ) -> Option<Binding> {
         let details = source.authorization_details.as_ref()?;
         let path = format!("{path}.delegation.authorization_details");
         if kind != "tools" {
@@ -301,7 +307,13 @@ impl Compiler<'_> {
         let arguments = details.arguments.iter().enumerate().filter_map(|(index, text)| {
             place(text, &format!("{path}.arguments[{index}]"), &mut seen, self.problems)
         });
-        Some(Binding { kind: details.r#type.as_str().into(), arguments: arguments.collect() })
+        let message =
+            format!("Access denied: servers read the arguments of {object} in several ways.");
+        Some(Binding {
+            kind: details.r#type.as_str().into(),
+            arguments: arguments.collect(),
+            message: message.into(),
+        })
     }
 
     fn target(&mut self, source: &Delegation, path: &str) -> Rc<Target> {

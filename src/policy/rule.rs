@@ -51,9 +51,18 @@ pub struct Binding {
     pub kind: Box<str>,
     /// The arguments.
     pub arguments: Vec<Place>,
+    /// What a caller is told who sends one that servers read otherwise.
+    pub message: Rc<str>,
 }
 
 impl Binding {
+    /// Whether some server could find an argument that the token would not be bound to.
+    fn is_unclear(&self, asked: Asked) -> bool {
+        asked.arguments.is_some_and(|arguments| {
+            self.arguments.iter().any(|place| place.find(arguments).is_err())
+        })
+    }
+
     /// The `authorization_details` for a call, JSON.
     fn details(&self, target: &Target, asked: Asked) -> Box<str> {
         let arguments: Map<String, Value> = self
@@ -332,7 +341,10 @@ impl Rule {
     /// None if it does.
     pub(super) fn denial(&self, asked: Asked) -> Option<Denial> {
         let (reason, remedy, message) = match self.judge(asked) {
-            Outcome::Holds => return None,
+            Outcome::Holds => {
+                let unclear = self.binding.as_ref().filter(|binding| binding.is_unclear(asked));
+                ("argument_not_allowed", None, &unclear?.message)
+            }
             Outcome::Excluded(requirement) => {
                 (requirement.test.reason(), None, &requirement.message)
             }

@@ -195,6 +195,12 @@ impl Transaction {
                     || operation.takes_task
                     || !claims.is_empty();
                 let permit = policy.decide(caller, &operation, now).map_err(Refusal::Denied)?;
+                if permit.redaction().is_some() && operation.joins_a_task() {
+                    // Some servers send what they tell of it in that task's stream, by whose rule it is
+                    // redacted.
+                    let message = "Access denied: what is redacted cannot belong to another task.";
+                    return Err(Refusal::Denied(Denial::nothing(message.to_owned())));
+                }
                 question.tasks = Tasks::of(&operation, claims, &permit);
                 Ok(permit)
             }

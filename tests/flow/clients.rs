@@ -284,6 +284,30 @@ fn the_gateways_own_token_is_fetched_once_for_all_who_wait() {
     assert_eq!(field(&step.callout(), "actor_token").as_deref(), Some("mine"), "at once");
 }
 
+/// The server says `invalid_request` of a caller's token and of the gateway's own alike.
+#[test]
+fn the_gateways_own_token_is_renewed_when_it_may_be_what_was_rejected() {
+    let mut stage = acting();
+    let caller = |number: u32| token(json!({"jti": number.to_string()}));
+    assert!(stage.send(&caller(1), &call("listAccounts")).1.is_pause());
+    let own = own_callout(&mut stage);
+    assert!(stage.settle(&own, Ok(reply(200, own_token("first", 100)))).is_none());
+    assert_eq!(stage.due().len(), 1);
+    let rejected = |stage: &mut Stage, number| {
+        let callout = stage.send(&caller(number), &call("listAccounts")).1.callout();
+        let error = reply(400, json!({"error": "invalid_request"}));
+        assert!(stage.settle(&callout, Ok(error)).unwrap().result.is_err());
+    };
+    rejected(&mut stage, 2);
+    assert!(stage.due().is_empty(), "it is new");
+    stage.pass(Duration::from_secs(1));
+    rejected(&mut stage, 3);
+    let renewal = own_callout(&mut stage);
+    assert!(stage.settle(&renewal, Ok(reply(200, own_token("second", 100)))).is_none());
+    let step = stage.send(&caller(4), &call("listAccounts")).1;
+    assert_eq!(field(&step.callout(), "actor_token").as_deref(), Some("second"));
+}
+
 #[test]
 fn the_gateways_own_token_is_renewed_before_it_ends_and_kept_when_that_fails() {
     let mut stage = acting();

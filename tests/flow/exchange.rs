@@ -29,6 +29,8 @@ fn a_call_goes_up_under_the_delegation_token_alone() {
             ("x-tenant", "evil"),
             ("x-internal-role", "root"),
             ("x-http-method-override", "DELETE"),
+            ("x-original-url", "/admin"),
+            ("forwarded", "for=10.0.0.1"),
             ("accept", "application/json"),
         ],
     );
@@ -50,10 +52,12 @@ fn a_call_goes_up_under_the_delegation_token_alone() {
     removed.sort();
     let expected = [
         "cookie",
+        "forwarded",
         "x-forwarded-client-cert",
         "x-http-method-override",
         "x-internal-role",
         "x-mcp-user",
+        "x-original-url",
         "x-tenant",
     ];
     assert_eq!(removed, expected);
@@ -303,6 +307,18 @@ fn who_may_act_is_told_by_subject_or_by_client_as_the_server_names_actors() {
         let held = token(json!({"may_act": may_act}));
         let (_, step) = stage.send(&held, &call("listAccounts"));
         assert_eq!(matches!(step, Step::Call(_)), is_allowed, "{actor_claim} {may_act}");
+    }
+    // A client by another name than the actor's.
+    let mut stage = Stage::exchanging(json!({"client_id": "cli-7"}));
+    for (may_act, is_allowed) in [
+        (json!({"sub": "gateway", "client_id": "cli-7"}), true),
+        (json!({"client_id": "cli-7"}), true),
+        (json!({"sub": "gateway", "client_id": "gateway"}), false),
+        (json!({"sub": "cli-7"}), false),
+    ] {
+        let held = token(json!({"may_act": may_act}));
+        let (_, step) = stage.send(&held, &call("listAccounts"));
+        assert_eq!(matches!(step, Step::Call(_)), is_allowed, "{may_act}");
     }
 }
 
@@ -587,6 +603,31 @@ fn a_token_that_is_bound_to_a_call_is_for_that_call_alone() {
     for other in [details(6), Value::Null, json!([]), json!(details(5)[0]), more] {
         let told = ask(5, other.clone());
         assert_eq!((told.0, told.1), (502, json!("it is not bound to this call")), "{other}");
+    }
+}
+
+#[test]
+fn n05_no_token_is_bound_to_less_than_a_server_could_find() {
+    let mut configuration = configuration();
+    configuration["policies"]["ledger"]["tools"]["pay"] = json!({"delegation": {
+        "scope": SCOPE,
+        "authorization_details": {"type": "payment", "arguments": ["amount", "/to/iban"]},
+    }});
+    let mut stage = Stage::with(configuration);
+    for (arguments, is_asked_for) in [
+        (json!({"amount": 5, "to": {"iban": "CH93"}}), true),
+        (json!({"amount": 5}), true),
+        (json!({"amount": 5, "to": "{\"iban\": \"CH93\"}"}), false),
+        (json!({"Amount": 5, "to": {"iban": "CH93"}}), false),
+    ] {
+        let params = json!({"name": "pay", "arguments": arguments});
+        let message = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params});
+        let (stream, step) = stage.send(&token(json!({})), &message.to_string());
+        assert_eq!(matches!(step, Step::Call(_)), is_asked_for, "{arguments}");
+        if !is_asked_for {
+            let record = stream.close(&mut stage, step.reply().status).unwrap();
+            assert_eq!(record["reason"], "argument_not_allowed");
+        }
     }
 }
 

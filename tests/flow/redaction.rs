@@ -115,6 +115,31 @@ fn p17_the_result_of_a_task_is_redacted_by_its_tools_rule_for_who_asks() {
 }
 
 #[test]
+fn p17_what_is_redacted_is_told_in_no_other_tasks_stream() {
+    let mut stage = stage();
+    let mut stream = asked(&mut stage, "", "tools/call", json!({"name": "plain", "task": {}}));
+    let created = json!({"id": 7, "result": {"task": {"taskId": "t-1", "status": "working"}}});
+    let created = passed(&mut stage, &mut stream, &JSON, &created.to_string());
+    let created: Value = serde_json::from_str(&created).unwrap();
+    let sealed = &created["result"]["task"]["taskId"];
+    let meta = json!({RELATED: {"taskId": sealed}});
+    for (tool, scopes, goes_up) in [
+        ("card", "", false),
+        ("profile", "", false),
+        ("profile", "pii:read", true),
+        ("plain", "", true),
+    ] {
+        let token = token(json!({"scope": format!("mcp:connect {scopes}")}));
+        let (mut stream, step) = stage.post(&token, &[("mcp-protocol-version", "2025-11-25")]);
+        assert!(step.is_pause());
+        let params = json!({"name": tool, "_meta": meta});
+        let message = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params});
+        let step = stream.body(&mut stage, message.to_string().as_bytes());
+        assert_eq!(!matches!(step, Step::Reply(_)), goes_up, "{tool} {scopes}");
+    }
+}
+
+#[test]
 fn p17_a_batch_loses_what_any_of_its_rules_redacts() {
     let mut stage = stage();
     let call = |tool: &str, id: u32| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": tool}});

@@ -54,7 +54,7 @@ fn hears(worker: &mut Stage, stream: &mut Stream) -> Step {
 
 #[test]
 fn what_one_worker_was_given_serves_the_others_to_the_same_end() {
-    let (_, mut workers) = workers();
+    let (data, mut workers) = workers();
     let token = token(json!({}));
     let [first, second] = &mut workers;
     let (mut asker, step) = ask(first, &token);
@@ -63,6 +63,11 @@ fn what_one_worker_was_given_serves_the_others_to_the_same_end() {
     assert_eq!(step.edits().set, up.set, "the same token");
     let record = other.close(second, 200).unwrap();
     assert_eq!(record["delegation"]["token_id"], "minted");
+    // Who was served has not taken it away from those who come after.
+    for _ in 0..2 {
+        let mut one_more = Stage::beside(configuration(), Rc::clone(&data));
+        assert!(matches!(ask(&mut one_more, &token).1, Step::Continue(_)));
+    }
 
     // Five seconds less one, from when it was asked for.
     pass(&mut workers, Duration::from_millis(3_999));

@@ -402,7 +402,8 @@ fn is_plain(uri: &str) -> bool {
     let is_due = |text: &str| {
         let digits = text.get(..2).filter(|digits| *digits == digits.to_ascii_uppercase());
         let code = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        let needless = |code: u8| code.is_ascii_alphanumeric() || b"-._~/\\%".contains(&code);
+        let needless =
+            |code: u8| code.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/\\%".contains(&code);
         code.is_some_and(|code| !needless(code) && !code.is_ascii_control())
     };
     !scheme.contains(|letter: char| letter.is_ascii_uppercase())
@@ -410,7 +411,7 @@ fn is_plain(uri: &str) -> bool {
         && !rest.contains("//")
         && !rest.contains(['\\', '#'])
         && uri.bytes().all(|byte| byte.is_ascii_graphic())
-        && !uri.contains(';')
+        && !uri.contains([';', '"', '<', '>', '^', '`', '|'])
         && uri.split('%').skip(1).all(is_due)
 }
 
@@ -495,7 +496,12 @@ fn holds(condition: &Value, value: Option<&Value>, claims: Option<&Value>) -> bo
     let inner = |condition: &Value, value: Option<&Value>| holds(condition, value, claims);
     let claim = |name: &Value| find_claim(claims.unwrap(), name.as_str().unwrap());
     let list = value.as_array();
-    let length = value.as_str().map(|text| text.chars().count()).or(list.map(Vec::len));
+    // What some servers read as a list, an object or nothing is no text.
+    let text = value.as_str().filter(|text| {
+        let read = serde_json::from_str::<Value>(text);
+        !read.is_ok_and(|read| read.is_array() || read.is_object() || read.is_null())
+    });
+    let length = text.map(|text| text.chars().count()).or(list.map(Vec::len));
     members(condition).all(|(field, x)| match field.as_str() {
         "presence" => true,
         "equals" => is_same(value, x),
@@ -505,7 +511,7 @@ fn holds(condition: &Value, value: Option<&Value>, claims: Option<&Value>) -> bo
         "max" => number(value).is_some_and(|value| value <= number(x).unwrap()),
         "min_length" => length.is_some_and(|length| length as u64 >= x.as_u64().unwrap()),
         "max_length" => length.is_some_and(|length| length as u64 <= x.as_u64().unwrap()),
-        "matches" => value.as_str().is_some_and(|text| {
+        "matches" => text.is_some_and(|text| {
             let whole = Regex::new(&format!(r"\A(?:{})\z", x.as_str().unwrap())).unwrap();
             text.len() <= 4096 && whole.is_match(text)
         }),

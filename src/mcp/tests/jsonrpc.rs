@@ -282,3 +282,14 @@ fn r10_arguments_are_an_object_or_null() {
     }
     assert_eq!(tool("R10", call(r#"{"name":"a","arguments":null}"#)), "a");
 }
+
+#[test]
+fn r12_no_request_has_the_id_of_a_stream() {
+    let body = r#"{"jsonrpc":"2.0","id":"_GET_stream","method":"ping"}"#;
+    let error = refused("R12", body, 400, -32600);
+    assert_eq!(error, BodyError::InvalidRequest { id: None, member: "id" });
+    for id in ["_get_stream", "GET_stream", ""] {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":"{id}","method":"ping"}}"#);
+        assert!(parse(body.as_bytes(), Revision::November2025, &Limits::default()).is_ok());
+    }
+}

@@ -243,6 +243,21 @@ fn a_place_is_a_name_or_a_pointer() {
     }
 }
 
+/// Some servers read a string that holds a list, an object or `null` as what it holds.
+#[test]
+fn n05_json_in_a_string_is_no_text() {
+    let length = condition(json!({"min_length": 2})).unwrap();
+    let words = condition(json!({"matches": ".*"})).unwrap();
+    for text in ["[]", " [ ] ", "{}", "[1, 2]", "{\"a\": 1}", "null", " null\n"] {
+        assert!(!length.holds(Some(&json!(text)), &claims()), "{text}");
+        assert!(!words.holds(Some(&json!(text)), &claims()), "{text}");
+    }
+    for text in ["[a]", "{a}", "nullify", "[", "12", "true", "\"quoted\""] {
+        assert!(length.holds(Some(&json!(text)), &claims()) || text.len() < 2, "{text}");
+        assert!(words.holds(Some(&json!(text)), &claims()), "{text}");
+    }
+}
+
 #[test]
 fn a_class_of_characters_is_no_group() {
     for (pattern, good) in

@@ -182,7 +182,7 @@ pub(super) fn treatment(old: Treatment, new: Treatment) -> Vec<(Kind, String)> {
     if old.binding != new.binding {
         let text = match new.binding {
             None => "delegated by a token that is not bound to the call".to_owned(),
-            Some(Binding { kind, arguments }) => {
+            Some(Binding { kind, arguments, .. }) => {
                 let mut parts = vec![format!("the type {kind}")];
                 parts.extend(arguments.iter().map(|place| format!("the argument {place}")));
                 format!("delegated by a token that is bound to the call by {}", list(&parts, "and"))

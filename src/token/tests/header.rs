@@ -118,8 +118,6 @@ fn k07_k08_k11_headers_that_change_the_reading_or_bring_a_key_are_refused() {
         ("jku", json!("https://evil.example/jwks")),
         ("x5u", json!("https://evil.example/x5u")),
         ("x5c", json!(["MII"])),
-        ("x5t", json!("x")),
-        ("x5t#S256", json!("x")),
         ("crit", json!(null)),
     ] {
         let result = verify_header(&with(eddsa(), name, value));
@@ -129,6 +127,10 @@ fn k07_k08_k11_headers_that_change_the_reading_or_bring_a_key_are_refused() {
 
 #[test]
 fn other_header_members_are_ignored() {
+    // A thumbprint brings no key; WSO2, AD FS and Entra for tokens of version 1 write one.
+    for thumbprint in ["x5t", "x5t#S256"] {
+        assert!(verify_header(&with(eddsa(), thumbprint, json!("x"))).is_ok());
+    }
     assert!(verify_header(&with(eddsa(), "org.example.hint", json!({ "a": [1] }))).is_ok());
 }
 

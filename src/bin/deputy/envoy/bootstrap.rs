@@ -12,6 +12,9 @@ use crate::yaml::{indented, scalar};
 /// a larger one.
 const SLACK: usize = 65_536;
 
+/// How many clients may be connected at once.
+const DOWNSTREAM_CONNECTIONS: u32 = 50_000;
+
 /// Renders the file.
 pub fn render(envoy: &Envoy, pushed: &Pushed) -> String {
     let buffer = pushed.limits.body_bytes.saturating_add(SLACK);
@@ -40,8 +43,8 @@ node: {{id: gateway, cluster: gateway}}
                 "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
                 stat_prefix: gateway
                 server_name: gateway
-                # The client is who connects: `x-forwarded-for` and `x-envoy-*` from outside are not
-                # believed.
+                # The client is who connects, and so the last of `x-forwarded-for`; what stands before, and
+                # `x-envoy-*` from outside, is not believed.
                 use_remote_address: true
                 generate_request_id: true
                 # What two servers could read differently is refused, here or by the filter.
@@ -51,7 +54,8 @@ node: {{id: gateway, cluster: gateway}}
                 common_http_protocol_options:
                   headers_with_underscores_action: REJECT_REQUEST
                   max_headers_count: 100
-                  idle_timeout: 3600s
+                  # Of a connection on which nothing is under way, no stream either.
+                  idle_timeout: 60s
                 max_request_headers_kb: 60
                 http2_protocol_options:
                   max_concurrent_streams: 100
@@ -108,7 +112,7 @@ overload_manager:
     - name: envoy.resource_monitors.global_downstream_max_connections
       typed_config:
         "@type": type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig
-        max_active_downstream_connections: 50000
+        max_active_downstream_connections: {DOWNSTREAM_CONNECTIONS}
 "#,
         connection_window = buffer.max(1_048_576),
         routes = routes.trim_end(),
@@ -176,9 +180,8 @@ fn clusters(envoy: &Envoy, exchanges: &[(Option<&str>, Exchange)]) -> String {
         });
         let asked: Vec<Exchange> =
             asked.filter(|exchange| exchange.cluster.as_ref() == Some(name)).collect();
-        if !asked.is_empty() {
-            clusters.push_str(BURST);
-        }
+        let is_server = envoy.routes.values().any(|routed| routed == name);
+        clusters.push_str(&limits(is_server, !asked.is_empty()));
         let authenticates = |one: &Exchange| one.client_authentication.clone().unwrap_or_default();
         if asked.iter().any(|one| authenticates(one) == ClientAuthentication::Injected) {
             clusters.push_str(&credentials(envoy));
@@ -210,7 +213,8 @@ fn speaking(name: &str, trusted_ca: &str) -> String {
 /// How Envoy ends the clients' TLS.
 fn ending(tls: &Tls) -> String {
     format!(
-        r#"transport_socket:
+        r#"transport_socket_connect_timeout: 10s
+transport_socket:
   name: envoy.transport_sockets.tls
   typed_config:
     "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
@@ -227,13 +231,21 @@ fn ending(tls: &Tls) -> String {
     )
 }
 
-/// A burst of callers is a burst of exchanges.
-const BURST: &str = "  circuit_breakers:
+/// To an MCP server each open stream is a connection, and there may be as many as clients; a burst of
+/// callers is a burst of exchanges.
+fn limits(is_server: bool, is_authorization_server: bool) -> String {
+    let connections = if is_server { DOWNSTREAM_CONNECTIONS } else { 1024 };
+    let pending = if is_authorization_server { 10_240 } else { 1024 };
+    let requests = connections.max(pending);
+    format!(
+        "  circuit_breakers:
     thresholds:
-      - max_connections: 1024
-        max_pending_requests: 10240
-        max_requests: 10240
-";
+      - max_connections: {connections}
+        max_pending_requests: {pending}
+        max_requests: {requests}
+"
+    )
+}
 
 /// How the gateway shows the authorization server who asks, without the filter knowing its secret.
 fn credentials(envoy: &Envoy) -> String {
