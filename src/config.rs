@@ -122,7 +122,8 @@ impl Config {
         read::check_names(&value, "", &mut problems);
         problems.into_result(Some(()))?;
         let text = value.to_string();
-        Self::compile(read::value(text.as_bytes())?, Sha256::digest(&text).into(), None)
+        read::check(text.as_bytes())?;
+        Self::compile(value, Sha256::digest(&text).into(), None)
     }
 
     fn compile(

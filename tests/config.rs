@@ -484,10 +484,6 @@ endpoints[0].path: `/.well-known/mcp` is where metadata documents live
 endpoints[0].path: `/.well-known/mcp` is outside the protected resource; help: clients expect it at or below `/mcp`"),
         ("/exchange/retries", json!(6), "\
 exchange.retries: `6` is more than 5"),
-        ("/exchange/issuer", json!(null), "\
-exchange.issuer: it is empty; help: write a value, or leave the name out too"),
-        ("/exchange", json!({"cluster": "a", "authority": "b", "actor": "c"}), "\
-exchange: missing field `issuer`"),
         ("/exchange/failover", json!({"cluster": "b", "targets": {"https://x.example/": {"cluster": "c"}}}), "\
 exchange.failover: has neither targets nor another failover"),
         ("/limits", json!({"body_bytes": 16_777_217}), "\
@@ -675,9 +671,13 @@ fn a_rule_is_never_reached_behind_one_that_holds_whenever_it_does() {
 }
 
 #[test]
-fn every_rule_of_tokens_has_its_own_words() {
+fn every_rule_of_tokens_and_their_exchange_has_its_own_words() {
     let keys = pushed()["issuers"][0]["jwks"].clone();
     for (pointer, value, expected) in [
+        ("/exchange/issuer", json!(null), "\
+exchange.issuer: it is empty; help: write a value, or leave the name out too"),
+        ("/exchange", json!({"cluster": "a", "authority": "b", "actor": "c"}), "\
+exchange: missing field `issuer`"),
         ("/issuers/0/leeway", json!("301s"), "\
 issuers[0].leeway: `301s` is more than `5m`; help: so long would a token serve after its end: set the clocks"),
         ("/issuers/0/max_lifetime", json!("900ms"), "\

@@ -24,11 +24,8 @@ const LIMITS: strict::Limits =
 /// # Errors
 /// One error without a path if the text is not strict JSON (RFC 8259, no duplicate names).
 pub fn value(text: &[u8]) -> Result<Value, ConfigErrors> {
+    check(text)?;
     let mut problems = Problems::default();
-    if let Err(error) = strict::check(text, &LIMITS) {
-        problems.add("", format!("the configuration is not strict JSON: {error}"));
-        return problems.into_result(None);
-    }
     match serde_json::from_slice(text) {
         Ok(value) => Ok(value),
         Err(error) => {
@@ -36,6 +33,18 @@ pub fn value(text: &[u8]) -> Result<Value, ConfigErrors> {
             problems.into_result(None)
         }
     }
+}
+
+/// Checks that JSON text is strict.
+///
+/// # Errors
+/// One error without a path if it is not.
+pub(super) fn check(text: &[u8]) -> Result<(), ConfigErrors> {
+    let mut problems = Problems::default();
+    if let Err(error) = strict::check(text, &LIMITS) {
+        problems.add("", format!("the configuration is not strict JSON: {error}"));
+    }
+    problems.into_result(Some(()))
 }
 
 /// Adds to `problems` the members of one object whose names differ by their case alone: the filter
