@@ -7,10 +7,9 @@ use std::rc::Rc;
 
 use super::patterns::Patterns;
 use super::resources::Resources;
-use super::rule::{Binding, Rule};
+use super::rule::{Binding, Requirement, Rule};
 use super::source::{
-    self, Baseline, Delegation, OtherArguments, Policy as Source, Require, Rule as RuleSource,
-    Rules as RulesSource,
+    self, Baseline, Delegation, Policy as Source, Rule as RuleSource, Rules as RulesSource,
 };
 use super::{DenialShape, Enforcement, Policy, Rules};
 use crate::config::{Duration, Problems};
@@ -239,7 +238,7 @@ impl Compiler<'_> {
         let requirements = self.requirements(&source.require, object, path, takes_arguments);
         Rule {
             name: name.into(),
-            arguments: fingerprint_of_arguments(&source.require),
+            arguments: fingerprint_of_arguments(&requirements),
             requirements,
             message: source.message.as_deref().map(Into::into),
             scope_message: scope_message(object, &scopes, around.scopes),
@@ -351,12 +350,12 @@ impl Compiler<'_> {
     }
 }
 
-/// The [fingerprint](Rule::arguments) of what is asked of arguments, as it is written.
-fn fingerprint_of_arguments(source: &Require) -> Option<Rc<str>> {
-    let Require { arguments, other_arguments, .. } = source;
-    let says_nothing = arguments.is_empty() && *other_arguments == OtherArguments::Allow;
-    let written = serde_json::to_vec(&(arguments, other_arguments)).unwrap_or_default();
-    (!says_nothing).then(|| fingerprint(&written).into())
+/// The [fingerprint](Rule::arguments) of what is asked of arguments: of the words that say so, which say
+/// it one way only.
+fn fingerprint_of_arguments(requirements: &[Requirement]) -> Option<Rc<str>> {
+    let of_arguments = requirements.iter().filter(|one| one.test.reads_arguments());
+    let words: Vec<&str> = of_arguments.map(|one| &*one.message).collect();
+    (!words.is_empty()).then(|| fingerprint(words.join("\n").as_bytes()).into())
 }
 
 /// Whether a pattern that is longer than `beginning` matches `name`.

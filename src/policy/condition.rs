@@ -214,6 +214,14 @@ impl Condition {
         presence && (other.presence == Presence::Absent || self.tests.iter().all(implied))
     }
 
+    /// Its words within those of another: what is said in several parts, in parentheses.
+    fn within(&self) -> String {
+        let has_parts = self.tests.len() > 1
+            || self.presence == Presence::Optional
+            || self.tests.iter().any(|test| matches!(test, Test::Each(_) | Test::Members(_)));
+        if has_parts { format!("({self})") } else { self.to_string() }
+    }
+
     /// Why no value can ever satisfy it, if that shows.
     fn contradiction(&self) -> Option<String> {
         if self.presence == Presence::Optional {
@@ -412,13 +420,13 @@ impl fmt::Display for Test {
             Self::Length { least, most } => write!(out, "have length {least} to {most}"),
             Self::Matches(pattern) => write!(out, "match {}", pattern.text),
             Self::Each(condition) => {
-                write!(out, "be a list of which each element must {condition}")
+                write!(out, "be a list of which each element must {}", condition.within())
             }
             Self::Members(members) => {
                 out.write_str("be an object of which")?;
                 for (index, (name, condition)) in members.iter().enumerate() {
                     let before = if index == 0 { "" } else { " and" };
-                    write!(out, "{before} `{name}` must {condition}")?;
+                    write!(out, "{before} `{name}` must {}", condition.within())?;
                 }
                 Ok(())
             }

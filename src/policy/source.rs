@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Number, Value};
 
 use crate::config::Duration;
@@ -202,7 +202,7 @@ pub struct Require {
 }
 
 /// What of arguments that no condition names.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OtherArguments {
@@ -215,7 +215,7 @@ pub enum OtherArguments {
 
 /// What a claim or an argument must be: all that is written here. Types are never converted:
 /// `"1"` is not `1`.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
@@ -223,13 +223,13 @@ pub struct Condition {
     #[serde(default)]
     pub presence: Presence,
     /// It is this string, number, boolean or null.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present")]
     pub equals: Option<Value>,
     /// It is one of these.
     #[serde(rename = "in")]
     pub one_of: Option<Vec<Value>>,
     /// It is a list with this element.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present")]
     pub includes: Option<Value>,
     /// It is a number and not less.
     pub min: Option<Number>,
@@ -252,7 +252,7 @@ pub struct Condition {
 }
 
 /// Whether what a condition is about must be there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Presence {
