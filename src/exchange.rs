@@ -86,8 +86,9 @@ pub struct Callout {
 /// What a callout is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// A delegation token.
-    Delegation(Key),
+    /// A delegation token; and the number of the attempt, since another one may be under way when an
+    /// answer comes that nobody waits for any more.
+    Delegation(Key, u64),
     /// This gateway's own token, for the profile at this place.
     OwnToken(usize),
 }
@@ -151,6 +152,8 @@ pub struct Exchanges {
     delegated: Cache<Key, Rc<Delegated>>,
     refused: Cache<Key, ExchangeError>,
     flights: HashMap<Key, Flight>,
+    /// How often a delegation token was asked for.
+    attempts: u64,
     own_tokens: OwnTokens,
     issuers_of_unknown_keys: BTreeSet<Box<str>>,
     verifier: Rc<dyn SignatureVerifier>,
@@ -190,6 +193,7 @@ impl Exchanges {
             delegated: Cache::new(bounds),
             refused: Cache::new(bounds),
             flights: HashMap::new(),
+            attempts: 0,
             own_tokens: OwnTokens::default(),
             issuers_of_unknown_keys: BTreeSet::new(),
             verifier,
@@ -308,8 +312,10 @@ impl Exchanges {
             }
         }
         let time = flight.remaining(profile, now);
-        flight.ask(leader, now);
-        Departure::Call(request::exchange(profile, key, actor, time, &*self.signer, now))
+        self.attempts = self.attempts.saturating_add(1);
+        flight.ask(leader, self.attempts, now);
+        let asked = (key, self.attempts);
+        Departure::Call(request::exchange(profile, asked, actor, time, &*self.signer, now))
     }
 
     /// Keeps what came of an exchange, if it may serve later calls. A refusal serves them until then.
@@ -346,7 +352,13 @@ impl Exchanges {
         now: Now,
     ) -> Option<Settled> {
         match purpose {
-            Purpose::Delegation(key) => self.settle_delegation(settings, key, reply, now),
+            Purpose::Delegation(key, attempt) => {
+                let is_awaited = |flight: &Flight| flight.attempt == *attempt;
+                if !self.flights.get(key).is_some_and(is_awaited) {
+                    return None;
+                }
+                self.settle_delegation(settings, key, reply, now)
+            }
             Purpose::OwnToken(place) => self.settle_own_token(settings, *place, reply, now),
         }
     }

@@ -18,7 +18,8 @@ pub(super) struct Flight {
     /// When that server was first asked, and how often since.
     started: Duration,
     attempts: u32,
-    /// When it was asked last.
+    /// The number of the last attempt, of all exchanges, and when it was made.
+    pub(super) attempt: u64,
     pub(super) sent: Now,
     /// On the monotonic clock, when it is to be asked again at the earliest.
     pub(super) due: Duration,
@@ -50,6 +51,7 @@ impl Flight {
             place,
             started: now.monotonic,
             attempts: 0,
+            attempt: 0,
             sent: now,
             due: now.monotonic,
             leader: None,
@@ -58,8 +60,9 @@ impl Flight {
     }
 
     /// The server is asked now, in a callout that `leader` owns.
-    pub(super) fn ask(&mut self, leader: u32, now: Now) {
+    pub(super) fn ask(&mut self, leader: u32, attempt: u64, now: Now) {
         self.leader = Some(leader);
+        self.attempt = attempt;
         self.sent = now;
         self.attempts = self.attempts.saturating_add(1);
     }

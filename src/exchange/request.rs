@@ -40,10 +40,10 @@ impl RequestedTokenType {
 }
 
 /// The request for a delegation token (RFC 8693 section 2.1), or Entra's on-behalf-of request, with
-/// so much time for the answer.
+/// so much time for the answer. `attempt` is its number.
 pub(super) fn exchange(
     profile: &Profile,
-    key: &Key,
+    (key, attempt): (&Key, u64),
     actor: Option<&BearerToken>,
     time: Duration,
     signer: &dyn Signer,
@@ -86,7 +86,7 @@ pub(super) fn exchange(
     for (name, value) in &profile.parameters {
         form.append_pair(name, value);
     }
-    let callout = callout(profile, form, Purpose::Delegation(key.clone()), signer, now);
+    let callout = callout(profile, form, Purpose::Delegation(key.clone(), attempt), signer, now);
     Callout { timeout: time, ..callout }
 }
 

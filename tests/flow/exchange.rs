@@ -426,11 +426,14 @@ fn c09_those_who_wait_survive_the_stream_that_asked() {
     assert!(step.is_pause());
     assert!(leader.close(&mut stage, 0).is_some());
 
-    let settings = &stage.shared.config.exchange;
-    let again = stage.shared.exchanges.due(settings, stage.now).calls;
+    let again = stage.due();
     assert_eq!(again.len(), 1, "the callout went with its stream, so it is made again");
-    assert_eq!((&again[0].purpose, &again[0].body), (&first.purpose, &first.body));
-    assert!(stage.shared.exchanges.due(settings, stage.now).calls.is_empty(), "once");
+    assert_eq!(again[0].body, first.body);
+    assert!(
+        stage.settle(&first, Ok(issued(&delegation(SCOPE)))).is_none(),
+        "nobody hears that one"
+    );
+    assert!(stage.due().is_empty(), "once");
 
     let settled = stage.settle(&again[0], Ok(issued(&delegation(SCOPE)))).unwrap();
     assert_eq!(settled.waiting, [waiter.id]);
@@ -604,6 +607,26 @@ fn a_token_that_is_bound_to_a_call_is_for_that_call_alone() {
         let told = ask(5, other.clone());
         assert_eq!((told.0, told.1), (502, json!("it is not bound to this call")), "{other}");
     }
+}
+
+#[test]
+fn an_answer_that_nobody_waits_for_any_more_settles_no_other_exchange() {
+    let mut stage = Stage::exchanging(json!({"retries": 1}));
+    let inbound = token(json!({}));
+    let (stream, step) = stage.send(&inbound, &call("listAccounts"));
+    assert!(stage.settle(&step.callout(), Err(ExchangeError::NoAnswer)).is_none(), "once more");
+    stage.pass(Duration::from_secs(1));
+    let due = stage.due();
+    let [again] = due.as_slice() else { panic!("{due:?}") };
+    stream.close(&mut stage, 0);
+    // Nobody waits for that one; and the same is asked for anew.
+    let (mut stream, step) = stage.send(&inbound, &call("listAccounts"));
+    let callout = step.callout();
+    let answer = || Ok(issued(&delegation(SCOPE)));
+    assert!(stage.settle(again, answer()).is_none());
+    let settled = stage.settle(&callout, answer()).unwrap();
+    let step = stream.event(&mut stage, Event::Exchanged(settled.result.as_ref()));
+    assert!(matches!(step, Step::Continue(_)), "{step:?}");
 }
 
 #[test]

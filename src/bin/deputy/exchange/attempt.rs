@@ -79,10 +79,10 @@ impl Attempt<'_> {
             requests.push(Request::new(&callout, &self.server, self.is_injected));
             let asked_at = clock();
             match &callout.purpose {
-                Purpose::Delegation(key) if send => {
+                Purpose::Delegation(key, _) if send => {
                     return self.send(&callout, key, asked_at);
                 }
-                Purpose::Delegation(_) => {}
+                Purpose::Delegation(..) => {}
                 purpose @ Purpose::OwnToken(_) => {
                     let reply = if send { self.server.post(&callout)?.0 } else { Ok(own_token()) };
                     let settled = exchanges.settle(self.settings, purpose, reply, clock());
