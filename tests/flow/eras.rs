@@ -57,6 +57,20 @@ fn h01_h04_mirrored_headers_say_what_the_body_says() {
 }
 
 #[test]
+fn what_of_the_headers_does_not_fit_is_in_the_record() {
+    for (more, reason) in [
+        (("mcp-name", "other"), "header_mismatch"),
+        (("mcp-protocol-version", "2099-01-01"), "unsupported_version"),
+    ] {
+        let mut stage = Stage::new();
+        let params = json!({"name": "listAccounts"});
+        let (stream, step) = stage.ask_stateless(&token(json!({})), "tools/call", params, &[more]);
+        let record = stream.close(&mut stage, step.reply().status).unwrap();
+        assert_eq!((&record["decision"], &record["reason"]), (&json!("refuse"), &json!(reason)));
+    }
+}
+
+#[test]
 fn h01_the_name_is_that_of_the_methods_object() {
     let held = token(json!({"scope": "mcp:connect"}));
     for (method, params, object, other) in [
