@@ -148,7 +148,8 @@ impl Pattern {
                 '[' if !in_class => {
                     in_class = true;
                     // At its beginning, a `]` is one of the class.
-                    let class = rest.as_str().trim_start_matches('^');
+                    let class = rest.as_str();
+                    let class = class.strip_prefix('^').unwrap_or(class);
                     rest = class.strip_prefix(']').unwrap_or(class).chars();
                 }
                 // Flags could change how the anchors below are read.

@@ -266,7 +266,7 @@ fn a_class_of_characters_is_no_group() {
         let matches = condition(json!({"matches": pattern})).unwrap();
         assert!(matches.holds(Some(&json!(good)), &claims()), "{pattern}");
     }
-    for pattern in ["(?i)a", "[a](?i)b", "[](](?i)b", "[\\](?i)", "(?P<a>b)"] {
+    for pattern in ["(?i)a", "[a](?i)b", "[^^](?m)a", "[](](?i)b", "[\\](?i)", "(?P<a>b)"] {
         assert!(condition(json!({"matches": pattern})).is_err(), "{pattern}");
     }
 }
