@@ -392,7 +392,7 @@ impl fmt::Display for Condition {
         match self.presence {
             Presence::Absent => return out.write_str("be absent"),
             Presence::Required if self.tests.is_empty() => return out.write_str("be present"),
-            Presence::Optional => out.write_str("if present, ")?,
+            Presence::Optional => out.write_str("be absent, or ")?,
             Presence::Required => {}
         }
         for (index, test) in self.tests.iter().enumerate() {

@@ -47,7 +47,7 @@ fn n05_arguments_are_judged_by_their_exact_type_and_value() {
         "delegation": {"scope": "ledger:Act"},
     }));
     let path = "Access denied: the argument `path` of act must match /data/[a-z]+.";
-    let size = "Access denied: the argument `size` of act must if present, be at most 10.";
+    let size = "Access denied: the argument `size` of act must be absent, or be at most 10.";
     let others = "Access denied: act takes no arguments but path, size.";
     for (arguments, expected) in [
         (json!({"path": "/data/a"}), "ledger:Act"),
