@@ -1,5 +1,6 @@
 //! Tasks are their caller's and their tool's, on every method that names one.
 
+use mcp_deputy::session::{Binding, Purpose};
 use mcp_deputy::transaction::Step;
 use mcp_deputy::upstream::Edits;
 use serde_json::{Value, json};
@@ -471,6 +472,40 @@ fn r13_what_is_asked_of_arguments_is_told_apart_to_the_letter() {
     let (task, _) = make(&mut act(one.clone()), &sarah, arguments);
     assert_eq!(follow(&mut act(one), &sarah, &task), Ok("ledger.tools.act".to_owned()));
     assert_eq!(follow(&mut act(other), &sarah, &task), Err(403));
+}
+
+#[test]
+fn a_token_for_a_task_is_bound_to_its_tool() {
+    let mut configuration = tasks();
+    configuration["policies"]["ledger"]["tools"]["act"] = json!({"delegation": {
+        "scope": "ledger:Act",
+        "authorization_details": {"type": "act", "arguments": ["owner"]},
+    }});
+    let mut stage = Stage::with(configuration);
+    let sarah = token(json!({}));
+    let params = json!({"name": "act", "task": {}, "arguments": {"owner": "sarah"}});
+    let asked = |step: Step| -> Value {
+        let details = field(&step.callout(), "authorization_details").unwrap();
+        serde_json::from_str(&details).unwrap()
+    };
+    let (_, step) = ask(&mut stage, &sarah, "/mcp", "tools/call", params);
+    let details = json!([{
+        "type": "act", "locations": [AUDIENCE], "identifier": "act", "arguments": {"owner": "sarah"},
+    }]);
+    assert_eq!(asked(step), details);
+    let owner = Binding {
+        purpose: Purpose::Task,
+        issuer: ISSUER,
+        subject: SARAH,
+        client: "cli",
+        endpoint: "/mcp",
+    };
+    let sealed = stage.shared.config.sessions.seal(owner, "act::task-1").unwrap();
+    let (_, step) = ask(&mut stage, &sarah, "/mcp", "tasks/result", json!({ "taskId": sealed }));
+    let details = json!([{
+        "type": "act", "locations": [AUDIENCE], "identifier": "act", "arguments": {},
+    }]);
+    assert_eq!(asked(step), details);
 }
 
 #[test]
