@@ -126,8 +126,10 @@ describe('tokens that nobody should believe', () => {
     const otherCase = [...kid].map((c) => (c === c.toUpperCase() ? c.toLowerCase() : c.toUpperCase())).join('');
     await rejected('unknown_key', tokensOf(['../../etc/passwd', '/dev/null', "' OR 1=1", "' OR '1'='1' --", '*', '%', '0', '1', 'null', `${kid} `, ` ${kid}`, `${kid}\0`, `${kid}\0.pem`, kid.slice(0, -1), kid + kid, otherCase, `\u{feff}${kid}`, keys.sound.p256.kid, 'k'.repeat(256), undefined], named));
     await rejected('malformed_header', tokensOf(['', null, 0, 7, true, [kid], { kid }, 'k'.repeat(257)], named));
-    const own = { jwk: publicPart(keys.other), jku: 'http://127.0.0.1/keys', x5u: 'http://127.0.0.1/chain', x5c: ['MIIB'], x5t: 'AAAA', 'x5t#S256': 'AAAA' };
+    const own = { jwk: publicPart(keys.other), jku: 'http://127.0.0.1/keys', x5u: 'http://127.0.0.1/chain', x5c: ['MIIB'] };
     await rejected('forbidden_header', { ...tokensOf(Object.keys(own), (member) => mint.token({}, { [member]: own[member] })), 'its own key, which signed it': mint.token({}, { jwk: publicPart(keys.other) }, { key: keys.other }) });
+    // A thumbprint brings no key, and chooses none.
+    await rejected('bad_signature', tokensOf(['x5t', 'x5t#S256'], (member) => mint.token({}, { kid, [member]: 'AAAA' }, { key: keys.other })));
     await rejected('too_long', { 'a kid of 7 kB': named('k'.repeat(7_000)) });
     assert.equal((await ask(named('k'.repeat(1_048_576))))?.status, 431);
     assert.equal(target.echo.take().length, 0);
