@@ -318,6 +318,7 @@ mod tests {
             assert_eq!(tracked.map_err(|(error, _)| error.to_string()), plain, "{document}");
         }
     }
+
     #[test]
     fn what_may_be_left_out_is_not_left_empty() {
         let document = json!({"kinds": {}, "pair": null});

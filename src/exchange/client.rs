@@ -109,7 +109,7 @@ const ASSERTION_LIFETIME: u64 = 60;
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// How a variable with a secret may be called.
-pub(super) const CLIENT_SECRET: &str = "DEPUTY_CLIENT_SECRET";
+const CLIENT_SECRET: &str = "DEPUTY_CLIENT_SECRET";
 
 impl Client {
     /// Reads what is written at `path`; what is wrong goes to `problems`.

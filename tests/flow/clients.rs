@@ -250,6 +250,21 @@ fn own_callout(stage: &mut Stage) -> Callout {
     callout
 }
 
+/// The token of a caller who has not called yet.
+fn another(number: u32) -> String {
+    token(json!({"jti": number.to_string()}))
+}
+
+/// A stage where it has its first token, for a hundred seconds, and a caller's is exchanged.
+fn acting_by_the_first() -> Stage {
+    let mut stage = acting();
+    assert!(stage.send(&another(1), &call("listAccounts")).1.is_pause());
+    let own = own_callout(&mut stage);
+    assert!(stage.settle(&own, Ok(reply(200, own_token("first", 100)))).is_none());
+    assert_eq!(stage.due().len(), 1);
+    stage
+}
+
 #[test]
 fn the_gateways_own_token_is_fetched_once_for_all_who_wait() {
     let mut stage = acting();
@@ -287,14 +302,9 @@ fn the_gateways_own_token_is_fetched_once_for_all_who_wait() {
 /// The server says `invalid_request` of a caller's token and of the gateway's own alike.
 #[test]
 fn the_gateways_own_token_is_renewed_when_it_may_be_what_was_rejected() {
-    let mut stage = acting();
-    let caller = |number: u32| token(json!({"jti": number.to_string()}));
-    assert!(stage.send(&caller(1), &call("listAccounts")).1.is_pause());
-    let own = own_callout(&mut stage);
-    assert!(stage.settle(&own, Ok(reply(200, own_token("first", 100)))).is_none());
-    assert_eq!(stage.due().len(), 1);
+    let mut stage = acting_by_the_first();
     let rejected = |stage: &mut Stage, number| {
-        let callout = stage.send(&caller(number), &call("listAccounts")).1.callout();
+        let callout = stage.send(&another(number), &call("listAccounts")).1.callout();
         let error = reply(400, json!({"error": "invalid_request"}));
         assert!(stage.settle(&callout, Ok(error)).unwrap().result.is_err());
     };
@@ -304,18 +314,13 @@ fn the_gateways_own_token_is_renewed_when_it_may_be_what_was_rejected() {
     rejected(&mut stage, 3);
     let renewal = own_callout(&mut stage);
     assert!(stage.settle(&renewal, Ok(reply(200, own_token("second", 100)))).is_none());
-    let step = stage.send(&caller(4), &call("listAccounts")).1;
+    let step = stage.send(&another(4), &call("listAccounts")).1;
     assert_eq!(field(&step.callout(), "actor_token").as_deref(), Some("second"));
 }
 
 #[test]
 fn the_gateways_own_token_is_renewed_before_it_ends_and_kept_when_that_fails() {
-    let mut stage = acting();
-    let caller = |number: u32| token(json!({"jti": number.to_string()}));
-    assert!(stage.send(&caller(1), &call("listAccounts")).1.is_pause());
-    let own = own_callout(&mut stage);
-    assert!(stage.settle(&own, Ok(reply(200, own_token("first", 100)))).is_none());
-    assert_eq!(stage.due().len(), 1);
+    let mut stage = acting_by_the_first();
 
     stage.pass(Duration::from_secs(79));
     assert!(stage.due().is_empty());
@@ -323,7 +328,7 @@ fn the_gateways_own_token_is_renewed_before_it_ends_and_kept_when_that_fails() {
     let renewal = own_callout(&mut stage);
     assert!(stage.settle(&renewal, Ok(reply(503, ""))).is_none(), "nobody hears of it");
     let actor = |stage: &mut Stage, number| {
-        let step = stage.send(&caller(number), &call("listAccounts")).1;
+        let step = stage.send(&another(number), &call("listAccounts")).1;
         field(&step.callout(), "actor_token").unwrap()
     };
     assert_eq!(actor(&mut stage, 2), "first");
@@ -334,7 +339,7 @@ fn the_gateways_own_token_is_renewed_before_it_ends_and_kept_when_that_fails() {
     assert_eq!(actor(&mut stage, 3), "second");
 
     stage.pass(Duration::from_secs(96));
-    assert!(stage.send(&caller(4), &call("listAccounts")).1.is_pause(), "it is over");
+    assert!(stage.send(&another(4), &call("listAccounts")).1.is_pause(), "it is over");
 }
 
 #[test]
