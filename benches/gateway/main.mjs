@@ -60,15 +60,22 @@ async function measure() {
   const keys = await ensureKeys(state);
   const server = await start(startServer(here('../exchange/authorization-server.mjs'), { env: { STATE: state }, log: log('authorization-server.log') }));
   const groups = Object.entries(GROUPS).filter(([title]) => title.includes(ONLY));
-  const upstream = await start(startUpstream(log('.'), answers(groups)));
-  const place = { resource: 'http://gateway/mcp', issuer: server.url, upstream: host(upstream.url), jwks: readFileSync(keys.jwks, 'utf8'), keys };
+  const upstreams = {
+    direct: await start(startUpstream(log('.'), answers(groups))),
+    sdk: await start(startServer(here('mcp-server.mjs'), { log: log('mcp-server.log') })),
+  };
+  const behind = (upstream) => ({
+    resource: 'http://gateway/mcp', issuer: server.url, upstream: host(upstreams[upstream].url), jwks: readFileSync(keys.jwks, 'utf8'), keys,
+  });
+  const place = behind('direct');
   const gateways = new Map();
   const known = caller(place)();
   const variants = [];
   for (const [title, group] of groups) {
     for (const one of group) {
-      const key = `${one.gateway}/${one.workers ?? 1}`;
-      if (!gateways.has(key)) gateways.set(key, await gateway(one, place));
+      const { gateway: what, workers = 1, upstream = 'direct' } = one;
+      const key = `${what}/${workers}${upstream === 'direct' ? '' : `/${upstream}`}`;
+      if (!gateways.has(key)) gateways.set(key, await gateway(one, behind(upstream), key));
       const variant = { ...one, title, base: group[0], at: gateways.get(key), file: log(`requests-${variants.length}`), times: [] };
       if (one.inSession) {
         variant.session = await openSession(variant.at.port, known, variant);
@@ -87,7 +94,7 @@ async function measure() {
   }
   for (const variant of variants.filter(({ inSession }) => inSession)) await checkCall(variant.at.port, known, variant);
   const starts = [];
-  for (const [name, one] of gateways) starts.push(await memory(name, one));
+  for (const [name, one] of gateways) if (!name.endsWith('/sdk')) starts.push(await memory(name, one));
   if (!ONLY) starts.push(await withFullCaches(place));
   return {
     machine: machine(),
@@ -100,7 +107,7 @@ async function measure() {
 /** One that is called by as many as its cache of tokens holds by default, each for the first time, and exchanges for each. */
 async function withFullCaches(place) {
   const callers = 10_000;
-  const one = await gateway({ gateway: 'deputy' }, place, 'full');
+  const one = await gateway({ gateway: 'deputy' }, place, 'deputy/full');
   const file = log('requests-full');
   writeCalls(file, Array.from({ length: callers }, () => caller(place)()), { call: WARM });
   // Each load begins with the first caller.
@@ -140,9 +147,9 @@ function answer(isStream, list) {
   return { type: 'text/event-stream', body: `event: message\ndata: ${toolList(list / events)}\n\n`.repeat(events) };
 }
 
-async function gateway({ gateway: name, workers = 1, path }, place, what = workers) {
+async function gateway({ gateway: name, workers = 1, path }, place, label) {
   const port = await freePort();
-  const own = log(`${name}-${what}`);
+  const own = log(label.replaceAll('/', '-'));
   const before = performance.now();
   const one = await start(name === 'agentgateway' ? startAgentgateway(own, place, { port, path, workers }) : envoy(name, place, { own, port, workers }));
   return { ...one, port, start_ms: Math.round(performance.now() - before), rest_mb: resident(one.pid) };

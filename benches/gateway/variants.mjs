@@ -65,6 +65,7 @@ const call = (name) => ({ method: 'tools/call', params: { name, arguments: {} } 
 /** What most of them are sent. */
 export const WARM = call('listAccounts');
 const PASS = { gateway: 'pass-through', call: WARM };
+const SDK = { upstream: 'sdk' };
 const SESSION = { path: '/mcp/session', inSession: true };
 
 /**
@@ -76,6 +77,7 @@ const SESSION = { path: '/mcp/session', inSession: true };
  * - `http2`, `workers`, `connections`: otherwise HTTP/1.1, one and 16
  * - `list`: how many bytes of a list are answered
  * - `inSession`: whether all calls are made in one session, opened before
+ * - `upstream`: `sdk` for a server on an official SDK; otherwise one that answers at once
  */
 export const GROUPS = {
   'A call of 300 B': [
@@ -87,6 +89,13 @@ export const GROUPS = {
     { name: 'Deputy: cold token (RS256)', gateway: 'deputy', call: { method: 'ping', params: {} }, tokens: 500 },
     { name: 'Deputy: cold exchange', gateway: 'deputy', call: call('transfer') },
     { name: 'Deputy: denial, known token', gateway: 'deputy', call: call('getCustomerPII'), denied: true },
+  ],
+  'A call of 300 B, before a server on the official SDK': [
+    { name: 'Envoy without filters', ...PASS, ...SDK },
+    { name: 'wasm that holds headers and body', gateway: 'hold', call: WARM, ...SDK },
+    { name: 'native jwt_authn (cache) + mcp + rbac', gateway: 'native', call: WARM, ...SDK },
+    { name: 'ext_authz over HTTP, always yes', gateway: 'ext_authz', call: WARM, ...SDK },
+    { name: 'Deputy: known token, cached delegation', gateway: 'deputy', call: WARM, ...SDK },
   ],
   ...pairs('A call of 4 KiB', { bytes: 4096 }),
   ...pairs('A call of 4 KiB, one after another', { bytes: 4096, connections: 1 }),
