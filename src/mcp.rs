@@ -3,7 +3,8 @@
 //! [`parse`] guarantees: a body is refused, or every server reads from it the very methods and
 //! objects that its [`Operation`]s name. Then the body goes upstream byte for byte: it is never
 //! written anew, for that would launder what the reader overlooked. Only the ids of tasks, which a
-//! client holds sealed ([`task`](crate::task)), give way to the MCP server's.
+//! client holds sealed ([`task`](crate::task)), give way to the MCP server's, and the ids of requests
+//! whose answers are redacted get a mark ([`mark_ids`](crate::response::mark_ids)).
 
 mod draft;
 mod error;
@@ -22,7 +23,7 @@ pub use error::BodyError;
 pub use header::{HeaderError, MirroredHeaders, encode as encode_name};
 pub use list::List;
 pub use media::{MediaError, check_content_encoding, check_content_type, check_media_type};
-pub use message::{Body, Id, Object, Operation, is_name, parse, read_arguments, read_id};
+pub use message::{Body, Id, MARKED, Object, Operation, is_name, parse, read_arguments, read_id};
 pub use method::{Class, Method};
 pub use response::{Response, ServerRequest};
 pub use revision::{Revision, UnsupportedRevision};

@@ -29,7 +29,7 @@ pub use error::ResponseError;
 pub use events::EventFilter;
 pub use held::{Held, Share};
 pub use lists::{ListFilter, RedactMessage, View};
-pub use redaction::{Redacted, Redaction, WholeFilter};
+pub use redaction::{Redacted, Redaction, WholeFilter, mark_cancelled, mark_ids};
 
 /// Who gets an answer, and to what.
 #[derive(Debug)]

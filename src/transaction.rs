@@ -7,6 +7,7 @@
 mod answer;
 mod delegation;
 mod keys;
+mod marked;
 mod question;
 
 use std::rc::Rc;
@@ -26,6 +27,7 @@ use crate::response::{BodyFilter, Held, Reader, Share};
 use crate::task::Tasks;
 use crate::token::{Caller, Callers, KeyFetches};
 use crate::upstream::Edits;
+use marked::MarkedRequests;
 
 /// What the transactions of one configuration share, in one worker.
 #[derive(Debug)]
@@ -37,6 +39,7 @@ pub struct Engine {
     /// What was exchanged before, and what is being exchanged.
     pub exchanges: Exchanges,
     fetches: KeyFetches,
+    marked: MarkedRequests,
     held: Held,
 }
 
@@ -49,6 +52,7 @@ impl Engine {
         let exchanges = Exchanges::new(bounds, Rc::clone(&verifier), signer);
         Self {
             callers: Callers::new(config.limits.tokens(), verifier),
+            marked: MarkedRequests::new(Rc::clone(&shared_data)),
             exchanges: exchanges.shared(shared_data, config.digest, bounds.entries),
             fetches: KeyFetches::default(),
             held,
@@ -154,7 +158,8 @@ struct Question {
     mirrored: Result<MirroredHeaders, HeaderError>,
     /// With the MCP server's id of the session, which is known to be the caller's.
     edits: Edits,
-    is_in_session: bool,
+    /// The MCP server's id of it.
+    session: Option<String>,
     origin: Option<String>,
     /// Whether the answer is due to hold a list, or to name a task.
     is_filtered: bool,

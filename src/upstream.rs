@@ -13,7 +13,7 @@ pub struct Edits {
     pub remove: Vec<String>,
     /// Names and values to set in place of what was there.
     pub set: Vec<(&'static str, String)>,
-    /// The request's body in place of the one that is held, and no longer than that.
+    /// The request's body in place of the one that is held.
     pub body: Option<Vec<u8>>,
 }
 
@@ -130,10 +130,13 @@ impl StrippedHeaders {
 /// request.
 ///
 /// `edits` is what was found due when the request came in: [`StrippedHeaders::found`], and the MCP
-/// server's ids of session and tasks in place of the client's.
+/// server's ids of session, tasks and requests in place of the client's.
 #[must_use]
 pub fn forward(permit: Permit, credential: &Credential, mut edits: Edits) -> Edits {
     drop(permit);
+    if let Some(body) = &edits.body {
+        edits.set.push(("content-length", body.len().to_string()));
+    }
     match credential {
         Credential::Delegation(delegated) => {
             edits.set.push(("authorization", ["Bearer ", delegated.token.reveal()].concat()));

@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use form_urlencoded::{Serializer, byte_serialize};
 use jwt_compact::alg::{Ed25519, Es256};
-use jwt_compact::jwk::JsonWebKey;
 use jwt_compact::{Algorithm, AlgorithmSignature};
+use jwt_compact::{alg::SecretBytes, jwk::JsonWebKey};
 use serde_json::json;
 
 use super::Purpose;
@@ -239,11 +239,21 @@ fn private_key(text: &str) -> Option<(SigningKey, Option<Box<str>>)> {
     if text.trim_start().starts_with("-----BEGIN ") {
         return Some((SigningKey::Rs256(Hidden(text.into())), None));
     }
-    let jwk: JsonWebKey<'_> = serde_json::from_str(text).ok()?;
     let members: serde_json::Value = serde_json::from_str(text).ok()?;
-    let key_id = members.get("kid").and_then(serde_json::Value::as_str).map(Into::into);
-    let key = <Es256 as Algorithm>::SigningKey::try_from(&jwk).map(SigningKey::Es256);
-    let key =
-        key.or_else(|_| <Ed25519 as Algorithm>::SigningKey::try_from(&jwk).map(SigningKey::EdDsa));
-    Some((key.ok()?, key_id))
+    let member = |name| members.get(name).and_then(serde_json::Value::as_str);
+    let bytes = |name| member(name).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+    let (curve, x) = (member("crv")?.into(), bytes("x")?.into());
+    let secret = Some(SecretBytes::owned(bytes("d")?));
+    let key = match member("kty")? {
+        "EC" => {
+            let jwk = JsonWebKey::EllipticCurve { curve, x, y: bytes("y")?.into(), secret };
+            SigningKey::Es256((&jwk).try_into().ok()?)
+        }
+        "OKP" => {
+            let jwk = JsonWebKey::KeyPair { curve, x, secret };
+            SigningKey::EdDsa((&jwk).try_into().ok()?)
+        }
+        _ => return None,
+    };
+    Some((key, member("kid").map(Into::into)))
 }

@@ -80,6 +80,8 @@ pub(super) struct Draft {
     pub(super) knows_tasks: bool,
     pub(super) related_task: Member<()>,
     pub(super) related_task_id: Member<Task>,
+    /// Of the request that `notifications/cancelled` names.
+    pub(super) request_id: Member<Id>,
     pub(super) cursor: Member<()>,
     pub(super) arguments: Member<()>,
     pub(super) meta: Member<()>,
@@ -132,6 +134,7 @@ pub(super) enum Place {
     Uri,
     TaskId,
     AskedTask,
+    RequestId,
     Cursor,
     Arguments,
     Meta,
@@ -178,6 +181,7 @@ const PARAMS: Significant = &[
     ("taskId", Place::TaskId),
     ("notifications", Place::Notifications),
     ("task", Place::AskedTask),
+    ("requestId", Place::RequestId),
     ("inputResponses", Place::Elsewhere),
     ("requestState", Place::Elsewhere),
     ("protocolVersion", Place::OfferedVersion),
@@ -291,6 +295,7 @@ impl Draft {
             Place::Uri => self.uri = text(token),
             Place::TaskId => self.task_id = Task::from_token(token, body).into(),
             Place::AskedTask => self.asks_for_task = true,
+            Place::RequestId => self.request_id = Id::from_token(token).into(),
             Place::Cursor => {
                 let clean = |cursor: &str| !cursor.chars().any(char::is_control);
                 self.cursor = must(matches!(token, Token::String(cursor) if clean(cursor)));

@@ -54,13 +54,16 @@ pub struct Operation {
     pub related_task: Option<Task>,
     /// Whether the client takes a task in place of the tool's result.
     pub takes_task: bool,
+    /// The request that it cancels.
+    pub cancels: Option<Id>,
 }
 
 impl Operation {
     /// An operation that has to do with no task, and whose arguments nobody has read.
     #[must_use]
     pub fn new(id: Option<Id>, method: Method, object: Option<Object>) -> Self {
-        Self { id, method, object, arguments: Map::new(), related_task: None, takes_task: false }
+        let (related_task, cancels) = (None, None);
+        Self { id, method, object, arguments: Map::new(), related_task, takes_task: false, cancels }
     }
 
     /// Whether it belongs to a task that is not its object (MCP 2025-11-25, tasks, related task).
@@ -83,6 +86,9 @@ impl Operation {
 /// The name of the stream that GET opens, among the ids of requests, in the official Python SDK.
 const GET_STREAM: &str = "_GET_stream";
 
+/// How an id begins that goes up in place of a client's ([`crate::response::mark_ids`]).
+pub const MARKED: &str = "mcp-deputy:";
+
 /// A request's id. Serialises to the JSON value that it was.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Id {
@@ -101,7 +107,8 @@ impl Id {
             Token::String(text)
                 if text.len() <= ID_BYTES
                     && !text.chars().any(char::is_control)
-                    && text != GET_STREAM =>
+                    && text != GET_STREAM
+                    && !text.starts_with(MARKED) =>
             {
                 Some(Self::String(text.into()))
             }
@@ -315,10 +322,13 @@ fn judge(mut draft: Draft, revision: Revision) -> Result<Operation, BodyError> {
         return Err(BodyError::UnsupportedRevision { id, cause });
     }
     let related_task = std::mem::take(&mut draft.related_task_id).present();
+    let cancels = std::mem::take(&mut draft.request_id).present();
+    let cancels = cancels.filter(|_| method == Method::Cancelled);
     let takes_task = method == Method::ToolsCall && (draft.asks_for_task || draft.knows_tasks);
     match object(method, draft) {
         Ok(object) => {
-            Ok(Operation { related_task, takes_task, ..Operation::new(id, method, object) })
+            let operation = Operation::new(id, method, object);
+            Ok(Operation { related_task, takes_task, cancels, ..operation })
         }
         Err(Fault::Member(member)) => Err(BodyError::InvalidParams { id, member }),
         Err(Fault::Name) => Err(BodyError::InvalidName { id }),

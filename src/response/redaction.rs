@@ -4,6 +4,7 @@
 //! What cannot be looked through could hold any of them, so it is withheld whole: text that is no
 //! JSON, and what is encoded in base64. All other bytes pass as they are.
 
+mod ids;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use std::rc::Rc;
 use super::ResponseError;
 use super::lists::{LIMITS, ListFilter, Scan, View};
 use crate::json::{self, JsonError, folded};
+pub use ids::{mark_cancelled, mark_ids};
 
 /// What stands in place of a string.
 const REDACTED: &str = "\"[redacted]\"";
@@ -80,8 +82,7 @@ impl Redaction {
 
     /// Redacts sound JSON that stands in so many strings.
     fn redact(&self, text: &str, place: Place, nested: usize) -> Result<Redacted, JsonError> {
-        let out = String::with_capacity(text.len());
-        let mut writer = Writer { redaction: self, nested, rest: text, out, count: 0 };
+        let mut writer = Writer::new(self, text, nested);
         writer.blanks();
         writer.value(place)?;
         writer.blanks();
@@ -162,6 +163,11 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
+    fn new(redaction: &'a Redaction, text: &'a str, nested: usize) -> Self {
+        let out = String::with_capacity(text.len());
+        Self { redaction, nested, rest: text, out, count: 0 }
+    }
+
     fn value(&mut self, place: Place) -> Result<(), JsonError> {
         match (self.peek(), place) {
             (Some(b'{'), _) => self.object(place),
@@ -185,36 +191,28 @@ impl<'a> Writer<'a> {
     fn object(&mut self, place: Place) -> Result<(), JsonError> {
         let (start, count) = (self.out.len(), self.count);
         let mut is_media = false;
-        self.pass(1);
-        while self.peek_past_blanks()? != b'}' {
-            if self.peek() == Some(b',') {
-                self.pass(1);
-                continue;
-            }
-            let name = self.take();
-            self.out.push_str(name);
-            let name = unescape(name)?;
-            let name_folded = folded(Cow::Borrowed(&*name));
-            self.peek_past_blanks()?;
-            self.pass(1);
-            self.peek_past_blanks()?;
-            if self.redaction.0.contains(&*name_folded)
-                && !(place == Place::Message && ENVELOPE.contains(&&*name))
+        self.members(|writer, name| {
+            let name_folded = folded(Cow::Borrowed(name));
+            let is_message = place == Place::Message;
+            if writer.redaction.0.contains(&*name_folded)
+                && !(is_message && ENVELOPE.contains(&name))
             {
-                match self.take() {
-                    "null" => self.out.push_str("null"),
-                    value if value.starts_with('"') => self.withhold(REDACTED),
-                    _ => self.withhold("null"),
+                match writer.take() {
+                    "null" => writer.out.push_str("null"),
+                    value if value.starts_with('"') => writer.withhold(REDACTED),
+                    _ => writer.withhold("null"),
                 }
-                continue;
+                return Ok(());
+            }
+            if is_message && name == "id" && writer.unmark() {
+                return Ok(());
             }
             if place != Place::Data && name == "type" {
                 let media = ["\"image\"", "\"audio\""];
-                is_media |= media.iter().any(|kind| self.rest.starts_with(kind));
+                is_media |= media.iter().any(|kind| writer.rest.starts_with(kind));
             }
-            self.value(place.member(&name, &name_folded))?;
-        }
-        self.pass(1);
+            writer.value(place.member(name, &name_folded))
+        })?;
         if is_media {
             self.out.truncate(start);
             self.count = count;
@@ -224,12 +222,35 @@ impl<'a> Writer<'a> {
     }
 
     fn array(&mut self, place: Place) -> Result<(), JsonError> {
+        self.elements(|writer| writer.value(place))
+    }
+
+    /// Copies an object, but for the values of its members, which are given by name.
+    fn members(
+        &mut self,
+        mut value: impl FnMut(&mut Self, &str) -> Result<(), JsonError>,
+    ) -> Result<(), JsonError> {
+        self.elements(|writer| {
+            let name = writer.take();
+            writer.out.push_str(name);
+            writer.peek_past_blanks()?;
+            writer.pass(1);
+            writer.peek_past_blanks()?;
+            value(writer, &unescape(name)?)
+        })
+    }
+
+    /// Copies an object or array, but for what stands between its commas.
+    fn elements(
+        &mut self,
+        mut element: impl FnMut(&mut Self) -> Result<(), JsonError>,
+    ) -> Result<(), JsonError> {
         self.pass(1);
         loop {
             match self.peek_past_blanks()? {
-                b']' => break,
+                b'}' | b']' => break,
                 b',' => self.pass(1),
-                _ => self.value(place)?,
+                _ => element(self)?,
             }
         }
         self.pass(1);

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::keys::{self, NoCaller};
+use super::marked::{MarkedRequests, mark};
 use super::{Engine, Question, State, Step, Transaction};
 use crate::answer::{About, Refusal, metadata, preflight};
 use crate::clock::Now;
@@ -107,7 +108,7 @@ impl Transaction {
         engine: &mut Engine,
         now: Now,
     ) -> Step {
-        let config = &engine.config;
+        let Engine { config, marked, .. } = &*engine;
         let limit = match question.verb {
             Verb::Message => config.limits.body_bytes,
             Verb::OpenStream | Verb::EndSession => 0,
@@ -129,7 +130,7 @@ impl Transaction {
             return Step::Pause;
         };
         let mut id = None;
-        let decision = self.judge(config, endpoint, &mut question, body, &mut id, now);
+        let decision = self.judge((config, marked), endpoint, &mut question, body, &mut id, now);
         about.id = id.as_ref();
         match decision {
             Err(refusal) => self.refuse(config, &refusal, about, question.origin.as_deref()),
@@ -143,7 +144,7 @@ impl Transaction {
     /// Reads the body and asks the policy. `id` becomes the request's, as soon as it is known.
     fn judge(
         &mut self,
-        config: &Config,
+        (config, marked): (&Config, &MarkedRequests),
         endpoint: &Endpoint,
         question: &mut Question,
         body: &[u8],
@@ -167,7 +168,7 @@ impl Transaction {
         };
         let mirrored = question.mirrored.as_ref().map_err(|error| misled(error.clone()))?;
         let revision = mirrored.revision();
-        let is_in_session = question.is_in_session && !revision.is_stateless();
+        let is_in_session = question.session.is_some() && !revision.is_stateless();
         let mut parsed = mcp::parse(body, revision, &limits);
         let is_initialize =
             matches!(&parsed, Ok(Body::One(one)) if one.method == Method::Initialize);
@@ -202,6 +203,9 @@ impl Transaction {
                     return Err(Refusal::Denied(Denial::nothing(message.to_owned())));
                 }
                 question.tasks = Tasks::of(&operation, claims, &permit);
+                if is_in_session {
+                    mark(marked, question, &[operation], &permit, body)?;
+                }
                 Ok(permit)
             }
             Ok(Body::Batch(operations)) => {
@@ -215,7 +219,12 @@ impl Transaction {
                 }
                 question.is_filtered =
                     operations.iter().any(|operation| List::of(operation.method).is_some());
-                policy.decide_batch(caller, &operations, now).map_err(Refusal::Denied)
+                let permit =
+                    policy.decide_batch(caller, &operations, now).map_err(Refusal::Denied)?;
+                if is_in_session {
+                    mark(marked, question, &operations, &permit, body)?;
+                }
+                Ok(permit)
             }
             // A server asks in a session, so it is answered in one.
             Err(BodyError::Response(response)) if is_in_session => {
@@ -257,9 +266,7 @@ fn name_tasks(
     claims: &[Claim],
     is_mirrored: bool,
 ) {
-    let body = splice(body, claims);
-    edits.set.push(("content-length", body.len().to_string()));
-    edits.body = Some(body);
+    edits.body = Some(splice(body, claims));
     if let (true, Some(Object::Task(_)), [task, ..]) = (is_mirrored, &operation.object, claims) {
         edits.set.push(("mcp-name", mcp::encode_name(&task.id)));
     }
@@ -291,15 +298,14 @@ fn question(
     let mut stripped = config.strip_request_headers.found(headers);
     stripped.extend(mirrored.iter().flat_map(MirroredHeaders::meaningless));
     let index = config.endpoints.iter().position(|known| std::ptr::eq(known, endpoint));
-    let is_in_session = session.is_some();
-    let set = session.map(|id| (session::HEADER, id)).into_iter().collect();
+    let set = session.clone().map(|id| (session::HEADER, id)).into_iter().collect();
     Ok(Question {
         endpoint: index.ok_or(Refusal::Failed)?,
         caller,
         verb,
         mirrored,
         edits: Edits { remove: stripped, set, body: None },
-        is_in_session,
+        session,
         origin: None,
         is_filtered: false,
         tasks: Tasks::default(),

@@ -22,6 +22,7 @@ mod failures;
 mod intake;
 mod keys;
 mod lists;
+mod marks;
 mod objects;
 mod policies;
 mod profiles;

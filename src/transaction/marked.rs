@@ -1,0 +1,84 @@
+//! With which mark a session's requests went up, so that a `notifications/cancelled` names them as
+//! the MCP server knows them: whichever worker it comes to.
+
+use std::fmt;
+use std::rc::Rc;
+
+use super::Question;
+use crate::answer::Refusal;
+use crate::exchange::shared::SharedData;
+use crate::fingerprint::fingerprint;
+use crate::mcp::{Id, Operation};
+use crate::policy::Permit;
+use crate::response::{mark_cancelled, mark_ids};
+
+/// The host keeps every name for ever, so there are 4096 places. Who loses its place to another
+/// cannot be cancelled, and ends by itself.
+const PLACE_DIGITS: usize = 3;
+
+/// The requests that went up with a mark, of all workers.
+pub(super) struct MarkedRequests(Rc<dyn SharedData>);
+
+impl fmt::Debug for MarkedRequests {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_tuple("MarkedRequests").finish_non_exhaustive()
+    }
+}
+
+impl MarkedRequests {
+    pub(super) fn new(data: Rc<dyn SharedData>) -> Self {
+        Self(data)
+    }
+
+    fn remember(&self, session: &str, id: &Id, mark: &str) {
+        let Some((place, request)) = place(session, id) else { return };
+        // An entry that another worker has just written is as good as this one.
+        let version = self.0.read(&place).map(|(_, version)| version);
+        self.0.write(&place, format!("{request} {mark}").as_bytes(), version);
+    }
+
+    fn find(&self, session: &str, id: &Id) -> Option<String> {
+        let (place, request) = place(session, id)?;
+        let (entry, _) = self.0.read(&place)?;
+        let (of, mark) = std::str::from_utf8(&entry).ok()?.split_once(' ')?;
+        (of == &*request).then(|| mark.to_owned())
+    }
+}
+
+/// The place of a request's entry, and which request it is.
+fn place(session: &str, id: &Id) -> Option<(String, Box<str>)> {
+    // No session's id has a blank.
+    let request = fingerprint(format!("{session} {}", serde_json::to_string(id).ok()?).as_bytes());
+    Some((format!("request.{}", request.get(..PLACE_DIGITS)?), request))
+}
+
+/// Gives the body the ids by which the MCP server is to know a session's requests.
+///
+/// # Errors
+/// The body is not what it was when it was read.
+pub(super) fn mark(
+    requests: &MarkedRequests,
+    question: &mut Question,
+    operations: &[Operation],
+    permit: &Permit,
+    body: &[u8],
+) -> Result<(), Refusal> {
+    let Some(session) = &question.session else { return Ok(()) };
+    let body = question.edits.body.as_deref().unwrap_or(body);
+    let ids: Vec<&Id> = operations.iter().filter_map(|one| one.id.as_ref()).collect();
+    let marked = match (permit.redaction(), operations) {
+        (Some(redaction), _) if !ids.is_empty() => {
+            let mark = redaction.mark();
+            ids.into_iter().for_each(|id| requests.remember(session, id, &mark));
+            Some(mark_ids(body, &mark))
+        }
+        (_, [Operation { cancels: Some(id), .. }]) => {
+            requests.find(session, id).map(|mark| mark_cancelled(body, &mark))
+        }
+        _ => None,
+    };
+    if let Some(marked) = marked {
+        question.edits.body = Some(marked.map_err(|_| Refusal::Failed)?);
+    }
+    Ok(())
+}
