@@ -283,7 +283,12 @@ impl Record {
     /// reader. `status` is what the client got, 0 if it was gone.
     #[must_use]
     pub fn line(&self, policy_hash: &str, status: u16, started: Now, now: Now) -> String {
-        let micros = now.monotonic.saturating_sub(started.monotonic).as_micros();
+        let took = now.monotonic.saturating_sub(started.monotonic);
+        let duration_ms = match u32::try_from(took.as_micros()) {
+            Ok(micros) => f64::from(micros) / 1_000.0,
+            // A stream of hours: whole ones, up to 49 days.
+            Err(_) => u32::try_from(took.as_millis()).unwrap_or(u32::MAX).into(),
+        };
         let millis = i64::try_from(started.unix.as_millis()).unwrap_or_default();
         let time = DateTime::from_timestamp_millis(millis).unwrap_or_default();
         let claims = self.caller.as_ref().map(|caller| &caller.claims);
@@ -322,7 +327,7 @@ impl Record {
             upstream_status: self.upstream_status,
             redacted: self.redacted,
             status,
-            duration_ms: f64::from(u32::try_from(micros).unwrap_or(u32::MAX)) / 1_000.0,
+            duration_ms,
         };
         let mut json = Vec::with_capacity(USUAL_LINE);
         let written = serde_json::to_writer(&mut json, &line);

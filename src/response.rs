@@ -78,8 +78,9 @@ const STRIPPED: [&str; 6] =
     ["www-authenticate", "set-cookie", "proxy-authenticate", "location", "refresh", "alt-svc"];
 
 /// Headers that describe the very bytes of a body.
-const OF_THE_BODY: [&str; 7] = [
+const OF_THE_BODY: [&str; 8] = [
     "content-length",
+    "content-encoding",
     "etag",
     "content-md5",
     "digest",
@@ -118,7 +119,7 @@ pub fn head(
     let is_error = status >= 400;
     let filter = match filter {
         // The status tells the client enough: that there is no stream to open, say.
-        Err(_) | Ok(Some(BodyFilter::Empty)) if is_error && due == Due::Redacted => {
+        Err(_) | Ok(Some(BodyFilter::Empty)) if is_error && due != Due::AsItIs => {
             Ok(Some(BodyFilter::Withheld))
         }
         filter => filter,

@@ -99,6 +99,10 @@ enum Place {
     Protocol,
     /// What MCP leaves to servers: every value has its name.
     Data,
+    /// The data of a tool's result. SDKs put what is no object into a member `result`: prose, say.
+    Structured,
+    /// Data without a name of its own: a string here is free text.
+    Unnamed,
     /// A string here is free text.
     Text,
     /// A string here is base64.
@@ -109,22 +113,18 @@ enum Place {
 const ENVELOPE: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
 
 /// Members by which MCP leaves objects and their schemas to servers, or describes what is there.
-const DATA: [&str; 8] = [
-    "structuredContent",
-    "_meta",
-    "input",
-    "requestedSchema",
-    "tools",
-    "prompts",
-    "resources",
-    "resourceTemplates",
-];
+const DATA: [&str; 7] =
+    ["_meta", "input", "requestedSchema", "tools", "prompts", "resources", "resourceTemplates"];
 
 /// Members that hold free text, folded: of content blocks, resources, prompts, tasks, completions,
-/// log messages, progress, errors and the server's own requests.
-const TEXT: [&str; 13] = [
+/// log messages, progress, errors and the server's own requests. `msg` is how a widespread SDK logs,
+/// and `toolresult` is of a revision that had no blocks.
+const TEXT: [&str; 16] = [
     "text",
+    "content",
+    "toolresult",
     "message",
+    "msg",
     "data",
     "description",
     "title",
@@ -139,13 +139,20 @@ const TEXT: [&str; 13] = [
 ];
 
 impl Place {
+    /// Whether a name tells what a string or number here is.
+    fn is_named(self) -> bool {
+        !matches!(self, Self::Structured | Self::Unnamed | Self::Text | Self::Blob)
+    }
+
     /// The place of a member. Some reader may take a name for another that differs in case.
     fn member(self, name: &str, folded: &str) -> Self {
         match self {
-            Self::Data => Self::Data,
+            Self::Structured if folded == "result" => Self::Unnamed,
+            Self::Data | Self::Structured | Self::Unnamed => Self::Data,
             Self::Message if ["jsonrpc", "id", "method"].contains(&name) => Self::Data,
             Self::Message => Self::Text,
             _ if DATA.contains(&name) => Self::Data,
+            _ if folded == "structuredcontent" => Self::Structured,
             _ if folded == "blob" => Self::Blob,
             _ if TEXT.contains(&folded) => Self::Text,
             _ => Self::Protocol,
@@ -173,7 +180,7 @@ impl<'a> Writer<'a> {
             (Some(b'{'), _) => self.object(place),
             (Some(b'['), _) => self.array(place),
             (Some(b'"'), _) => self.string(place),
-            (Some(b'-' | b'0'..=b'9'), Place::Text | Place::Blob) => {
+            (Some(b'-' | b'0'..=b'9'), place) if !place.is_named() => {
                 self.take();
                 self.withhold("null");
                 Ok(())
@@ -207,7 +214,8 @@ impl<'a> Writer<'a> {
             if is_message && name == "id" && writer.unmark() {
                 return Ok(());
             }
-            if place != Place::Data && name == "type" {
+            let is_data = matches!(place, Place::Data | Place::Structured | Place::Unnamed);
+            if !is_data && name == "type" {
                 let media = ["\"image\"", "\"audio\""];
                 is_media |= media.iter().any(|kind| writer.rest.starts_with(kind));
             }
@@ -283,7 +291,7 @@ impl<'a> Writer<'a> {
         match (start.as_bytes().first(), place) {
             (None, _) => return plain(),
             (Some(b'{' | b'['), _) => {}
-            (_, Place::Text) => return Ok(None),
+            _ if !place.is_named() => return Ok(None),
             (Some(b'"'), _) => {}
             _ => return plain(),
         }

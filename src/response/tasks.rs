@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::ResponseError;
 use super::lists::{LIMITS, View, check_name};
-use crate::json::{JsonError, Observer, Token, span, walk};
+use crate::json::{self, JsonError, Observer, Token, span, walk};
 use crate::mcp::RELATED_TASK;
 use crate::task::{TaskError, replace};
 
@@ -39,7 +39,14 @@ pub(super) fn seal(
     let is_result = place != Place::Params;
     let reader = Reader { text: value, found: Vec::new() };
     let mut sealed = Vec::new();
-    for found in walk(value, &LIMITS, reader, place)?.found {
+    let reader = walk(value, &LIMITS, reader, place).map_err(|error| match (place, error) {
+        // Of a task that two parsers read differently nobody is told: a log message may hold anything.
+        (Place::Params, _) if json::check_syntax(value).is_ok() => {
+            ResponseError::from(TaskError::Unasked)
+        }
+        (_, error) => error.into(),
+    })?;
+    for found in reader.found {
         // Written otherwise, it stands nowhere.
         let (place, id) = found.ok_or(TaskError::Malformed)?;
         sealed.push((place, (view.seal)(&id, is_result)?));

@@ -165,6 +165,26 @@ fn p16_every_list_is_filtered_and_paged_and_shared_with_nobody() {
 }
 
 #[test]
+fn p14_an_element_that_two_readers_could_read_differently_is_left_out() {
+    let deep = ["[".repeat(70), "]".repeat(70)].concat();
+    for element in [
+        r#"{"name":"a","name":"hidden"}"#,
+        r#"{"name":"a","Name":"hidden"}"#,
+        r#"{"Name":"a"}"#,
+        r#"{"name":"a","inputSchema":{"properties":{"A":{},"a":{}}}}"#,
+        r#"{"name":"a","_meta":{"legend":{"M":"month","m":"minute"}}}"#,
+        r#"{"name":"a","__proto__":{}}"#,
+        &format!(r#"{{"name":"a","inputSchema":{deep}}}"#),
+    ] {
+        let list = |elements: &str| result(&format!(r#""tools":[{elements}]"#));
+        let input = list(&format!(r#"{element},{{"name":"b"}}"#));
+        assert_eq!(json(&input).as_deref(), Ok(&*list(r#"{"name":"b"}"#)), "{element}");
+        let event = |message: &str| format!("data: {message}\n\n");
+        assert_eq!(sse(&event(&input)).unwrap(), event(&list(r#"{"name":"b"}"#)), "{element}");
+    }
+}
+
+#[test]
 fn p14_what_two_readers_could_read_differently_fails() {
     let duplicate = ResponseError::Json(JsonError::DuplicateMember);
     let variant = ResponseError::Json(JsonError::NameVariant);
@@ -181,9 +201,6 @@ fn p14_what_two_readers_could_read_differently_fails() {
         (result(r#""a":1,"tools":[],"A":1"#), duplicate),
         (r#"{"result":{},"result":{"tools":[]}}"#.into(), duplicate),
         (r#"{"Result":{"tools":[]}}"#.into(), variant),
-        (result(r#""tools":[{"name":"a","name":"hidden"}]"#), duplicate),
-        (result(r#""tools":[{"name":"a","Name":"hidden"}]"#), variant),
-        (result(r#""tools":[{"Name":"hidden"}]"#), variant),
         (result(r#""tools":[{"title":"a"}]"#), ResponseError::Nameless),
         (result(r#""tools":[{"name":7}]"#), ResponseError::Nameless),
         (result(r#""tools":[{"nested":{"name":"a"}}]"#), ResponseError::Nameless),

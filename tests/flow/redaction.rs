@@ -226,7 +226,9 @@ fn p17_of_an_error_that_cannot_be_read_the_status_passes_alone() {
     ] {
         let mut stream = called(&mut stage, "", "profile");
         let Step::Filter { edits, .. } = stream.response(&mut stage, headers) else { panic!() };
-        assert_eq!(edits.remove, ["content-length"]);
+        let described = ["content-length", "content-encoding"];
+        let described = described.iter().filter(|name| headers.iter().any(|(of, _)| of == *name));
+        assert_eq!(edits.remove, described.copied().collect::<Vec<_>>());
         for (chunk, end) in [(&b"SSN "[..], false), (b"078", true)] {
             let step = stream.chunk(&mut stage, chunk, end);
             assert!(matches!(step, Step::Replace(out) if out.is_empty()), "{headers:?}");

@@ -83,7 +83,33 @@ fn p17_free_text_is_withheld_and_structured_data_is_not() {
             r#""structuredContent":{"text":"a","note":"b","blob":"c","type":"image"}"#,
             r#""structuredContent":{"text":"a","note":"b","blob":"c","type":"image"}"#,
         ),
-        (r#""StructuredContent":{"text":"a"}"#, r#""StructuredContent":{"text":"[redacted]"}"#),
+        (r#""StructuredContent":{"text":"a"}"#, r#""StructuredContent":{"text":"a"}"#),
+        // What is no object, SDKs give the name `result`.
+        (
+            r#""structuredContent":{"result":"078"}"#,
+            r#""structuredContent":{"result":"[redacted]"}"#,
+        ),
+        (
+            r#""structuredContent":{"Result":"078"}"#,
+            r#""structuredContent":{"Result":"[redacted]"}"#,
+        ),
+        (r#""structuredContent":{"result":78}"#, r#""structuredContent":{"result":null}"#),
+        (
+            r#""structuredContent":{"result":["078",7,true,["078"],{"name":"a","result":"b","ssn":1}]}"#,
+            r#""structuredContent":{"result":["[redacted]",null,true,["[redacted]"],{"name":"a","result":"b","ssn":null}]}"#,
+        ),
+        (
+            r#""structuredContent":{"result":"{\"name\":\"a\",\"ssn\":1}"}"#,
+            r#""structuredContent":{"result":"{\"name\":\"a\",\"ssn\":null}"}"#,
+        ),
+        (
+            r#""structuredContent":{"result":{"name":"a"}}"#,
+            r#""structuredContent":{"result":{"name":"a"}}"#,
+        ),
+        (r#""structuredContent":"078""#, r#""structuredContent":"[redacted]""#),
+        (r#""structuredcontent":["078",78]"#, r#""structuredcontent":["[redacted]",null]"#),
+        (r#""content":"078""#, r#""content":"[redacted]""#),
+        (r#""toolResult":"078""#, r#""toolResult":"[redacted]""#),
         (
             r#""content":[{"data":"QQ==","type":"image","mimeType":"image/png"},{"type":"audio","data":"QQ=="}]"#,
             r#""content":[{"type":"text","text":"[redacted]"},{"type":"text","text":"[redacted]"}]"#,
@@ -114,6 +140,10 @@ fn p17_errors_notifications_and_requests_of_the_server_are_redacted() {
         (
             r#"{"method":"notifications/message","params":{"level":"info","data":"078"}}"#,
             r#"{"method":"notifications/message","params":{"level":"info","data":"[redacted]"}}"#,
+        ),
+        (
+            r#"{"method":"notifications/message","params":{"data":{"msg":"078","extra":{"a":"b"}}}}"#,
+            r#"{"method":"notifications/message","params":{"data":{"msg":"[redacted]","extra":{"a":"b"}}}}"#,
         ),
         (
             r#"{"method":"notifications/message","params":{"data":{"user":{"SSN":"078"}}}}"#,
@@ -297,10 +327,10 @@ fn what_is_left_is_what_a_naive_model_leaves() {
     let mut withheld = 0;
     for _ in 0..20_000 {
         let value = arbitrary(&mut state, 4);
-        let message = json!({"result": {"structuredContent": value}}).to_string();
+        let message = json!({"result": {"structuredContent": {"value": value}}}).to_string();
         let redacted = redact(&message).unwrap();
         let left: Value = serde_json::from_str(&redacted).unwrap();
-        assert_eq!(left["result"]["structuredContent"], model(value), "{message}");
+        assert_eq!(left["result"]["structuredContent"]["value"], model(value), "{message}");
         withheld += usize::from(redacted != message);
     }
     assert!(withheld > 1_000, "{withheld}");

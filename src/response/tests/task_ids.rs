@@ -45,6 +45,18 @@ fn s05_an_event_about_a_task_of_no_known_tool_is_none() {
     }
 }
 
+/// A tool may log what an attacker wrote; that must not keep its answer from the client.
+#[test]
+fn a_notification_that_two_readers_could_read_differently_is_none() {
+    let data = r#""level":"info","data":{"tools":1,"A":1,"a":2}"#;
+    let log =
+        format!(r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{{{data}}}}}"#);
+    let answer = result(r#""content":[]"#);
+    let stream = format!("id: 1\ndata: {log}\n\nid: 2\ndata: {answer}\n\n");
+    assert_eq!(sse(&stream).unwrap(), format!("id: 1\n\nid: 2\ndata: {answer}\n\n"));
+    assert_eq!(json(&log), Err(ResponseError::Task(TaskError::Unasked)));
+}
+
 #[test]
 fn s05_the_id_of_a_task_that_cannot_be_read_or_sealed_fails() {
     let malformed = ResponseError::Task(TaskError::Malformed);
