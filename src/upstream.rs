@@ -1,6 +1,8 @@
 //! The way up: the client's token out, the delegation token in, nothing else that a server could
 //! take for identity.
 
+use std::borrow::Cow;
+
 use crate::config::Problems;
 use crate::exchange::Delegated;
 use crate::policy::Permit;
@@ -45,6 +47,11 @@ impl Stripped {
     }
 }
 
+/// A name as many back ends read it: by CGI's convention (RFC 3875 section 4.1.18) `x_user` is `x-user`.
+fn folded(name: &str) -> Cow<'_, str> {
+    if name.contains('_') { name.replace('_', "-").into() } else { name.into() }
+}
+
 /// Headers by which servers have been told who asks, or that change how a request is read, or that
 /// ask for an answer which cannot be read.
 const NAMES: [&str; 20] = [
@@ -81,8 +88,9 @@ impl StrippedHeaders {
         let prefixes = PREFIXES.iter().map(|prefix| Stripped::Prefix((*prefix).into()));
         let mut all: Vec<Stripped> = names.chain(prefixes).collect();
         for (index, entry) in raw.iter().enumerate() {
-            let prefix = entry.strip_suffix('*');
-            let name = prefix.unwrap_or(entry);
+            let name = folded(entry);
+            let prefix = name.strip_suffix('*');
+            let name = prefix.unwrap_or(&name);
             let in_name =
                 |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
             let is_kept = |kept: &&str| match prefix {
@@ -118,8 +126,12 @@ impl StrippedHeaders {
     #[must_use]
     pub fn found(&self, headers: Headers) -> Vec<String> {
         let stripped = |name: &str| {
-            let known = name.bytes().next().and_then(|first| self.0.get(usize::from(first)));
-            known.is_some_and(|known| known.iter().any(|one| one.matches(name)))
+            let folded = folded(name);
+            let known = folded.bytes().next().and_then(|first| self.0.get(usize::from(first)));
+            // One that stays is read here, so another must not pass for it.
+            let is_alias =
+                *folded != *name && (KEPT.contains(&&*folded) || folded.starts_with("mcp-"));
+            is_alias || known.is_some_and(|known| known.iter().any(|one| one.matches(&folded)))
         };
         let names = headers.0.iter().map(|(name, _)| *name);
         names.filter(|name| stripped(name)).map(str::to_owned).collect()

@@ -182,15 +182,17 @@ pub fn check_each(
     let lives = Duration::from_secs(lifetime.min(target.max_lifetime));
     let margin = lives.mul_f64(0.2).min(Duration::from_secs(1));
     let usable_until = sent.monotonic.saturating_add(lives.saturating_sub(margin));
-    let subject_lives = caller.remaining(now);
     let token = BearerToken::new(&success.access_token);
+    let ends = |claims: &Claims| Duration::from_secs(claims.expires_at).saturating_sub(now.unix);
+    // A server may give one that it made before.
+    let token_lives = said.as_ref().map_or(Duration::MAX, ends).min(caller.remaining(now));
     let (id, actors) = said.map_or((None, Vec::new()), |claims| (claims.id, claims.actors));
     Ok(Delegated {
         id: id.unwrap_or_else(|| token.fingerprint()),
         token,
         lifetime,
         actors,
-        usable_until: usable_until.min(now.monotonic.saturating_add(subject_lives)),
+        usable_until: usable_until.min(now.monotonic.saturating_add(token_lives)),
     })
 }
 
@@ -352,7 +354,7 @@ fn check_reply(
         begin(Check::ReplyDetails);
     }
     if details.is_some_and(|details| !are_details(details, target)) {
-        return bad("other details were authorized");
+        return bad(OTHER_DETAILS);
     }
     Ok(())
 }
@@ -389,12 +391,14 @@ fn check_claims(
         begin(Check::TokenScope);
         are_granted(claims.scopes.iter().map(AsRef::as_ref), profile, target)?;
     }
+    let bound = claims.members.get("authorization_details");
     if target.authorization_details.is_some() {
         begin(Check::Details);
-        let bound = claims.members.get("authorization_details");
         if !bound.is_some_and(|details| are_details(details, target)) {
             return bad("it is not bound to this call");
         }
+    } else if bound.is_some_and(|details| !are_details(details, target)) {
+        return bad(OTHER_DETAILS);
     }
     begin(Check::Expiry);
     if profile.longer_lifetime == LongerLifetime::Refuse
@@ -411,10 +415,33 @@ fn check_claims(
     Ok(())
 }
 
-/// Whether these details are those that were asked for, if any were (RFC 9396 sections 7 and 9.1).
+const OTHER_DETAILS: &str = "other details were authorized";
+
+/// Whether these details are those that were asked for (RFC 9396 sections 7 and 9.1); if none were,
+/// there must be none, since each grants something.
 fn are_details(details: &Value, target: &Target) -> bool {
-    let asked = target.authorization_details.as_deref().map(serde_json::from_str::<Value>);
-    asked.is_none_or(|asked| asked.is_ok_and(|asked| asked == *details))
+    match target.authorization_details.as_deref().map(serde_json::from_str::<Value>) {
+        None => details.is_null() || details.as_array().is_some_and(Vec::is_empty),
+        Some(asked) => asked.is_ok_and(|asked| is_same(&asked, details)),
+    }
+}
+
+/// Whether two values are the same, however a server writes its numbers.
+fn is_same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len()
+                && one.iter().zip(other).all(|(one, other)| is_same(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            let has = |(name, one): (&String, &Value)| {
+                other.get(name).is_some_and(|other| is_same(one, other))
+            };
+            one.len() == other.len() && one.iter().all(has)
+        }
+        _ => one == other,
+    }
 }
 
 /// Whether these are the scope that was asked for, and of others none but those that are ignored.
@@ -468,10 +495,13 @@ fn failure(body: &[u8], error_codes: &BTreeMap<String, ErrorMeaning>) -> Exchang
         return ExchangeError::ClaimsRequired(claims);
     }
     match failure.error.as_str() {
-        // The latter two are OpenID Connect's (Core section 3.1.2.6).
-        "invalid_grant" | "invalid_request" | "interaction_required" | "login_required" => {
-            ExchangeError::SubjectRejected
-        }
+        // OpenID Connect's, which the user can mend (Core section 3.1.2.6), are among them.
+        "invalid_grant"
+        | "invalid_request"
+        | "interaction_required"
+        | "login_required"
+        | "consent_required"
+        | "account_selection_required" => ExchangeError::SubjectRejected,
         "invalid_scope" | "invalid_target" | "access_denied" => ExchangeError::Denied,
         "invalid_client" | "unauthorized_client" => ExchangeError::ClientRejected,
         "temporarily_unavailable" | "server_error" | "slow_down" => ExchangeError::Unavailable,

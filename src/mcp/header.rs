@@ -96,12 +96,14 @@ impl MirroredHeaders {
 
     /// The names of those that this revision does not know: a server must not see them either.
     #[must_use]
-    pub fn meaningless(&self) -> Vec<String> {
+    pub fn meaningless(&self, headers: Headers) -> Vec<String> {
         if self.revision.is_stateless() {
             return Vec::new();
         }
-        let named = [("mcp-method", &self.method), ("mcp-name", &self.name)];
-        named.iter().filter(|(_, value)| value.is_some()).map(|(name, _)| (*name).into()).collect()
+        let mirrors = |name: &&str| {
+            ["mcp-method", "mcp-name"].contains(name) || name.starts_with("mcp-param-")
+        };
+        headers.0.iter().map(|(name, _)| *name).filter(mirrors).map(str::to_owned).collect()
     }
 
     /// Holds them against the body. The revision is [`parse`](super::parse)'s to compare.

@@ -387,6 +387,15 @@ fn is_exact(value: &Value) -> bool {
     !value.is_number() || value.as_f64().is_some_and(|number| number.abs() <= SAFE)
 }
 
+/// Whether every parser reads all numbers in a value alike.
+pub(super) fn has_exact_numbers(value: &Value) -> bool {
+    match value {
+        Value::Array(elements) => elements.iter().all(has_exact_numbers),
+        Value::Object(members) => members.values().all(has_exact_numbers),
+        value => is_exact(value),
+    }
+}
+
 impl fmt::Display for Condition {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.presence {

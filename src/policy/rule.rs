@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
 
-use super::condition::{Condition, Place};
+use super::condition::{Condition, Place, has_exact_numbers};
 use super::source::{DenialShape, Enforcement};
 use super::time::Window;
 use super::{Denial, Permit, Remedy};
@@ -59,7 +59,10 @@ impl Binding {
     /// Whether some server could find an argument that the token would not be bound to.
     fn is_unclear(&self, asked: Asked) -> bool {
         asked.arguments.is_some_and(|arguments| {
-            self.arguments.iter().any(|place| place.find(arguments).is_err())
+            let is_clear = |place: &Place| {
+                place.find(arguments).is_ok_and(|found| found.is_none_or(has_exact_numbers))
+            };
+            !self.arguments.iter().all(is_clear)
         })
     }
 

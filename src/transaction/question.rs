@@ -296,7 +296,7 @@ fn question(
         return Err(Refusal::Session(SessionError::Missing));
     }
     let mut stripped = config.strip_request_headers.found(headers);
-    stripped.extend(mirrored.iter().flat_map(MirroredHeaders::meaningless));
+    stripped.extend(mirrored.iter().flat_map(|mirrored| mirrored.meaningless(headers)));
     let index = config.endpoints.iter().position(|known| std::ptr::eq(known, endpoint));
     let set = session.clone().map(|id| (session::HEADER, id)).into_iter().collect();
     Ok(Question {

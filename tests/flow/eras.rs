@@ -100,13 +100,18 @@ fn h01_the_name_is_that_of_the_methods_object() {
 fn h02_mirrored_headers_mean_nothing_before_2026_07_28_and_do_not_go_up() {
     for revision in ["", "2025-03-26", "2025-06-18", "2025-11-25"] {
         let mut stage = Stage::new();
-        let lies = [version(revision), ("mcp-name", "greet"), ("mcp-method", "tools/list")];
+        let lies = [
+            version(revision),
+            ("mcp-name", "greet"),
+            ("mcp-method", "tools/list"),
+            ("mcp-param-tenant", "a"),
+        ];
         let (mut stream, _) = stage.post(&token(json!({})), &lies);
         let callout = stream.body(&mut stage, call("listAccounts").as_bytes()).callout();
         let reply = Ok(issued(&delegation("ledger:ListAccounts")));
         let settled = stage.settle(&callout, reply).unwrap();
         let edits = stream.event(&mut stage, Event::Exchanged(settled.result.as_ref())).edits();
-        for name in ["mcp-name", "mcp-method"] {
+        for name in ["mcp-name", "mcp-method", "mcp-param-tenant"] {
             assert!(edits.remove.contains(&name.to_owned()), "{revision} {name}");
         }
     }

@@ -32,6 +32,13 @@ fn a_call_goes_up_under_the_delegation_token_alone() {
             ("x-original-url", "/admin"),
             ("forwarded", "for=10.0.0.1"),
             ("accept", "application/json"),
+            // As a back end by CGI's convention reads them.
+            ("x_forwarded_user", "root"),
+            ("x-internal_role", "root"),
+            ("x_tenant", "evil"),
+            ("mcp_session_id", "of-another"),
+            ("content_type", "text/html"),
+            ("x_other", "kept"),
         ],
     );
     let callout = stream.body(&mut stage, call("listAccounts").as_bytes()).callout();
@@ -51,14 +58,19 @@ fn a_call_goes_up_under_the_delegation_token_alone() {
     let mut removed = edits.remove;
     removed.sort();
     let expected = [
+        "content_type",
         "cookie",
         "forwarded",
+        "mcp_session_id",
         "x-forwarded-client-cert",
         "x-http-method-override",
         "x-internal-role",
+        "x-internal_role",
         "x-mcp-user",
         "x-original-url",
         "x-tenant",
+        "x_forwarded_user",
+        "x_tenant",
     ];
     assert_eq!(removed, expected);
 
@@ -603,6 +615,10 @@ fn a_token_that_is_bound_to_a_call_is_for_that_call_alone() {
     assert_eq!(ask(5, details(5)).0, 200);
     let mut more = details(5);
     more.as_array_mut().unwrap().push(json!({"type": "payment"}));
+    // A server in JavaScript has one kind of numbers.
+    let mut written_otherwise = details(5);
+    written_otherwise[0]["arguments"]["amount"] = json!(5.0);
+    assert_eq!(ask(5, written_otherwise).0, 200);
     for other in [details(6), Value::Null, json!([]), json!(details(5)[0]), more] {
         let told = ask(5, other.clone());
         assert_eq!((told.0, told.1), (502, json!("it is not bound to this call")), "{other}");
@@ -642,6 +658,11 @@ fn n05_no_token_is_bound_to_less_than_a_server_could_find() {
         (json!({"amount": 5}), true),
         (json!({"amount": 5, "to": "{\"iban\": \"CH93\"}"}), false),
         (json!({"Amount": 5, "to": {"iban": "CH93"}}), false),
+        // A server may read more of it than the token would say.
+        (json!({"amount": 9_007_199_254_740_991_u64}), true),
+        (json!({"amount": 9_007_199_254_740_993_u64}), false),
+        (json!({"amount": 36_893_488_147_419_103_232.0}), false),
+        (json!({"amount": [1, {"x": 9_007_199_254_740_993_u64}]}), false),
     ] {
         let params = json!({"name": "pay", "arguments": arguments});
         let message = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params});

@@ -1,5 +1,7 @@
 //! Each check of the authorization server's reply, where no other would refuse it.
 
+use std::time::Duration;
+
 use mcp_deputy::exchange::reply::{CalloutReply, ExchangeError};
 use mcp_deputy::token::TokenError;
 use mcp_deputy::transaction::Step;
@@ -48,6 +50,18 @@ fn the_reply_and_its_token_are_checked_each_for_itself() {
             "it has scopes that were not asked for".into(),
         ),
         (json!({"scope": ""}), json!({}), "it lacks the scope".into()),
+        (json!({"scope": format!("{SCOPE}  ")}), json!({}), Value::Null),
+        (
+            json!({"authorization_details": [{"type": "payment", "actions": ["*"]}]}),
+            json!({}),
+            "other details were authorized".into(),
+        ),
+        (
+            json!({}),
+            json!({"authorization_details": [{"type": "payment"}]}),
+            "other details were authorized".into(),
+        ),
+        (json!({"authorization_details": []}), json!({"authorization_details": []}), Value::Null),
         (
             json!({}),
             json!({"scope": format!("{SCOPE} ledger:ReadPII")}),
@@ -65,6 +79,49 @@ fn the_reply_and_its_token_are_checked_each_for_itself() {
         let reply = issued_but(claims.clone(), members.clone());
         let told = told(&mut Stage::new(), json!({}), reply);
         assert_eq!(told, expected, "{claims} {members}");
+    }
+}
+
+/// A server behind may part scopes otherwise than RFC 6749 does.
+#[test]
+fn what_is_no_scope_is_none_that_was_asked_for() {
+    for more in
+        [" x\tledger:ReadPII", " \nledger:ReadPII", " a\u{a0}ledger:Admin", " \"ledger:Admin\""]
+    {
+        for scope in [json!([SCOPE, more.trim_start_matches(' ')]), json!([SCOPE, more].concat())] {
+            let reply = issued_but(json!({"scope": scope}), json!({"scope": null}));
+            let told = told(&mut Stage::new(), json!({}), reply);
+            assert_eq!(told, "it has scopes that were not asked for", "{scope}");
+        }
+    }
+    for scope in
+        [json!([SCOPE, "ledger:ReadPII ledger:Admin"]), json!([SCOPE, 7]), json!([[SCOPE]])]
+    {
+        let reply = issued_but(json!({"scope": scope}), json!({"scope": null}));
+        assert_ne!(told(&mut Stage::new(), json!({}), reply), Value::Null, "{scope}");
+    }
+}
+
+#[test]
+fn a_token_that_was_made_before_is_used_until_it_ends() {
+    let mut stage = Stage::new();
+    let inbound = token(json!({}));
+    let old = || issued_but(json!({"iat": NOW - 3, "exp": NOW + 2}), json!({"expires_in": null}));
+    let (_, step) = stage.exchange(&inbound, "listAccounts", old());
+    let _ = step.edits();
+    stage.pass(Duration::from_millis(1900));
+    let _ = stage.send(&inbound, &call("listAccounts")).1.edits();
+    stage.pass(Duration::from_millis(200));
+    let _ = stage.send(&inbound, &call("listAccounts")).1.callout();
+}
+
+#[test]
+fn what_the_user_can_mend_sends_them_to_sign_in() {
+    for error in
+        ["interaction_required", "login_required", "consent_required", "account_selection_required"]
+    {
+        let told = told(&mut Stage::new(), json!({}), reply(400, json!({ "error": error })));
+        assert_eq!(told, "exchange_subject_rejected", "{error}");
     }
 }
 
