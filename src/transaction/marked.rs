@@ -69,7 +69,9 @@ pub(super) fn mark(
     let marked = match (permit.redaction(), operations) {
         (Some(redaction), _) if !ids.is_empty() => {
             let mark = redaction.mark();
-            ids.into_iter().for_each(|id| requests.remember(session, id, &mark));
+            for id in ids {
+                requests.remember(session, id, &mark);
+            }
             Some(mark_ids(body, &mark))
         }
         (_, [Operation { cancels: Some(id), .. }]) => {

@@ -48,9 +48,10 @@ fn unmarked(id: &str) -> Option<String> {
 
 /// The other way. A string's closing quote says nothing and is left out.
 fn marked(id: &str, mark: &str) -> Result<String, JsonError> {
-    let given = match id.starts_with('"') {
-        true => Cow::Owned(["\"", &unescape(id)?].concat()),
-        false => Cow::Borrowed(id),
+    let given = if id.starts_with('"') {
+        Cow::Owned(["\"", &unescape(id)?].concat())
+    } else {
+        Cow::Borrowed(id)
     };
     serde_json::to_string(&format!("{MARKED}{mark}:{given}")).map_err(|_| JsonError::Syntax)
 }
