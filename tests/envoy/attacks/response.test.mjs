@@ -271,11 +271,9 @@ describe('the answers of an MCP server', () => {
     const ambiguous = [
       result(`"tools":[],"tools":${secret}`), result(`"tools":${secret},"tools":[]`), result(`"tools":[],"Tools":${secret}`), result(`"TOOLS":${secret},"x":"tools"`), result(`"tools":[],"t\\u006fols":${secret}`),
       result(`"tools":[],"tool\u017f":${secret}`), result(`"tools":[],"tools\\u0000":${secret}`), `{"jsonrpc":"2.0","id":1,"result":{"tools":[]},"result":{"tools":${secret}}}`,
-      `{"id":1,"result":{"tools":[]},"Result":{"tools":${secret}}}`, result('"tools":[{"name":"listAccounts","name":"secret"}]'), result('"tools":[{"name":"listAccounts","Name":"secret"}]'),
-      result('"tools":[{"name":"listAccounts","n\\u0061me":"secret"}]'), result('"tools":[{"title":"secret"}]'), result('"tools":[{"name":["secret"]}]'), result('"tools":["secret"]'),
+      `{"id":1,"result":{"tools":[]},"Result":{"tools":${secret}}}`, result('"tools":[{"title":"secret"}]'), result('"tools":[{"name":["secret"]}]'), result('"tools":["secret"]'),
       result('"tools":{"0":{"name":"secret"}}'), result('"tools":"secret"'), result('"__proto__":{"tools":[{"name":"secret"}]},"tools":[]'), `${BAIT}${BAIT}`, `${BAIT}//`, `\ufeff${BAIT}`,
-      `{"result":{"tools":${secret},}}`, `{'result':{"tools":${secret}}}`, `{"id":NaN,"result":{"tools":${secret}}}`, BAIT.slice(0, -1), result('"tools":[{"name":"secret\\ud800"}]'),
-      result(`"tools":[${'{"a":'.repeat(5_000)}"secret"${'}'.repeat(5_000)}]`), Buffer.from(BAIT, 'utf16le'), Buffer.from(result('"tools":[{"name":"secret\xff"}]'), 'latin1'),
+      `{"result":{"tools":${secret},}}`, `{'result':{"tools":${secret}}}`, `{"id":NaN,"result":{"tools":${secret}}}`, BAIT.slice(0, -1), Buffer.from(BAIT, 'utf16le'), Buffer.from(result('"tools":[{"name":"secret\xff"}]'), 'latin1'),
         `"${BAIT.replaceAll('"', '\\"')}"`,
     ];
     await each(ambiguous, async (message) => {
@@ -286,6 +284,19 @@ describe('the answers of an MCP server', () => {
       for (const request of [list, listen]) {
         answer(200, STREAM, `data: ${message}\n\n`);
         assertStopped(await request());
+      }
+    });
+    // One tool of the kind takes no other with it.
+    await each([
+      '{"name":"listAccounts","name":"secret"}', '{"name":"listAccounts","Name":"secret"}', '{"name":"listAccounts","n\\u0061me":"secret"}', '{"name":"secret\\ud800"}',
+      `${'{"a":'.repeat(5_000)}"secret"${'}'.repeat(5_000)}`,
+    ], async (tool) => {
+      const message = result(`"tools":[${tool},{"name":"listAccounts"}]`);
+      for (const [type, body] of [[JSON_TYPE, message], [STREAM, `data: ${message}\n\n`]]) {
+        answer(200, type, body);
+        const seen = await list();
+        assertHidden(seen);
+        assert.deepEqual(visible(seen), ['listAccounts']);
       }
     });
     // If some of it has passed, the answer fails where it stands.
