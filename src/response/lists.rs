@@ -30,8 +30,8 @@ pub struct View<'a> {
 /// Gives what is left of a message.
 pub type RedactMessage<'a> = dyn Fn(&[u8]) -> Result<String, JsonError> + 'a;
 
-/// Bounds on one token. Its bytes are bounded too, so these are wide: schemas are large.
-pub(super) const LIMITS: Limits = Limits { depth: 64, members: 1_000_000, values: 1_000_000 };
+/// Bounds on one token. Its bytes are bounded too, so these are wide: schemas are large, and tables.
+pub(super) const LIMITS: Limits = Limits { depth: 64, members: 400_000, values: 1_000_000 };
 
 /// The longest name that a member of a message or result may have, in bytes, escapes included.
 const NAME_BYTES: usize = 256;

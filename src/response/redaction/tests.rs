@@ -244,6 +244,16 @@ fn p18_json_in_strings_is_looked_through_four_deep() {
 }
 
 #[test]
+fn a_table_of_thirty_thousand_rows_is_redacted() {
+    let table = |ssn: &str| {
+        let row =
+            format!(r#"{{"a":1,"b":2,"c":3,"d":4,"e":5,"f":6,"g":7,"h":8,"i":9,"ssn":{ssn}}}"#);
+        format!(r#""structuredContent":{{"rows":[{}]}}"#, vec![row; 30_000].join(","))
+    };
+    assert!(left(&table("7")) == table("null"));
+}
+
+#[test]
 fn p18_what_parsers_read_differently_is_refused() {
     let deep = format!(r#""a":{}{}"#, "[".repeat(63), "]".repeat(63));
     for (members, expected) in [
