@@ -4,7 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use mcp_deputy::json::Limits;
 use mcp_deputy::mcp::{self, Body, Object, Operation, Revision, check_content_type};
-use serde_json::Value;
+use mcp_deputy::response::{Redaction, mark_ids};
+use serde_json::{Value, json};
 
 fuzz_target!(|input: &[u8]| {
     // A line with the revision, and the body.
@@ -18,6 +19,7 @@ fuzz_target!(|input: &[u8]| {
     let Ok(mut parsed) = mcp::parse(body, revision, &limits) else { return };
     mcp::read_arguments(body, &mut parsed, |_| true).expect("the same text");
     let read: Value = serde_json::from_slice(body).expect("accepted, so JSON");
+    assert_marked(body, &read);
     match &parsed {
         Body::One(operation) => assert_same(operation, &read),
         Body::Batch(operations) => {
@@ -28,6 +30,24 @@ fuzz_target!(|input: &[u8]| {
         }
     }
 });
+
+/// With marks, the ids are others, nothing else is, and an answer brings back those that the client gave.
+fn assert_marked(body: &[u8], read: &Value) {
+    let marked = mark_ids(body, "0123456789abcdef").expect("accepted, so JSON");
+    let mut marked: Value = serde_json::from_slice(&marked).expect("still JSON");
+    let messages = match &mut marked {
+        Value::Array(messages) => messages.as_mut_slice(),
+        message => std::slice::from_mut(message),
+    };
+    for id in messages.iter_mut().filter_map(|message| message.get_mut("id")) {
+        assert!(id.as_str().is_some_and(|id| id.starts_with(mcp::MARKED)), "{id}");
+        let answer = json!({"id": id, "result": {}}).to_string();
+        let answer = Redaction::of([]).apply(answer.as_bytes()).expect("JSON");
+        let answer: Value = serde_json::from_str(&answer.text).expect("still JSON");
+        *id = answer["id"].clone();
+    }
+    assert_eq!(marked, *read);
+}
 
 fn assert_same(operation: &Operation, message: &Value) {
     assert_eq!(message["jsonrpc"], "2.0");
