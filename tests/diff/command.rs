@@ -271,7 +271,12 @@ fn endpoints_that_come_and_go_and_share_a_policy() {
     // What closes with the endpoint goes without saying.
     assert_eq!(
         diff(&[copy.path(), "."]),
-        ("endpoint /mcp/two: closes for every caller\n".to_owned(), Some(11))
+        (
+            "endpoint /mcp/two: closes for every caller\n\
+             envoy.routes./mcp/two: enterprise_ledger removed\n"
+                .to_owned(),
+            Some(11)
+        )
     );
 }
 
@@ -399,4 +404,101 @@ fn what_an_endpoint_or_an_issuer_takes_by_default_can_open() {
         diff(&[copy.path(), "."]),
         ("issuers[0].algorithms: ES256 removed (may open what was closed)\n".to_owned(), Some(10))
     );
+}
+
+/// Who is asked, how the answer is checked, how Envoy listens and where it sends: each way can open, and
+/// back to what is safer closes.
+#[test]
+fn where_tokens_and_calls_go_may_open() {
+    let exchange = "  actor: ai-identity-gateway\n";
+    let cluster = "    enterprise_ledger: 127.0.0.1:9500\n";
+    let mut number = 0;
+    for (old, new, there, back) in [
+        (
+            "  authority: 127.0.0.1:9400\n",
+            "  authority: evil.example\n",
+            ("exchange.authority: evil.example instead of 127.0.0.1:9400", true),
+            ("exchange.authority: 127.0.0.1:9400 instead of evil.example", true),
+        ),
+        (
+            exchange,
+            "  actor: ai-identity-gateway\n  danger_forward_inbound_token: true\n",
+            ("exchange.danger_forward_inbound_token: true added", true),
+            ("exchange.danger_forward_inbound_token: true removed", false),
+        ),
+        (
+            exchange,
+            "  actor: ai-identity-gateway\n  danger_forward_inbound_token: false\n",
+            ("exchange.danger_forward_inbound_token: false added", false),
+            ("exchange.danger_forward_inbound_token: false removed", false),
+        ),
+        (
+            exchange,
+            "  actor: ai-identity-gateway\n  verify: danger_claims_alone\n",
+            ("exchange.verify: danger_claims_alone added", true),
+            ("exchange.verify: danger_claims_alone removed", false),
+        ),
+        (
+            exchange,
+            "  actor: ai-identity-gateway\n  actor_claim: danger_none\n",
+            ("exchange.actor_claim: danger_none added", true),
+            ("exchange.actor_claim: danger_none removed", false),
+        ),
+        (
+            exchange,
+            "  actor: ai-identity-gateway\n  timeout: 3s\n",
+            ("exchange.timeout: 3s added", false),
+            ("exchange.timeout: 3s removed", false),
+        ),
+        (
+            cluster,
+            "    enterprise_ledger: https://ledger.example\n",
+            (
+                "envoy.clusters.enterprise_ledger: https://ledger.example instead of 127.0.0.1:9500",
+                true,
+            ),
+            (
+                "envoy.clusters.enterprise_ledger: 127.0.0.1:9500 instead of https://ledger.example",
+                true,
+            ),
+        ),
+        (
+            cluster,
+            "    enterprise_ledger: 127.0.0.1:9500\n    more: 127.0.0.1:9501\n",
+            ("envoy.clusters.more: 127.0.0.1:9501 added", true),
+            ("envoy.clusters.more: 127.0.0.1:9501 removed", false),
+        ),
+        (
+            "    /mcp: enterprise_ledger\n",
+            "    /mcp: authorization_server\n",
+            ("envoy.routes./mcp: authorization_server instead of enterprise_ledger", true),
+            ("envoy.routes./mcp: enterprise_ledger instead of authorization_server", true),
+        ),
+        (
+            "  admin: 127.0.0.1:9901\n",
+            "  admin: 0.0.0.0:9901\n",
+            ("envoy.admin: 0.0.0.0:9901 instead of 127.0.0.1:9901", true),
+            ("envoy.admin: 127.0.0.1:9901 instead of 0.0.0.0:9901", true),
+        ),
+        (
+            "  admin: 127.0.0.1:9901\n",
+            "",
+            ("envoy.admin: 127.0.0.1:9901 removed", false),
+            ("envoy.admin: 127.0.0.1:9901 added", true),
+        ),
+        (
+            "  admin: 127.0.0.1:9901\n",
+            "  admin: 127.0.0.1:9901\n  trusted_ca: /ca.pem\n",
+            ("envoy.trusted_ca: /ca.pem added", true),
+            ("envoy.trusted_ca: /ca.pem removed", true),
+        ),
+    ] {
+        number += 1;
+        let copy = Copy::new(&format!("ways-{number}"), &[(SOURCE, old, new)]);
+        for (sides, (text, opens)) in [([".", copy.path()], there), ([copy.path(), "."], back)] {
+            let may_open = if opens { " (may open what was closed)" } else { "" };
+            let code = if opens { 10 } else { 11 };
+            assert_eq!(diff(&sides), (format!("{text}{may_open}\n"), Some(code)));
+        }
+    }
 }

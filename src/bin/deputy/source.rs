@@ -59,6 +59,8 @@ pub struct Source {
     pub envoy: Option<Envoy>,
     /// What is odd.
     pub warnings: Vec<Diagnostic>,
+    /// The same, as it is written.
+    pub written_envoy: Option<Value>,
     /// Where the policies are, if they have files of their own.
     pub policies: Option<PathBuf>,
 }
@@ -89,6 +91,7 @@ impl Source {
         };
         let envoy = read_envoy(&mut document, &mut problems);
         let policies = files.read_policies(&mut document, &mut problems);
+        let written_envoy = document.get("envoy").cloned();
         files.read_keys(&mut document, &mut problems);
         files.read_metadata(&mut document, &mut problems);
         let pushed = Value::Object(document);
@@ -114,7 +117,7 @@ impl Source {
         let mut warnings = config.warnings.clone();
         warnings.extend(envoy.iter().flat_map(Envoy::warnings));
         let warnings = files.locate(warnings);
-        Ok(Self { pushed, typed, config, envoy, warnings, policies })
+        Ok(Self { pushed, typed, config, envoy, written_envoy, warnings, policies })
     }
 
     /// The file with a policy's decision cases.

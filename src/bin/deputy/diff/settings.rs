@@ -11,9 +11,26 @@ use super::{Line, Severity};
 const JUDGED: [&str; 3] = ["policies", "endpoints", "enforcement"];
 
 /// Where a change can let through who was kept out: whose tokens are believed, what is left alone,
-/// who may call from a browser, what is revoked no longer.
-const DOORS: [&str; 5] =
-    ["issuers", "protected_resource.resource", "ignore", "allowed_origins", REVOKED];
+/// who may call from a browser, what is revoked no longer; or can lead tokens and calls elsewhere: who is
+/// asked for delegation tokens and how these are checked, how Envoy listens and where it sends.
+const DOORS: [&str; 7] = [
+    "issuers",
+    "protected_resource.resource",
+    "ignore",
+    "allowed_origins",
+    REVOKED,
+    EXCHANGE,
+    ENVOY,
+];
+
+const EXCHANGE: &str = "exchange";
+const ENVOY: &str = "envoy";
+
+/// What of the exchange says only how long and how often is asked.
+const PATIENCE: [&str; 2] = ["timeout", "retries"];
+
+/// Of these, what goes is closed.
+const WAYS: [&str; 3] = ["envoy.admin", "envoy.clusters", "envoy.routes"];
 
 /// Of its lists, what stands where says nothing; and what goes opens.
 const REVOKED: &str = "revoked";
@@ -114,18 +131,37 @@ fn compare(path: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut Vec
                 compare(&format!("{path}[{index}]"), before.get(index), after.get(index), lines);
             }
         }
-        (None, Some(value)) => lines.push(line(path, true, format!("{} added", written(value)))),
-        (Some(value), None) => lines.push(line(path, true, format!("{} removed", written(value)))),
+        (None, Some(value)) => {
+            let can_open = !path.starts_with(EXCHANGE) || *value != false;
+            lines.push(line(path, can_open, format!("{} added", written(value))));
+        }
+        (Some(value), None) => {
+            let was_shut = is_danger(path, value) || path.starts_with(EXCHANGE) && *value == false;
+            let can_open = !was_shut && !WAYS.iter().any(|way| path.starts_with(way));
+            lines.push(line(path, can_open, format!("{} removed", written(value))));
+        }
         (Some(before), Some(after)) => {
             let text = format!("{} instead of {}", written(after), written(before));
-            lines.push(line(path, true, text));
+            let is_safer = is_danger(path, before) && !is_danger(path, after);
+            lines.push(line(path, !is_safer, text));
         }
         (None, None) => {}
     }
 }
 
+/// Whether a setting does what only one whose name or value begins with `danger` does.
+fn is_danger(path: &str, value: &Value) -> bool {
+    let name = path.rsplit('.').next().unwrap_or_default();
+    match value {
+        Value::Bool(value) => *value && name.starts_with("danger_"),
+        value => value.as_str().is_some_and(|text| text.starts_with("danger_")),
+    }
+}
+
 fn line(path: &str, can_open: bool, text: String) -> Line {
-    let is_door = DOORS.iter().any(|door| path.starts_with(door));
+    let name = path.rsplit('.').next().unwrap_or_default();
+    let is_patience = path.starts_with(EXCHANGE) && PATIENCE.contains(&name);
+    let is_door = !is_patience && DOORS.iter().any(|door| path.starts_with(door));
     let severity = if is_door && can_open { Severity::MayOpen } else { Severity::Setting };
     Line { severity, subject: path.to_owned(), text, endpoints: Vec::new(), calls: Value::Null }
 }

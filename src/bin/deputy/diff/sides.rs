@@ -20,7 +20,7 @@ pub struct Sides {
     pub scopes: [ScopeTable; 2],
     /// What to compare.
     pub judges: Vec<Judge>,
-    /// All that is pushed, before and after; nothing of single policies.
+    /// All that is pushed, and how Envoy is set up, before and after; nothing of single policies.
     pub settings: [Value; 2],
 }
 
@@ -92,7 +92,7 @@ impl Sides {
             Judge { endpoint: (*path).to_owned(), name, old, new }
         };
         let judges = paths.iter().map(judge).collect();
-        Self { judges, settings: [old.pushed, new.pushed], scopes }
+        Self { judges, settings: [old, new].map(settings), scopes }
     }
 
     fn of_policies(files: [&Path; 2], sources: &[PolicySource; 2]) -> Result<Self, Failure> {
@@ -111,6 +111,15 @@ impl Sides {
         let scopes = [scopes.clone(), scopes];
         Ok(Self { judges: vec![judge], settings: [Value::Null, Value::Null], scopes })
     }
+}
+
+/// All that is pushed, and how Envoy is set up.
+fn settings(source: Source) -> Value {
+    let mut settings = source.pushed;
+    if let (Some(members), Some(envoy)) = (settings.as_object_mut(), source.written_envoy) {
+        members.insert("envoy".to_owned(), envoy);
+    }
+    settings
 }
 
 /// It was judged before, against its own scopes, so nothing new is wrong with it.
