@@ -624,6 +624,10 @@ fn a_rule_is_never_reached_behind_one_that_holds_whenever_it_does() {
     let only_n = |max: u8| json!({"arguments": {"n": {"max": max}}, "other_arguments": "deny"});
     // Each holds whenever the one after it does, and not the other way round.
     for wider_first in [
+        (rule(json!({"require": {"scopes": [], "claims": {}, "arguments": {}}})), "\
+policies.notes.tools.read.require.scopes: says nothing; help: write what must hold, or leave it out
+policies.notes.tools.read.require.claims: says nothing; help: write what must hold, or leave it out
+policies.notes.tools.read.require.arguments: says nothing; help: write what must hold, or leave it out"),
         vec![
             json!({"any_scope": ["audit:read", "pii:read"]}),
             json!({"any_scope": ["audit:read"]}),

@@ -224,7 +224,7 @@ impl Compiler<'_> {
         let object = if pattern.ends_with('*') { &this } else { pattern };
         let around = self.around;
         let own = known_scopes(
-            &source.require.scopes,
+            source.require.scopes.as_deref().unwrap_or_default(),
             around.scopes,
             &format!("{path}.require.scopes"),
             self.problems,

@@ -177,16 +177,14 @@ pub enum DenialShape {
 #[serde(deny_unknown_fields)]
 pub struct Require {
     /// Scopes that the caller's token must all carry.
-    #[serde(default)]
-    pub scopes: Vec<String>,
+    pub scopes: Option<Vec<String>>,
     /// Scopes of which it must carry at least one.
     pub any_scope: Option<Vec<String>>,
     /// The clients that may call.
     pub clients: Option<Vec<String>>,
     /// Conditions on the token's claims, by name, or by JSON Pointer if it begins with `/`
     /// (RFC 6901).
-    #[serde(default)]
-    pub claims: BTreeMap<String, Condition>,
+    pub claims: Option<BTreeMap<String, Condition>>,
     /// Authentication context classes, one of which the user must have signed in with (RFC 9470).
     pub acr_values: Option<Vec<String>>,
     /// How long ago the user may have signed in at the most (RFC 9470).
@@ -194,8 +192,7 @@ pub struct Require {
     /// When calls are allowed.
     pub time: Option<Time>,
     /// Conditions on the call's arguments, by name, or by JSON Pointer if it begins with `/`.
-    #[serde(default)]
-    pub arguments: BTreeMap<String, Condition>,
+    pub arguments: Option<BTreeMap<String, Condition>>,
     /// Whether the call may have top-level arguments that `arguments` does not name.
     #[serde(default)]
     pub other_arguments: OtherArguments,

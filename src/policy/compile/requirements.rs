@@ -1,6 +1,6 @@
 //! What a rule requires besides scopes: from the words to the tests, the cheapest first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -27,6 +27,16 @@ impl Compiler<'_> {
             requirements.push(Requirement { test, message: message.into() });
         };
         let denied = |why: String| format!("Access denied: {why}.");
+        for (name, is_empty) in [
+            ("scopes", source.scopes.as_ref().is_some_and(Vec::is_empty)),
+            ("claims", source.claims.as_ref().is_some_and(BTreeMap::is_empty)),
+            ("arguments", source.arguments.as_ref().is_some_and(BTreeMap::is_empty)),
+        ] {
+            if is_empty {
+                let help = "write what must hold, or leave it out";
+                self.problems.add_with_help(format!("{path}.{name}"), "says nothing", help);
+            }
+        }
         if let Some(any) = &source.any_scope {
             let path = format!("{path}.any_scope");
             if any.is_empty() {
@@ -56,7 +66,7 @@ impl Compiler<'_> {
             require(Test::Authentication(authentication), message);
         }
         let mut seen = BTreeSet::new();
-        for (text, condition) in &source.claims {
+        for (text, condition) in source.claims.iter().flatten() {
             let path = format!("{path}.claims.{text}");
             if condition.equals == Some(Value::Null) {
                 let help = "a claim that is `null` is absent: write `presence: absent`";
@@ -77,7 +87,7 @@ impl Compiler<'_> {
             require(Test::Time(window), denied(format!("{object} is not open at this time")));
         }
         if !takes_arguments
-            && (!source.arguments.is_empty() || source.other_arguments == OtherArguments::Deny)
+            && (source.arguments.is_some() || source.other_arguments == OtherArguments::Deny)
         {
             let help = "only tools and prompts have arguments";
             self.problems.add_with_help(format!("{path}.arguments"), "can never hold", help);
@@ -85,7 +95,7 @@ impl Compiler<'_> {
         let mut compared = Vec::new();
         let mut named = BTreeSet::new();
         let mut seen = BTreeSet::new();
-        for (text, condition) in &source.arguments {
+        for (text, condition) in source.arguments.iter().flatten() {
             let path = format!("{path}.arguments.{text}");
             let place = place(text, &path, &mut seen, self.problems);
             let presence = condition.presence;

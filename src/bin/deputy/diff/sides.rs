@@ -156,7 +156,9 @@ fn written(source: &PolicySource) -> impl Iterator<Item = &str> {
     let tables = [&source.tools, &source.prompts, &source.resources, &source.methods];
     let rules = tables.into_iter().flat_map(|table| table.values()).flat_map(|rules| &rules.0);
     rules
-        .flat_map(|rule| rule.require.scopes.iter().chain(rule.require.any_scope.iter().flatten()))
+        .flat_map(|rule| [&rule.require.scopes, &rule.require.any_scope])
+        .flatten()
+        .flatten()
         .map(String::as_str)
 }
 
