@@ -25,10 +25,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-pub(crate) use callout::{check_target, is_name};
+pub(crate) use callout::{check_target, is_authority, is_name};
 pub use duration::Duration;
 pub use environment::Environment;
-pub(crate) use environment::{is_variable, secret};
+pub(crate) use environment::{is_variable, plain_secret, secret};
 pub use error::{ConfigError, ConfigErrors, Problems, did_you_mean};
 pub(crate) use moment::moment;
 pub use read::value;

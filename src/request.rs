@@ -4,7 +4,7 @@ pub mod header_map;
 
 use percent_encoding::percent_decode_str;
 
-use crate::config::{Config, Endpoint, Problems, pushed};
+use crate::config::{Config, Endpoint, Problems, is_authority, pushed};
 use crate::mcp::Revision;
 
 /// Request headers as the host hands them over: every value, in order, as bytes.
@@ -250,6 +250,9 @@ impl Ignore {
             };
             if ignore.host.is_none() && ignore.path_prefix.is_none() {
                 problems.add(&path, "names neither a host nor a path prefix");
+            }
+            if let Some(host) = &entry.host {
+                is_authority(host, format!("{path}.host"), problems);
             }
             if entry.path_prefix.as_ref().is_some_and(|prefix| !prefix.starts_with('/')) {
                 problems.add(format!("{path}.path_prefix"), "does not begin with `/`");

@@ -78,8 +78,20 @@ const NAMES: [&str; 20] = [
 ];
 const PREFIXES: [&str; 5] = ["x-mcp-", "x-jwt-", "x-auth-request-", "x-envoy-", "mcp-init-"];
 
-/// Without these no request is one; and `authorization` has its own rule.
-const KEPT: [&str; 4] = ["authorization", "content-type", "content-length", "host"];
+/// Without these no request is one, or the server takes it for another than was judged; and
+/// `authorization` has its own rule.
+const KEPT: [&str; 10] = [
+    "authorization",
+    "accept",
+    "content-type",
+    "content-length",
+    "host",
+    "mcp-protocol-version",
+    "mcp-session-id",
+    "mcp-method",
+    "mcp-name",
+    "last-event-id",
+];
 
 impl StrippedHeaders {
     /// The built-in names and those of the configuration.
@@ -102,7 +114,7 @@ impl StrippedHeaders {
                     format!("strip_request_headers[{index}]"),
                     format!("`{entry}` cannot be stripped"),
                     "write a header name in lower case, or a prefix of names with `*` at its end; \
-                     `authorization`, `content-type`, `content-length` and `host` stay",
+                     `authorization`, `content-type`, `host` and what MCP needs stay",
                 );
             }
             all.push(match prefix {

@@ -9,6 +9,7 @@ mod support;
 use std::collections::BTreeSet;
 
 use mcp_deputy::config::Config;
+use mcp_deputy::exchange::source::Exchange;
 use serde_json::{Value, json};
 use support::{deputy, scratch, stderr, text};
 
@@ -173,12 +174,101 @@ fn every_mistake_is_told_with_its_path() {
     }
 }
 
+/// What is written for one authorization server never goes to another by itself.
+#[test]
+fn a_credential_goes_to_no_server_that_it_was_not_written_for() {
+    let missing = |path: &str, name: &str| {
+        format!(
+            "{path}: missing field `{name}`; help: none is sent to a server that it was not \
+             written for: write that server's own here, or if it is the same server, leave out \
+             `authority` and `issuer`"
+        )
+    };
+    let target = "exchange.targets.https://ledger.example/";
+    let secret = json!({"client_secret_post": {"from_environment": "SECRET"}});
+    let actor = json!({"from_environment": "ACTOR"});
+    let both = json!({"client_authentication": secret, "actor_token": actor});
+    let other = |more: Value| {
+        let mut other = json!({
+            "preset": "okta", "cluster": "okta", "authority": "acme.okta.com",
+            "issuer": "https://acme.okta.com",
+        });
+        other.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        other
+    };
+    for (whole, special, expected) in [
+        (both.clone(), other(json!({})), vec!["client_authentication", "actor_token"]),
+        // What Envoy adds is a secret too.
+        (json!({}), other(json!({})), vec!["client_authentication"]),
+        (json!({}), json!({"authority": "acme.okta.com"}), vec!["client_authentication"]),
+        (
+            both.clone(),
+            json!({"cluster": "okta", "issuer": "https://acme.okta.com"}),
+            vec!["client_authentication", "actor_token"],
+        ),
+        (both.clone(), other(json!({"client_authentication": secret})), vec!["actor_token"]),
+        (
+            both.clone(),
+            other(json!({"client_authentication": "injected", "actor_token": "none"})),
+            vec![],
+        ),
+        // That preset has an actor's token of its own.
+        (both.clone(), other(json!({"preset": "ping", "client_authentication": "none"})), vec![]),
+        (json!({"client_authentication": "none"}), other(json!({})), vec![]),
+        (json!({"client_authentication": "mtls"}), other(json!({})), vec![]),
+        // The same server, elsewhere or by another of its names.
+        (both.clone(), json!({"cluster": "backup"}), vec![]),
+        (both.clone(), json!({"issuer": "https://acme.okta.com", "path": "/2/token"}), vec![]),
+    ] {
+        for (place, name) in [(target, "targets"), ("exchange.failover", "failover")] {
+            let mut exchange = exchange(&whole);
+            exchange[name] = special.clone();
+            if name == "targets" {
+                exchange[name] = json!({"https://ledger.example/": special});
+            }
+            let mut configuration = configuration(&exchange);
+            let mut issuer = configuration["issuers"][0].clone();
+            issuer["issuer"] = json!("https://acme.okta.com");
+            if configuration["issuers"].as_array().unwrap().len() == 1 {
+                configuration["issuers"].as_array_mut().unwrap().push(issuer);
+            }
+            let errors = Config::from_value(configuration)
+                .map_or_else(|errors| errors.to_string(), |_| String::new());
+            let expected: Vec<String> = expected.iter().map(|name| missing(place, name)).collect();
+            assert_eq!(errors, expected.join("\n"), "{exchange}");
+        }
+    }
+}
+
+/// Who stands in for one server does not stand in for another.
+#[test]
+fn a_target_at_another_server_has_no_failover_but_its_own() {
+    let written = exchange(&json!({
+        "failover": {"cluster": "backup"},
+        "targets": {
+            "elsewhere": {
+                "cluster": "okta", "authority": "acme.okta.com", "issuer": "https://acme.okta.com",
+                "client_authentication": "none",
+            },
+            "near": {"path": "/2/token"},
+            "own": {"authority": "acme.okta.com", "failover": {"cluster": "second"}},
+        },
+    }));
+    let exchange: Exchange = serde_json::from_value(written).unwrap();
+    let cluster = |one: &Exchange| one.failover_resolved().and_then(|other| other.cluster);
+    let failovers: Vec<Option<String>> =
+        exchange.resolved().iter().map(|(_, one)| cluster(one)).collect();
+    let [backup, second] = ["backup", "second"].map(|name| Some(name.to_owned()));
+    assert_eq!(failovers, [backup.clone(), None, backup, second]);
+}
+
 #[test]
 fn secrets_come_from_the_environment_and_show_in_no_error() {
     const SECRET: &str = "correct horse battery staple";
     let environment = |name: &str| match name {
         "EMPTY" => Some(String::new()),
         "TEXT" => Some(SECRET.to_owned()),
+        "LINE" => Some(format!("{SECRET}\n")),
         "PUBLIC" => Some(text("keys/authorization-server.jwks.json")),
         "RSA" => Some(text("tests/keys/rsa.jwk")),
         "P256" => Some(text("tests/keys/p256.jwk")),
@@ -190,6 +280,10 @@ fn secrets_come_from_the_environment_and_show_in_no_error() {
         format!(
             "exchange.{path}.from_environment: `{name}` is not set in the environment; help: {help}"
         )
+    };
+    let with_controls = |path: &str| {
+        let help = "set it without a line break at its end";
+        format!("exchange.{path}.from_environment: `LINE` has control characters; help: {help}")
     };
     let no_key = |name: &str| {
         let help = "set it to a private JWK of the type EC with the curve P-256, or OKP with \
@@ -208,6 +302,11 @@ fn secrets_come_from_the_environment_and_show_in_no_error() {
     let actor = |name: &str| json!({"actor_token": {"from_environment": name}});
     for (more, expected) in [
         (authentication("client_secret_post", "TEXT"), String::new()),
+        (
+            authentication("client_secret_basic", "LINE"),
+            with_controls("client_authentication.client_secret_basic"),
+        ),
+        (actor("LINE"), with_controls("actor_token")),
         (authentication("private_key_jwt", "P256"), String::new()),
         (actor("TEXT"), String::new()),
         (
@@ -237,6 +336,34 @@ fn secrets_come_from_the_environment_and_show_in_no_error() {
             assert!(!shown.contains(secret), "{more}: {shown}");
         }
         assert_eq!(config.err().map_or_else(String::new, |errors| errors.to_string()), expected);
+    }
+}
+
+/// A secret that stands where its variable's name belongs, or in that place's stead, is not repeated.
+#[test]
+fn a_secret_in_the_configuration_shows_in_no_error() {
+    const HELP: &str = "help: name a variable of Envoy's environment; the secret itself does not \
+                        belong in the configuration";
+    const KINDS: &str = "one of `injected`, `mtls`, `client_secret_post`, `client_secret_basic`, \
+                         `private_key_jwt`, `none`";
+    let key = "one of `from_environment`, `key_id`, `audience`";
+    for (name, value, path, message) in [
+        ("exchange", json!({"client_authentication": {"client_secret_post": "hunter2"}}), "exchange.client_authentication.client_secret_post", "invalid type: string, expected an object".to_owned()),
+        ("exchange", json!({"client_authentication": "hunter2"}), "exchange.client_authentication", format!("unknown value, expected {KINDS}")),
+        ("exchange", json!({"client_authentication": {"hunter2": {}}}), "exchange.client_authentication", format!("unknown value, expected {KINDS}")),
+        ("exchange", json!({"client_authentication": {"client_secret_basic": {"hunter2": 1, "from_environment": "A"}}}), "exchange.client_authentication.client_secret_basic", "unknown field, expected `from_environment`".to_owned()),
+        ("exchange", json!({"client_authentication": {"client_secret_basic": {"from_environment": ["hunter2, expected x"]}}}), "exchange.client_authentication.client_secret_basic.from_environment", "invalid type: list, expected a string".to_owned()),
+        ("exchange", json!({"client_authentication": {"client_secret_post": {"from_environment": 40_127}}}), "exchange.client_authentication.client_secret_post.from_environment", "invalid type: integer, expected a string".to_owned()),
+        ("exchange", json!({"client_authentication": {"private_key_jwt": {"from_environment": "A", "audience": "b", "hunter2": 1}}}), "exchange.client_authentication.private_key_jwt", format!("unknown field, expected {key}")),
+        ("exchange", json!({"actor_token": "eyJhbGciOi.hunter2`, expected \"x"}), "exchange.actor_token", "unknown value, expected one of `none`, `subject_token`, `client_credentials`, `from_environment`".to_owned()),
+        ("exchange", json!({"targets": {"a": {"actor_token": {"from_environment": {"hunter2": 1}}}}}), "exchange.targets.a.actor_token.from_environment", "invalid type: object, expected a string".to_owned()),
+        ("sessions", json!("hunter2"), "sessions", "invalid type: string, expected an object".to_owned()),
+        ("sessions", json!({"keys_from_environment": "hunter2"}), "sessions.keys_from_environment", "invalid type: string, expected a list".to_owned()),
+    ] {
+        let mut configuration = configuration(&exchange(&json!({})));
+        configuration[name] = if name == "exchange" { exchange(&value) } else { value };
+        let errors = Config::from_value(configuration).unwrap_err().to_string();
+        assert_eq!(errors, format!("{path}: {message}; {HELP}"));
     }
 }
 

@@ -32,6 +32,24 @@ pub(crate) fn secret(
     value
 }
 
+/// The secret as [`secret`] finds it, if it can be sent: a line break at its end, say, is of the file
+/// where it was, and no server knows it so.
+pub(crate) fn plain_secret(
+    name: &str,
+    example: &str,
+    path: &str,
+    environment: Option<Environment>,
+    problems: &mut Problems,
+) -> Option<String> {
+    let value = secret(name, example, path, environment, problems)?;
+    if !value.bytes().any(|byte| byte.is_ascii_control()) {
+        return Some(value);
+    }
+    let help = "set it without a line break at its end";
+    problems.add_with_help(path, format!("`{name}` has control characters"), help);
+    None
+}
+
 /// Whether `name` can name a variable of the environment.
 pub(crate) fn is_variable(name: &str) -> bool {
     !name.is_empty()

@@ -36,7 +36,7 @@ pub fn compile(
             ("algorithms", raw.algorithms.is_empty()),
             ("token_types", none(&raw.token_types)),
             ("audiences", none(&raw.audiences)),
-            ("client_claims", none(&raw.client_claims) && raw.client_required == Some(true)),
+            ("client_claims", none(&raw.client_claims) && profile::requires_client(raw)),
         ] {
             if list_is_empty {
                 problems.add(format!("{path}.{name}"), "an empty list accepts no token");

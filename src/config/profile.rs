@@ -64,6 +64,12 @@ const DEFAULT: Settings = Settings {
     max_lifetime: Duration::seconds(3_600),
 };
 
+/// Whether the tokens of an issuer must name the client.
+pub(super) fn requires_client(raw: &Issuer) -> bool {
+    let settings = raw.profile.map_or(DEFAULT, Profile::settings);
+    raw.client_required.unwrap_or(settings.client_required)
+}
+
 /// What the tokens of an issuer must be: what is written, else what its profile says.
 pub(super) fn expectations(raw: &Issuer, resource: &str, revoked: Revoked) -> Expectations {
     let settings = raw.profile.map_or(DEFAULT, Profile::settings);
@@ -77,7 +83,7 @@ pub(super) fn expectations(raw: &Issuer, resource: &str, revoked: Revoked) -> Ex
         token_types: texts(&raw.token_types, settings.token_types),
         scope_claims: texts(&raw.scope_claims, settings.scope_claims),
         client_claims: texts(&raw.client_claims, settings.client_claims),
-        client_required: raw.client_required.unwrap_or(settings.client_required),
+        client_required: requires_client(raw),
         kept_claims: Vec::new(),
         max_lifetime: raw.max_lifetime.unwrap_or(settings.max_lifetime).as_seconds(),
         leeway: raw.leeway.as_seconds(),

@@ -135,6 +135,19 @@ pub fn reading<T: DeserializeOwned>(mut document: Value) -> Reading<T> {
 }
 
 fn note(problems: &mut Problems, place: &Place, message: &str) {
+    let expectation = message.rsplit_once(", expected ").filter(|_| place.may_hold_a_secret());
+    if let Some((found, expected)) = expectation {
+        // What stands here, name or value, may be the secret itself.
+        let mut around = place.clone();
+        if quoted(found, "unknown field ").is_some() {
+            around.0.pop();
+        }
+        let found = found.split(['`', '"']).next().unwrap_or_default().trim_end();
+        let message = format!("{}, expected {expected}", found.replace("variant", "value"));
+        let help = "name a variable of Envoy's environment; the secret itself does not belong in \
+                    the configuration";
+        return problems.add_with_help(around, plain(&message), help);
+    }
     for (before, what) in [("unknown field ", "field"), ("unknown variant ", "value")] {
         if let Some(name) = quoted(message, before) {
             let known = message.split('`').skip(3).step_by(2);
@@ -197,6 +210,16 @@ impl Place {
         let is_policies = matches!(self.0.first(), Some(Step::Member(name)) if name == "policies");
         let object = self.0.get(..4).filter(|_| is_policies && self.0.len() > 4)?;
         Some(Self(object.to_vec()).to_string())
+    }
+
+    /// Whether it says where a secret is, and so may hold one by mistake.
+    fn may_hold_a_secret(&self) -> bool {
+        let is = |step: &Step, known: &str| matches!(step, Step::Member(name) if name == known);
+        let Some((section, steps)) = self.0.split_first() else { return false };
+        let credentials = ["client_authentication", "actor_token"];
+        is(section, "sessions")
+            || is(section, "exchange")
+                && steps.iter().any(|step| credentials.iter().any(|known| is(step, known)))
     }
 
     /// The value around this one, and the step from there.

@@ -1,6 +1,6 @@
 //! Where an issuer's keys are fetched.
 
-use super::{Duration, Problems, check_target, is_name, pushed};
+use super::{Duration, Problems, check_target, is_authority, is_name, pushed};
 use crate::token::RemoteJwks;
 
 /// Whoever asks more often is a burden to the issuer.
@@ -8,9 +8,8 @@ const SHORTEST_INTERVAL: Duration = Duration::seconds(10);
 const SHORTEST_COOLDOWN: Duration = Duration::seconds(1);
 
 pub(super) fn compile(raw: &pushed::RemoteJwks, path: &str, problems: &mut Problems) -> RemoteJwks {
-    for (name, text) in [("cluster", &raw.cluster), ("authority", &raw.authority)] {
-        is_name(text, format!("{path}.{name}"), problems);
-    }
+    is_name(&raw.cluster, format!("{path}.cluster"), problems);
+    is_authority(&raw.authority, format!("{path}.authority"), problems);
     check_target(&raw.path, format!("{path}.path"), "jwks_uri", problems);
     if raw.timeout.as_std().is_zero() {
         problems.add(format!("{path}.timeout"), "no key set is fetched in no time");

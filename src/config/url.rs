@@ -37,6 +37,20 @@ impl HttpUrl {
         }
     }
 
+    /// Whether its host is this machine.
+    #[cfg(not(target_arch = "wasm32"))]
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let host = self.origin().split_once("://").map(|(_, host)| host).unwrap_or_default();
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => host,
+        };
+        let name = name.trim_start_matches('[').trim_end_matches(']');
+        let address = name.parse::<std::net::IpAddr>();
+        name == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
+
     /// The URL as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {

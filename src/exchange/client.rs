@@ -13,7 +13,7 @@ use serde_json::json;
 use super::Purpose;
 use super::source::{ClientAuthentication, PrivateKey, Secret};
 use crate::clock::Now;
-use crate::config::{Environment, Problems, secret};
+use crate::config::{Environment, Problems, plain_secret, secret};
 use crate::fingerprint::fingerprint;
 
 /// This gateway as a client of the authorization server.
@@ -123,7 +123,7 @@ impl Client {
         let mut hidden = |name: &str, secret: &Secret| {
             let path = format!("{path}.{name}.from_environment");
             let name = &secret.from_environment;
-            let secret = self::secret(name, CLIENT_SECRET, &path, environment, problems)?;
+            let secret = plain_secret(name, CLIENT_SECRET, &path, environment, problems)?;
             Some(Hidden(secret.into()))
         };
         let authentication = match source {

@@ -5,13 +5,14 @@ use std::rc::Rc;
 
 use super::client::{Client, Signer};
 use super::source::{
-    ActorClaim, ActorToken, ClientCredentials, ErrorMeaning, Exchange, Grant, IssuedTokenType,
-    LongerLifetime, Preset, RequestedTokenType, ScopeClaim, TIMEOUT, TargetParameter, TokenType,
-    Verify,
+    ActorClaim, ActorToken, ClientAuthentication, ClientCredentials, ErrorMeaning, Exchange, Grant,
+    IssuedTokenType, LongerLifetime, Preset, RequestedTokenType, ScopeClaim, TIMEOUT,
+    TargetParameter, TokenType, Verify,
 };
 use super::{Target, template::Template};
 use crate::config::{
-    Duration, Environment, Problems, boxed, check_target, is_name, secret, split_scheme,
+    Duration, Environment, Problems, boxed, check_target, is_authority, is_name, plain_secret,
+    split_scheme,
 };
 use crate::policy::Policy;
 use crate::token::{BearerToken, Caller, Expectations, Issuer, Revoked, TrustedIssuer};
@@ -113,17 +114,23 @@ impl Settings {
         let around = Surroundings { issuers, environment };
         let mut by_audience = HashMap::new();
         let mut profiles = Vec::new();
-        for (audience, source) in source.resolved() {
+        let resolved = source.resolved();
+        let all = resolved.first().map(|(_, all)| all);
+        for (audience, whole) in &resolved {
             let path = match audience {
                 None => "exchange".to_owned(),
                 Some(audience) => {
-                    by_audience.insert(audience.into(), profiles.len());
-                    format!("exchange.targets.{audience}")
+                    by_audience.insert((*audience).into(), profiles.len());
+                    let path = format!("exchange.targets.{audience}");
+                    let own = source.targets.get(*audience);
+                    check_credentials(own, whole, all, &path, problems);
+                    path
                 }
             };
-            let mut one = profile(&source, &path, &around, problems);
-            if let Some(other) = source.failover_resolved() {
+            let mut one = profile(whole, &path, &around, problems);
+            if let Some(other) = whole.failover_resolved() {
                 let path = format!("{path}.failover");
+                check_credentials(whole.failover.as_deref(), &other, Some(whole), &path, problems);
                 if !other.targets.is_empty() || other.failover.is_some() {
                     problems.add(&path, "has neither targets nor another failover");
                 }
@@ -277,6 +284,38 @@ impl Profile {
     }
 }
 
+/// A credential goes to no server that it was not written for: where `whole`, of which `own` is what is
+/// written for it alone, asks another than `around`, it takes none over from there.
+fn check_credentials(
+    own: Option<&Exchange>,
+    whole: &Exchange,
+    around: Option<&Exchange>,
+    path: &str,
+    problems: &mut Problems,
+) {
+    let (Some(own), Some(around)) = (own, around) else { return };
+    if !whole.is_elsewhere(around) {
+        return;
+    }
+    // With these, the filter sends none, and Envoy adds none.
+    let is_bare = matches!(
+        whole.client_authentication,
+        Some(ClientAuthentication::Mtls | ClientAuthentication::None)
+    );
+    let own = own.with_preset();
+    let is_given = matches!(whole.actor_token, Some(ActorToken::FromEnvironment(_)));
+    for (name, is_taken_over) in [
+        ("client_authentication", own.client_authentication.is_none() && !is_bare),
+        ("actor_token", own.actor_token.is_none() && is_given),
+    ] {
+        if is_taken_over {
+            let help = "none is sent to a server that it was not written for: write that server's \
+                        own here, or if it is the same server, leave out `authority` and `issuer`";
+            problems.add_with_help(path, format!("missing field `{name}`"), help);
+        }
+    }
+}
+
 /// What a profile is compiled against.
 struct Surroundings<'a> {
     issuers: &'a [TrustedIssuer],
@@ -294,7 +333,8 @@ fn profile(
             problems.add(path, format!("missing field `{name}`"));
             return None;
         };
-        is_name(text, format!("{path}.{name}"), problems).then(|| text.as_str().into())
+        let is_sound = if name == "authority" { is_authority } else { is_name };
+        is_sound(text, format!("{path}.{name}"), problems).then(|| text.as_str().into())
     };
     let cluster: Option<Box<str>> = required("cluster", &source.cluster, problems);
     let authority: Option<Box<str>> = required("authority", &source.authority, problems);
@@ -442,7 +482,8 @@ fn actor_token(
         ActorToken::ClientCredentials(credentials) => Actor::Own(credentials),
         ActorToken::FromEnvironment(name) => {
             let path = format!("{path}.actor_token.from_environment");
-            let token = secret(&name, "DEPUTY_ACTOR_TOKEN", &path, around.environment, problems);
+            let token =
+                plain_secret(&name, "DEPUTY_ACTOR_TOKEN", &path, around.environment, problems);
             token.map_or(Actor::Unknown, |token| Actor::Given(BearerToken::new(&token)))
         }
     }

@@ -377,23 +377,40 @@ impl Exchange {
     /// the presets say.
     #[must_use]
     pub fn resolved(&self) -> Vec<(Option<&str>, Self)> {
-        let preset = |one: &Self| one.preset.map(Preset::settings).unwrap_or_default();
+        let all = self.with_preset();
         let of_target = |target: &Self| {
             // A preset of its own comes before what is written for all.
-            target.or(&preset(target)).or(self).or(&preset(self))
+            let whole = target.with_preset().or(&all);
+            // Who stands in for one server does not stand in for another.
+            let failover =
+                if whole.is_elsewhere(&all) { &target.failover } else { &whole.failover };
+            Self { failover: failover.clone(), ..whole }
         };
         let targets = self.targets.iter();
         let targets = targets.map(|(audience, target)| (Some(&**audience), of_target(target)));
-        [(None, self.or(&preset(self)))].into_iter().chain(targets).collect()
+        [(None, all.clone())].into_iter().chain(targets).collect()
+    }
+
+    /// This, with what its preset says.
+    #[must_use]
+    pub fn with_preset(&self) -> Self {
+        self.or(&self.preset.map(Preset::settings).unwrap_or_default())
+    }
+
+    /// Whether another authorization server is asked than by `other`. One that goes by the same
+    /// `:authority` has several issuers, or is reached by several clusters, but not both.
+    #[must_use]
+    pub fn is_elsewhere(&self, other: &Self) -> bool {
+        self.authority != other.authority
+            || self.cluster != other.cluster && self.issuer != other.issuer
     }
 
     /// What holds for the server that is asked when this one, which is resolved, is down.
     #[must_use]
     pub fn failover_resolved(&self) -> Option<Self> {
         let failover = self.failover.as_ref()?;
-        let preset = failover.preset.map(Preset::settings).unwrap_or_default();
         let base = Self { failover: None, ..self.clone() };
-        Some(Self { targets: failover.targets.clone(), ..failover.or(&preset).or(&base) })
+        Some(Self { targets: failover.targets.clone(), ..failover.with_preset().or(&base) })
     }
 
     /// The variables of Envoy's environment that it names.

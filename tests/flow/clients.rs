@@ -429,7 +429,7 @@ fn an_audience_may_have_an_authorization_server_of_its_own() {
     configuration["issuers"].as_array_mut().unwrap().push(issuer);
     configuration["exchange"]["targets"] = json!({AUDIENCE: {
         "cluster": "other", "authority": "login.other.example", "issuer": OTHER,
-        "preset": "okta", "actor": "0oaGateway",
+        "preset": "okta", "actor": "0oaGateway", "client_authentication": "injected",
     }});
     let policy = &mut configuration["policies"]["ledger"];
     policy["lifetime"] = json!("5m");
@@ -472,7 +472,10 @@ fn an_audience_may_have_an_authorization_server_of_its_own() {
 
 #[test]
 fn another_server_is_asked_when_the_first_gives_this_gateway_no_token() {
-    let other = json!({"cluster": "other", "authority": "other.example", "actor_token": "none"});
+    let other = json!({
+        "cluster": "other", "authority": "other.example", "client_authentication": "injected",
+        "actor_token": "none",
+    });
     for failure in [Err(ExchangeError::NoAnswer), Ok(reply(503, ""))] {
         let mut stage = Stage::exchanging(json!({
             "actor_token": {"client_credentials": {}}, "failover": other, "retries": 1,

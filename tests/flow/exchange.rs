@@ -538,7 +538,10 @@ fn those_who_come_while_another_attempt_is_due_wait_for_it() {
 
 #[test]
 fn another_server_is_asked_when_the_first_is_down_and_checked_by_its_own_rules() {
-    let other = json!({"cluster": "other", "authority": "other.example", "actor": "gateway-2"});
+    let other = json!({
+        "cluster": "other", "authority": "other.example", "client_authentication": "injected",
+        "actor": "gateway-2",
+    });
     let settings = json!({"retries": 0, "failover": other});
     for outage in [
         Err(ExchangeError::NoAnswer),

@@ -210,7 +210,9 @@ fn what_another_worker_has_taken_over_is_left_to_it() {
 
 #[test]
 fn another_attempt_and_another_server_are_still_the_same_workers() {
-    let other = json!({"cluster": "other", "authority": "other.example"});
+    let other = json!({
+        "cluster": "other", "authority": "other.example", "client_authentication": "injected",
+    });
     let mut configuration = configuration();
     configuration["exchange"] =
         merge(configuration["exchange"].clone(), json!({"retries": 1, "failover": other}));
