@@ -401,6 +401,60 @@ fn tls_is_ended_and_spoken_where_it_is_written() {
 }
 
 #[test]
+fn what_envoy_would_refuse_is_refused() {
+    for (setting, expected) in [
+        (
+            "envoy.clusters={authorization_server: \"127.0.0.1:1\", enterprise_ledger: \"127.0.0.1:2\", \"\": \"127.0.0.1:3\"}",
+            "envoy.clusters.: a cluster needs a name",
+        ),
+        ("envoy.filter=watched/", "envoy.filter: not the name of a file"),
+        ("envoy.wasm=dist/", "envoy.wasm: not the name of a file"),
+        ("envoy.filter=watched/envoy.yaml", "envoy.filter: not the name of a file of its own"),
+        ("envoy.admin=127.0.0.1:10000", "envoy.admin: clients connect to the same port"),
+        ("envoy.admin=0.0.0.0:10000", "envoy.admin: clients connect to the same port"),
+    ] {
+        let output = deputy(&["check", "--set", setting]);
+        let expected = format!("error: {expected}\n  --> deputy.yaml\n");
+        assert!(stderr(&output).starts_with(&expected), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(2));
+    }
+    assert_eq!(deputy(&["check", "--set=envoy.admin=127.0.0.2:10000"]).status.code(), Some(0));
+}
+
+#[test]
+fn the_filter_is_rendered_under_the_name_that_envoy_watches() {
+    let out = scratch("filter-name");
+    let set = "--set=envoy.filter=/etc/envoy/watched/ledger.yaml";
+    let output = deputy(&["render", "--out", out.to_str().unwrap(), set]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(out.join("ledger.yaml").exists() && !out.join("filter.yaml").exists());
+    let output = deputy(&["push", out.to_str().unwrap(), set]);
+    assert!(stderr(&output).contains("ledger.yaml: unchanged"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_secret_for_envoy_is_needed_where_envoy_adds_it() {
+    let directory = scratch("no-secret");
+    let source = text("deputy.yaml").replace("  secret: keys/gateway-secret.yaml\n", "");
+    for file in ["policies/enterprise-ledger.yaml", "keys/authorization-server.jwks.json"] {
+        fs::create_dir_all(directory.join(file).parent().unwrap()).unwrap();
+        fs::write(directory.join(file), text(file)).unwrap();
+    }
+    let file = directory.join("deputy.yaml");
+    fs::write(&file, source).unwrap();
+    let config = file.to_str().unwrap();
+    let output = deputy(&["check", "--config", config]);
+    let expected = format!(
+        "error: envoy: missing field `secret`\n  --> {config}\n  help: Envoy authenticates the \
+         gateway where `client_authentication` is `injected`, and must know by what\n"
+    );
+    assert!(stderr(&output).starts_with(&expected), "{}", stderr(&output));
+    let set = "--set=exchange.client_authentication=none";
+    let output = deputy(&["check", "--config", config, set]);
+    assert_eq!(stderr(&output), format!("{config}: fine, 1 endpoint\n"));
+}
+
+#[test]
 fn every_rule_of_the_configuration_has_its_own_words() {
     let jwk = |members: Value| json!({ "keys": [members] });
     let second = |path: &str| {
@@ -455,17 +509,6 @@ limits.decision_time: `10s` leaves no time for an exchange; help: make it longer
 allowed_origins[0]: `https://app.example.com/x` is not an origin; help: write scheme, host and port alone, like `https://app.example.com`"),
         ("/allowed_origins", json!(["*"]), "\
 allowed_origins[0]: `*` is not an origin; help: write scheme, host and port alone, like `https://app.example.com`"),
-        ("/ignore", json!([{}]), "\
-ignore[0]: names neither a host nor a path prefix"),
-        ("/ignore", json!([{"path_prefix": "health"}]), "\
-ignore[0].path_prefix: does not begin with `/`"),
-        ("/ignore", json!([{"path_prefix": "/mcp"}]), "\
-ignore[0]: covers the endpoint `/mcp`; help: name the host, or a longer prefix"),
-        ("/ignore", json!([{"path_prefix": "/"}]), "\
-ignore[0]: covers the endpoint `/mcp`; help: name the host, or a longer prefix"),
-        ("/strip_request_headers", json!(["host", "content-*", "x-*"]), "\
-strip_request_headers[0]: `host` cannot be stripped; help: write a header name in lower case, or a prefix of names with `*` at its end; `authorization`, `content-type`, `content-length` and `host` stay
-strip_request_headers[1]: `content-*` cannot be stripped; help: write a header name in lower case, or a prefix of names with `*` at its end; `authorization`, `content-type`, `content-length` and `host` stay"),
         ("/sessions", json!({"keys_from_environment": []}), "\
 sessions.keys_from_environment: at least one is needed"),
         ("/sessions", json!({"keys_from_environment": ["A", "A", "a key, by mistake", "1A", ""]}), "\
@@ -497,6 +540,32 @@ limits.cached_delegation_bytes: `2000000000` is not between 1048576 and 13421772
 limits.held_response_bytes: `1000` is not between 8388608 and 536870912"),
         ("/limits", json!({"body_bytes": -1}), "\
 limits.body_bytes: invalid value: integer `-1`, expected a whole number"),
+    ] {
+        assert_eq!(errors(changed(pointer, value)), expected, "{pointer}");
+    }
+}
+
+#[test]
+fn what_is_left_alone_and_what_is_stripped_is_checked() {
+    for (pointer, value, expected) in [
+        ("/ignore", json!([{}]), "\
+ignore[0]: names neither a host nor a path prefix"),
+        ("/ignore", json!([{"host": "*"}, {"host": "https://a.example"}]), "\
+ignore[0].host: `*` is not a host; help: write a host, and its port if it has one, like `login.example.com:8443`
+ignore[1].host: `https://a.example` is not a host; help: write a host, and its port if it has one, like `login.example.com:8443`"),
+        ("/ignore", json!([{"path_prefix": "health"}]), "\
+ignore[0].path_prefix: does not begin with `/`"),
+        ("/ignore", json!([{"path_prefix": "/mcp"}]), "\
+ignore[0]: covers the endpoint `/mcp`; help: name the host, or a longer prefix"),
+        ("/ignore", json!([{"path_prefix": "/"}]), "\
+ignore[0]: covers the endpoint `/mcp`; help: name the host, or a longer prefix"),
+        ("/strip_request_headers", json!(["host", "content-*", "x-*"]), "\
+strip_request_headers[0]: `host` cannot be stripped; help: write a header name in lower case, or a prefix of names with `*` at its end; `authorization`, `content-type`, `host` and what MCP needs stay
+strip_request_headers[1]: `content-*` cannot be stripped; help: write a header name in lower case, or a prefix of names with `*` at its end; `authorization`, `content-type`, `host` and what MCP needs stay"),
+        ("/strip_request_headers", json!(["accept", "mcp-*", "last-event-id", "mcp-other"]), "\
+strip_request_headers[0]: `accept` cannot be stripped; help: write a header name in lower case, or a prefix of names with `*` at its end; `authorization`, `content-type`, `host` and what MCP needs stay
+strip_request_headers[1]: `mcp-*` cannot be stripped; help: write a header name in lower case, or a prefix of names with `*` at its end; `authorization`, `content-type`, `host` and what MCP needs stay
+strip_request_headers[2]: `last-event-id` cannot be stripped; help: write a header name in lower case, or a prefix of names with `*` at its end; `authorization`, `content-type`, `host` and what MCP needs stay"),
     ] {
         assert_eq!(errors(changed(pointer, value)), expected, "{pointer}");
     }
@@ -555,6 +624,10 @@ policies.notes.tools.read.redact: a rule redacts at most 100 members"),
             "\
 policies.notes.tools.read.delegation.authorization_details.type: it is empty; help: name a type that the authorization server knows",
         ),
+        (rule(json!({"require": {"scopes": [], "claims": {}, "arguments": {}}})), "\
+policies.notes.tools.read.require.scopes: says nothing; help: write what must hold, or leave it out
+policies.notes.tools.read.require.claims: says nothing; help: write what must hold, or leave it out
+policies.notes.tools.read.require.arguments: says nothing; help: write what must hold, or leave it out"),
         (rule(json!({"require": {"any_scope": []}})), "\
 policies.notes.tools.read.require.any_scope: can never hold; help: name at least one scope"),
         (rule(json!({"require": {"clients": null, "time": null}, "redact": null})), "\
@@ -624,10 +697,6 @@ fn a_rule_is_never_reached_behind_one_that_holds_whenever_it_does() {
     let only_n = |max: u8| json!({"arguments": {"n": {"max": max}}, "other_arguments": "deny"});
     // Each holds whenever the one after it does, and not the other way round.
     for wider_first in [
-        (rule(json!({"require": {"scopes": [], "claims": {}, "arguments": {}}})), "\
-policies.notes.tools.read.require.scopes: says nothing; help: write what must hold, or leave it out
-policies.notes.tools.read.require.claims: says nothing; help: write what must hold, or leave it out
-policies.notes.tools.read.require.arguments: says nothing; help: write what must hold, or leave it out"),
         vec![
             json!({"any_scope": ["audit:read", "pii:read"]}),
             json!({"any_scope": ["audit:read"]}),
@@ -688,6 +757,8 @@ issuers[0].leeway: `301s` is more than `5m`; help: so long would a token serve a
 issuers[0].max_lifetime: accepts no token; help: tokens count whole seconds: write `1h`, say"),
         ("/issuers", json!([{"issuer": "http://127.0.0.1:9400", "jwks": keys, "client_claims": [], "client_required": true}]), "\
 issuers[0].client_claims: an empty list accepts no token"),
+        ("/issuers", json!([{"issuer": "http://127.0.0.1:9400", "jwks": keys, "client_claims": [], "profile": "okta"}]), "\
+issuers[0].client_claims: an empty list accepts no token"),
         ("/issuers/0/profile", json!("ping"), "\
 issuers[0].profile: unknown value `ping`; help: known are `rfc9068`, `keycloak`, `okta`, `entra`, `auth0`"),
         ("/implied_scopes", json!({"pii:reed": ["mcp:connect"], "pii:read": []}), "\
@@ -725,7 +796,7 @@ fn where_keys_are_fetched_is_checked_before_anybody_fetches() {
 issuers[0].jwks: it is empty; help: write a value, or leave the name out too"),
         ("remote_jwks", json!({"cluster": "", "authority": "a b", "path": "jwks"}), "\
 issuers[0].remote_jwks.cluster: `` is empty or has spaces
-issuers[0].remote_jwks.authority: `a b` is empty or has spaces
+issuers[0].remote_jwks.authority: `a b` is not a host; help: write a host, and its port if it has one, like `login.example.com:8443`
 issuers[0].remote_jwks.path: `jwks` is not a path; help: write what follows the host in `jwks_uri`"),
         ("remote_jwks", remote(json!({"timeout": "0s", "interval": "9s", "cooldown": "0s"})), "\
 issuers[0].remote_jwks.timeout: no key set is fetched in no time
@@ -746,6 +817,110 @@ issuers[0].remote_jwks.timeout: `10s` leaves no time for a decision; help: make 
     let issuer = pushed["issuers"][0].as_object_mut().unwrap();
     issuer.insert("remote_jwks".to_owned(), remote(json!({})));
     assert!(Config::from_value(pushed).is_ok(), "it needs no pushed keys");
+}
+
+#[test]
+fn an_authority_is_a_host_and_perhaps_a_port() {
+    for authority in
+        ["login.example.com", "login.example.com:8443", "10.0.0.1:80", "[::1]", "[2001:db8::1]:443"]
+    {
+        Config::from_value(changed("/exchange/authority", json!(authority))).unwrap();
+    }
+    for authority in [
+        "",
+        "/",
+        ":80",
+        "https://login.example.com",
+        "login.example.com/",
+        "user:pw@login.example.com",
+        "a,b",
+        "a:0",
+        "a:99999",
+        "a:+1",
+        "a:",
+        "a:b:1",
+        "::1",
+        "[::1",
+        "[]",
+        "[login]",
+        "[::1]x",
+        "a b",
+    ] {
+        let expected = format!(
+            "exchange.authority: `{authority}` is not a host; help: write a host, and its port if \
+             it has one, like `login.example.com:8443`"
+        );
+        assert_eq!(errors(changed("/exchange/authority", json!(authority))), expected);
+    }
+}
+
+#[test]
+fn a_private_key_is_not_pushed() {
+    let directory = scratch("private-keys");
+    let set = |name: &str, key: &str| {
+        let file = directory.join(name);
+        let mut keys: Value =
+            serde_json::from_str(&text("keys/authorization-server.jwks.json")).unwrap();
+        keys["keys"][1] = serde_json::from_str(key).unwrap();
+        fs::write(&file, keys.to_string()).unwrap();
+        format!("--set=issuers[0].jwks_file={}", file.display())
+    };
+    for (name, key) in [
+        ("private.json", text("tests/keys/p256.jwk")),
+        ("symmetric.json", json!({"kty": "oct", "kid": "a", "k": "c2VjcmV0"}).to_string()),
+    ] {
+        let output = deputy(&["render", "--json", &set(name, &key)]);
+        assert_eq!((stdout(&output).as_str(), output.status.code()), ("", Some(2)));
+        let expected = format!(
+            "error: issuers[0].jwks.keys[1]: a private or symmetric key, which is compromised\n  \
+             --> {}\n  help: let its owner replace it: whoever reads the configuration could sign \
+             tokens with it; `deputy keys fetch` takes public keys alone\n",
+            directory.join(name).display()
+        );
+        assert!(stderr(&output).starts_with(&expected), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_file_that_two_parsers_could_read_differently_is_refused() {
+    let file = scratch("strict").join("metadata.json");
+    fs::write(&file, r#"{"issuer": "http://127.0.0.1:9400", "issuer": "https://evil.example"}"#)
+        .unwrap();
+    for setting in ["authorization_server_metadata_file", "issuers[0].jwks_file"] {
+        let output = deputy(&["check", &format!("--set={setting}={}", file.display())]);
+        let expected = format!("error: {setting}: `{}`: ", file.display());
+        assert!(stderr(&output).starts_with(&expected), "{}", stderr(&output));
+        assert!(stderr(&output).contains("twice"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn what_is_in_clear_or_has_no_use_is_a_warning() {
+    for (setting, expected) in [
+        (
+            "protected_resource.resource=http://gateway.example/mcp",
+            "warning: protected_resource.resource: `http://gateway.example/mcp` is in clear",
+        ),
+        (
+            "protected_resource.authorization_servers=[\"http://127.0.0.1:9400\", \"http://login.example\"]",
+            "warning: protected_resource.authorization_servers[1]: `http://login.example` is in clear",
+        ),
+        (
+            "issuers[1]={issuer: \"http://login.example\", jwks_file: keys/authorization-server.jwks.json}",
+            "warning: issuers[1].issuer: `http://login.example` is in clear",
+        ),
+        (
+            "exchange.targets={\"https://enterprise-ledger.orchestrator.lab\": {path: /2}}",
+            "warning: exchange.targets.https://enterprise-ledger.orchestrator.lab: no rule delegates to this audience\n  \
+             --> deputy.yaml\n  help: did you mean `https://enterprise-ledger.orchestrator.lab/`?\n",
+        ),
+    ] {
+        let output = deputy(&["check", "--set", setting]);
+        assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(0));
+    }
+    let set = "exchange.targets={\"https://enterprise-ledger.orchestrator.lab/\": {path: /2}}";
+    assert_eq!(stderr(&deputy(&["check", "--set", set])), "deputy.yaml: fine, 1 endpoint\n");
 }
 
 #[test]
@@ -794,6 +969,41 @@ fn envoy_passes_on_the_keys_of_sessions_and_no_other_variable() {
 }
 
 #[test]
+fn what_the_rendered_envoy_cannot_do_for_credentials_is_a_warning() {
+    for (setting, expected) in [
+        (
+            "exchange.client_authentication=mtls",
+            "\
+warning: envoy.clusters.authorization_server: no client certificate is rendered, and `mtls` needs one
+  --> deputy.yaml
+  help: give the cluster one in an Envoy configuration of your own, or authenticate otherwise
+",
+        ),
+        (
+            "exchange.targets={a: {authority: login.example, client_authentication: injected}}",
+            "\
+warning: envoy.secret: the same secret goes to `127.0.0.1:9400` and `login.example`
+  --> deputy.yaml
+  help: Envoy holds one: let the filter authenticate at the other server
+",
+        ),
+        ("exchange.targets={a: {authority: login.example, client_authentication: none}}", ""),
+    ] {
+        let output = deputy(&["check", "--set", setting]);
+        let said = stderr(&output).replace(UNUSED_TARGET, "");
+        let warnings = said.rsplit_once("deputy.yaml: fine").unwrap().0;
+        assert_eq!(warnings, expected, "{setting}");
+    }
+}
+
+/// What is said of `exchange.targets.a` in the shipped configuration.
+const UNUSED_TARGET: &str = "\
+warning: exchange.targets.a: no rule delegates to this audience
+  --> deputy.yaml
+  help: known are `https://enterprise-ledger.orchestrator.lab/`
+";
+
+#[test]
 fn what_is_odd_is_a_warning() {
     let mut pushed = pushed();
     pushed["policies"]["other"] = pushed["policies"]["enterprise-ledger"].clone();
@@ -823,11 +1033,12 @@ fn a_policy_that_nothing_uses_is_still_checked() {
 #[test]
 fn a_policy_whose_file_is_misnamed_is_told() {
     let policies = scratch("misnamed");
-    for name in ["ledger.yaml", "more.yml", "more.test.yml", "notes.txt"] {
+    let misnamed = ["more.yml", "more.test.yml", "a.YAML", "b.Yml", "c.json"];
+    for name in misnamed.into_iter().chain(["ledger.yaml", "notes.txt"]) {
         fs::write(policies.join(name), "{}").unwrap();
     }
     let output = deputy(&["check", &format!("--set=policies={}", policies.display())]);
-    for name in ["more.yml", "more.test.yml"] {
+    for name in misnamed {
         let message = format!("`{}` is not read\n", policies.join(name).display());
         assert!(stderr(&output).contains(&message), "{}", stderr(&output));
     }

@@ -5,10 +5,12 @@ pub mod bootstrap;
 pub mod filter;
 mod server;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use mcp_deputy::config::pushed::Pushed;
 use mcp_deputy::config::{ConfigError, Problems};
+use mcp_deputy::exchange::source::{ClientAuthentication, Exchange};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -31,7 +33,8 @@ pub struct Envoy {
     pub filter: String,
     /// The SDS file with the secret `gateway-client-secret`: the value of the `Authorization` header
     /// under which this gateway asks for tokens. Envoy watches it too.
-    pub secret: String,
+    /// Needed where the gateway authenticates by `injected`.
+    pub secret: Option<String>,
     /// The servers behind Envoy by cluster name: `https://ledger.example.com`, or without TLS a host
     /// and a port.
     pub clusters: BTreeMap<String, Server>,
@@ -75,16 +78,37 @@ impl Envoy {
                 ("tls.private_key", &tls.private_key),
             ]
         });
-        let files = [
-            ("wasm", &self.wasm),
-            ("filter", &self.filter),
-            ("secret", &self.secret),
-            ("trusted_ca", &self.trusted_ca),
-        ];
-        for (name, text) in files.into_iter().chain(tls) {
-            if text.is_empty() {
+        let files =
+            [("wasm", &self.wasm), ("filter", &self.filter), ("trusted_ca", &self.trusted_ca)];
+        let secret = self.secret.iter().map(|file| ("secret", file));
+        for (name, text) in files.into_iter().chain(secret).chain(tls) {
+            if text.is_empty() || text.ends_with('/') {
                 problems.add(format!("envoy.{name}"), "not the name of a file");
             }
+        }
+        if self.filter_file() == Path::new(BOOTSTRAP) {
+            problems.add("envoy.filter", "not the name of a file of its own");
+        }
+        self.check_ways(pushed, problems);
+    }
+
+    /// Checks what leads from where to where.
+    fn check_ways(&self, pushed: &Pushed, problems: &mut Problems) {
+        let shares_port = |admin: &Address| {
+            let any = [admin, &self.listen].map(Address::is_unspecified).contains(&true);
+            admin.port == self.listen.port && (any || admin.host == self.listen.host)
+        };
+        if self.admin.as_ref().is_some_and(shares_port) {
+            problems.add("envoy.admin", "clients connect to the same port");
+        }
+        if self.clusters.contains_key("") {
+            problems.add("envoy.clusters.", "a cluster needs a name");
+        }
+        let is_injected = |one: &Exchange| authenticates(one) == ClientAuthentication::Injected;
+        if self.secret.is_none() && asked(&pushed.exchange).iter().any(is_injected) {
+            let help = "Envoy authenticates the gateway where `client_authentication` is \
+                        `injected`, and must know by what";
+            problems.add_with_help("envoy", "missing field `secret`", help);
         }
         let exchange = &pushed.exchange;
         let targets = exchange.targets.iter();
@@ -123,12 +147,7 @@ impl Envoy {
     }
 
     /// What is odd about the section.
-    pub fn warnings(&self) -> Vec<ConfigError> {
-        let warn = |path: String, message: String, help: &str| ConfigError {
-            path,
-            message,
-            help: Some(help.to_owned()),
-        };
+    pub fn warnings(&self, exchange: &Exchange) -> Vec<ConfigError> {
         let exposed = self.admin.iter().filter(|address| !address.is_loopback());
         let admin = exposed.map(|address| {
             let message = format!("`{}` can be reached from elsewhere", address.authority());
@@ -150,7 +169,12 @@ impl Envoy {
             let help = "write `https://` before its name, unless something else sees to TLS";
             warn(format!("envoy.clusters.{name}"), message, help)
         });
-        admin.chain(listen).chain(clusters).collect()
+        admin.chain(listen).chain(clusters).chain(credential_warnings(exchange)).collect()
+    }
+
+    /// The name under which the filter is rendered: that which Envoy watches.
+    pub fn filter_file(&self) -> &Path {
+        Path::new(Path::new(&self.filter).file_name().unwrap_or("filter.yaml".as_ref()))
     }
 
     fn check_cluster(&self, place: String, name: &str, problems: &mut Problems) {
@@ -160,6 +184,54 @@ impl Envoy {
         }
     }
 }
+
+fn warn(path: String, message: String, help: &str) -> ConfigError {
+    ConfigError { path, message, help: Some(help.to_owned()) }
+}
+
+/// What the rendered Envoy cannot do for those who authenticate through it.
+fn credential_warnings(exchange: &Exchange) -> Vec<ConfigError> {
+    let mut warnings = Vec::new();
+    let asked = asked(exchange);
+    let of = |authentication: ClientAuthentication| {
+        let is_so = move |one: &&Exchange| authenticates(one) == authentication;
+        asked.iter().filter(is_so).collect::<Vec<_>>()
+    };
+    let injected = of(ClientAuthentication::Injected);
+    if let Some((first, others)) = injected.split_first()
+        && let Some(other) = others.iter().find(|other| other.is_elsewhere(first))
+    {
+        let name = |one: &Exchange| one.authority.clone().unwrap_or_default();
+        let message = format!("the same secret goes to `{}` and `{}`", name(first), name(other));
+        let help = "Envoy holds one: let the filter authenticate at the other server";
+        warnings.push(warn("envoy.secret".to_owned(), message, help));
+    }
+    let by_certificate = of(ClientAuthentication::Mtls);
+    let clusters = by_certificate.iter().filter_map(|one| one.cluster.as_deref());
+    for cluster in clusters.collect::<BTreeSet<_>>() {
+        let message = "no client certificate is rendered, and `mtls` needs one".to_owned();
+        let help = "give the cluster one in an Envoy configuration of your own, or authenticate \
+                    otherwise";
+        warnings.push(warn(format!("envoy.clusters.{cluster}"), message, help));
+    }
+    warnings
+}
+
+/// All authorization servers that are asked, those that stand in for others too.
+fn asked(exchange: &Exchange) -> Vec<Exchange> {
+    let with_failover = |(_, one): (_, Exchange)| {
+        let failover = one.failover_resolved();
+        [one].into_iter().chain(failover)
+    };
+    exchange.resolved().into_iter().flat_map(with_failover).collect()
+}
+
+fn authenticates(exchange: &Exchange) -> ClientAuthentication {
+    exchange.client_authentication.clone().unwrap_or_default()
+}
+
+/// The file that Envoy starts with.
+pub const BOOTSTRAP: &str = "envoy.yaml";
 
 /// The first lines of a file that is written.
 const GENERATED: &str = "\

@@ -15,6 +15,7 @@ mod http;
 mod judge;
 mod keys;
 mod moment;
+mod odd;
 mod place;
 mod push;
 mod render;

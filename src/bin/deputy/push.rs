@@ -49,8 +49,7 @@ impl Push {
             Failure::Usage(format!("`{}` has no section `envoy`", self.source.file().display()))
         })?;
         let filter = filter::render(envoy, &source.pushed, &source.typed);
-        let name = Path::new(&envoy.filter).file_name().unwrap_or("filter.yaml".as_ref());
-        let path = self.directory.join(name);
+        let path = self.directory.join(envoy.filter_file());
         let found = read(&path)?;
         let bootstrap = self.directory.join("envoy.yaml");
         let rendered = bootstrap::render(envoy, &source.typed);

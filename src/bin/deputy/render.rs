@@ -7,12 +7,14 @@ use anstream::{eprintln, println};
 use clap::Args;
 use serde_json::json;
 
-use crate::envoy::{bootstrap, filter};
+use crate::envoy::{BOOTSTRAP, bootstrap, filter};
 use crate::file;
 use crate::report::{Diagnostic, EXIT_CODES, Failure, Format};
 use crate::source::SourceArguments;
 
 /// Write `envoy.yaml`, a whole Envoy bootstrap, and `filter.yaml`, the filter that Envoy watches
+///
+/// The filter's file is called as `envoy.filter` calls it.
 #[derive(Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Render {
@@ -53,8 +55,8 @@ impl Render {
         };
         // The filter last: Envoy watches it, and takes it up as soon as it is there.
         let files = [
-            ("envoy.yaml", bootstrap::render(envoy, &source.typed)),
-            ("filter.yaml", filter::render(envoy, &source.pushed, &source.typed).text),
+            (Path::new(BOOTSTRAP), bootstrap::render(envoy, &source.typed)),
+            (envoy.filter_file(), filter::render(envoy, &source.pushed, &source.typed).text),
         ]
         .map(|(name, text)| (self.out.join(name), text));
         // What is as it should be is left alone, so that Envoy does not look at it again.

@@ -12,11 +12,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use mcp_deputy::config::pushed::Pushed;
 use mcp_deputy::config::{Config, ConfigError, Problems, did_you_mean, typed};
+use mcp_deputy::json;
 use mcp_deputy::token::KeySet;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::envoy::Envoy;
+use crate::odd;
 use crate::report::{Diagnostic, Failure, reason};
 use crate::set::Set;
 use crate::yaml;
@@ -57,10 +59,10 @@ pub struct Source {
     pub config: Config,
     /// How Envoy is set up.
     pub envoy: Option<Envoy>,
-    /// What is odd.
-    pub warnings: Vec<Diagnostic>,
     /// The same, as it is written.
     pub written_envoy: Option<Value>,
+    /// What is odd.
+    pub warnings: Vec<Diagnostic>,
     /// Where the policies are, if they have files of their own.
     pub policies: Option<PathBuf>,
 }
@@ -89,9 +91,9 @@ impl Source {
             problems.add("", "the document is not an object");
             return Err(files.failure(problems));
         };
+        let written_envoy = document.get("envoy").cloned();
         let envoy = read_envoy(&mut document, &mut problems);
         let policies = files.read_policies(&mut document, &mut problems);
-        let written_envoy = document.get("envoy").cloned();
         files.read_keys(&mut document, &mut problems);
         files.read_metadata(&mut document, &mut problems);
         let pushed = Value::Object(document);
@@ -108,6 +110,7 @@ impl Source {
             }
         };
         let config = problems.take(Config::from_value(pushed.clone()));
+        check_keys(&pushed, &mut problems);
         if let Some(envoy) = &envoy {
             envoy.check(&typed, &mut problems);
         }
@@ -115,7 +118,8 @@ impl Source {
             return Err(files.failure(problems));
         };
         let mut warnings = config.warnings.clone();
-        warnings.extend(envoy.iter().flat_map(Envoy::warnings));
+        warnings.extend(odd::warnings(&typed, &config));
+        warnings.extend(envoy.iter().flat_map(|envoy| envoy.warnings(&typed.exchange)));
         let warnings = files.locate(warnings);
         Ok(Self { pushed, typed, config, envoy, written_envoy, warnings, policies })
     }
@@ -195,7 +199,7 @@ impl Files {
             Ok(files) => {
                 for (name, file) in files {
                     let path = format!("policies.{name}");
-                    if file.extension().is_some_and(|kind| kind == "yml") {
+                    if file.extension().is_none_or(|kind| kind != "yaml") {
                         let message = format!("`{}` is not read", file.display());
                         problems.add_with_help(path, message, "let its name end with `.yaml`");
                         continue;
@@ -269,6 +273,29 @@ impl Files {
     }
 }
 
+/// Members that only private and symmetric keys have (RFC 7518 sections 6.2.2, 6.3.2, 6.4).
+const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+/// Whoever reads a private or a symmetric key can sign what the filter believes, and many can read what is
+/// pushed.
+fn check_keys(pushed: &Value, problems: &mut Problems) {
+    let issuers = pushed.get("issuers").and_then(Value::as_array);
+    for (index, issuer) in issuers.into_iter().flatten().enumerate() {
+        let keys = issuer.pointer("/jwks/keys").and_then(Value::as_array);
+        for (number, key) in keys.into_iter().flatten().enumerate() {
+            if PRIVATE_MEMBERS.iter().any(|name| key.get(name).is_some()) {
+                let help = "let its owner replace it: whoever reads the configuration could sign \
+                            tokens with it; `deputy keys fetch` takes public keys alone";
+                problems.add_with_help(
+                    format!("issuers[{index}].jwks.keys[{number}]"),
+                    "a private or symmetric key, which is compromised",
+                    help,
+                );
+            }
+        }
+    }
+}
+
 /// `NAME.yaml` by `NAME`, without the bad samples and the decision cases.
 fn policy_files(directory: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
     let mut files = Vec::new();
@@ -279,7 +306,9 @@ fn policy_files(directory: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
         let has_cases = Path::new(stem).extension().is_some_and(|kind| kind == "test");
         let is_policy = !has_cases && !stem.ends_with("_bad");
         // What is misnamed is to be told, whatever it is.
-        if !stem.starts_with('.') && (kind == "yml" || kind == "yaml" && is_policy) {
+        let is_misnamed = kind != "yaml"
+            && ["yaml", "yml", "json"].iter().any(|other| kind.eq_ignore_ascii_case(other));
+        if !stem.starts_with('.') && (is_misnamed || kind == "yaml" && is_policy) {
             files.push((stem.to_owned(), path));
         }
     }
@@ -308,5 +337,7 @@ fn read_json(file: &Path) -> Result<(Vec<u8>, Value), String> {
     let text =
         fs::read(file).map_err(|error| format!("cannot read `{name}`: {}", reason(&error)))?;
     let value = serde_json::from_slice(&text).map_err(|error| format!("`{name}`: {error}"))?;
+    // What two parsers could read differently is refused here as in the filter.
+    json::check(&text, &json::Limits::default()).map_err(|error| format!("`{name}`: {error}"))?;
     Ok((text, value))
 }

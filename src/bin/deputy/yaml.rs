@@ -16,7 +16,29 @@ pub fn value(text: &str) -> Result<Value, String> {
         let message = text.split(" at line ").next().unwrap_or_default();
         format!("{}{message}", place.unwrap_or_default())
     })?;
-    serde_json::to_value(yaml).map_err(|error| error.to_string())
+    match infinite(&yaml, String::new()) {
+        // JSON would have it as `null`.
+        Some(path) => Err(format!(" {path}: JSON has no such number")),
+        None => serde_json::to_value(yaml).map_err(|error| error.to_string()),
+    }
+}
+
+/// The path of the first number that is infinite or none at all.
+fn infinite(yaml: &serde_yaml_ng::Value, path: String) -> Option<String> {
+    use serde_yaml_ng::Value;
+    match yaml {
+        Value::Number(number) => (!number.is_finite()).then_some(path),
+        Value::Sequence(elements) => {
+            let mut elements = elements.iter().enumerate();
+            elements.find_map(|(index, element)| infinite(element, format!("{path}[{index}]")))
+        }
+        Value::Mapping(members) => members.iter().find_map(|(name, member)| {
+            let dot = if path.is_empty() { "" } else { "." };
+            infinite(member, format!("{path}{dot}{}", name.as_str().unwrap_or_default()))
+        }),
+        Value::Tagged(tagged) => infinite(&tagged.value, path),
+        _ => None,
+    }
 }
 
 /// Writes a text as a YAML scalar: plain where that is safe, else between double quotes.
@@ -77,6 +99,15 @@ mod tests {
             let read: String = serde_yaml_ng::from_str(&scalar(text)).unwrap();
             assert_eq!((scalar(text).as_str(), read.as_str()), (written, text));
         }
+    }
+
+    #[test]
+    fn a_number_that_json_has_not_is_refused() {
+        for text in [".inf", "-.inf", ".nan", "{a: {b: [1, .inf]}}"] {
+            let place = if text.starts_with('{') { "a.b[1]" } else { "" };
+            assert_eq!(value(text), Err(format!(" {place}: JSON has no such number")), "{text}");
+        }
+        assert!(value("{a: 1.5, b: -1, c: 1e300}").is_ok());
     }
 
     #[test]

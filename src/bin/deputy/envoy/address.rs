@@ -38,6 +38,11 @@ impl Address {
         self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 
+    /// Whether it is every address of this machine.
+    pub fn is_unspecified(&self) -> bool {
+        self.host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified())
+    }
+
     /// As the authority of a URL.
     pub fn authority(&self) -> String {
         if self.host.contains(':') {

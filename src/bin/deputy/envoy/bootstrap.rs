@@ -5,7 +5,7 @@ use std::fmt::Write;
 use mcp_deputy::config::pushed::Pushed;
 use mcp_deputy::exchange::source::{ClientAuthentication, Exchange};
 
-use super::{Address, Envoy, GENERATED, Server, Tls, directory};
+use super::{Address, Envoy, GENERATED, Server, Tls, asked, authenticates, directory};
 use crate::yaml::{indented, scalar};
 
 /// What Envoy may buffer beyond a body of the largest size, so that the filter is the one to refuse
@@ -24,7 +24,7 @@ pub fn render(envoy: &Envoy, pushed: &Pushed) -> String {
     let filter = scalar(&envoy.filter);
     let filter_directory = scalar(directory(&envoy.filter));
     let routes = indented(&routes(envoy), 18);
-    let clusters = indented(&clusters(envoy, &pushed.exchange.resolved()), 4);
+    let clusters = indented(&clusters(envoy, &asked(&pushed.exchange)), 4);
     format!(
         r#"{GENERATED}
 # Envoy takes no watched secret without a name of its own.
@@ -149,7 +149,7 @@ fn routes(envoy: &Envoy) -> String {
     routes
 }
 
-fn clusters(envoy: &Envoy, exchanges: &[(Option<&str>, Exchange)]) -> String {
+fn clusters(envoy: &Envoy, asked: &[Exchange]) -> String {
     let mut clusters = String::new();
     for (name, Server { address, has_tls }) in &envoy.clusters {
         let name_text = scalar(name);
@@ -175,14 +175,10 @@ fn clusters(envoy: &Envoy, exchanges: &[(Option<&str>, Exchange)]) -> String {
         if *has_tls {
             clusters.push_str(&speaking(&address.host, &envoy.trusted_ca));
         }
-        let asked = exchanges.iter().flat_map(|(_, exchange)| {
-            [exchange.clone()].into_iter().chain(exchange.failover_resolved())
-        });
-        let asked: Vec<Exchange> =
-            asked.filter(|exchange| exchange.cluster.as_ref() == Some(name)).collect();
+        let asked: Vec<&Exchange> =
+            asked.iter().filter(|exchange| exchange.cluster.as_ref() == Some(name)).collect();
         let is_server = envoy.routes.values().any(|routed| routed == name);
         clusters.push_str(&limits(is_server, !asked.is_empty()));
-        let authenticates = |one: &Exchange| one.client_authentication.clone().unwrap_or_default();
         if asked.iter().any(|one| authenticates(one) == ClientAuthentication::Injected) {
             clusters.push_str(&credentials(envoy));
         }
@@ -249,6 +245,7 @@ fn limits(is_server: bool, is_authorization_server: bool) -> String {
 
 /// How the gateway shows the authorization server who asks, without the filter knowing its secret.
 fn credentials(envoy: &Envoy) -> String {
+    let secret = envoy.secret.as_deref().unwrap_or_default();
     format!(
         r#"  typed_extension_protocol_options:
     envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
@@ -275,8 +272,8 @@ fn credentials(envoy: &Envoy) -> String {
           typed_config:
             "@type": type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec
 "#,
-        path = scalar(&envoy.secret),
-        directory = scalar(directory(&envoy.secret)),
+        path = scalar(secret),
+        directory = scalar(directory(secret)),
     )
 }
 

@@ -1,7 +1,6 @@
 //! Where an issuer publishes its keys, and what is there.
 
 use std::io::Read;
-use std::net::IpAddr;
 use std::time::Duration;
 use std::{iter, mem};
 
@@ -68,7 +67,7 @@ impl Discovery {
             let help = "write it as the tokens have it in `iss`; http is for this machine alone";
             return Err(Failure::Usage(format!("{message}; help: {help}")));
         };
-        Ok(Self { agent: http::agent(timeout, !is_loopback(&url)), issuer: url })
+        Ok(Self { agent: http::agent(timeout, !url.is_loopback()), issuer: url })
     }
 
     /// Finds the keys and fetches them.
@@ -80,7 +79,7 @@ impl Discovery {
         let url = jwks_uri.split('?').next().and_then(HttpUrl::parse);
         // An issuer elsewhere has no business on this machine.
         let is_safe = url
-            .is_some_and(|url| is_safe(&url) && (!is_loopback(&url) || is_loopback(&self.issuer)));
+            .is_some_and(|url| is_safe(&url) && (!url.is_loopback() || self.issuer.is_loopback()));
         if !is_safe {
             return Err(format!("`{jwks_uri}`, the `jwks_uri` of {metadata}, is not an https URL"));
         }
@@ -149,17 +148,7 @@ impl Discovery {
 
 /// Whether nobody on the way can change what is there.
 fn is_safe(url: &HttpUrl) -> bool {
-    url.as_str().starts_with("https://") || is_loopback(url)
-}
-
-fn is_loopback(url: &HttpUrl) -> bool {
-    let host = url.origin().split_once("://").map(|(_, host)| host).unwrap_or_default();
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    url.as_str().starts_with("https://") || url.is_loopback()
 }
 
 #[cfg(test)]

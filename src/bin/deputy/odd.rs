@@ -1,0 +1,44 @@
+//! What is odd about a configuration that is sound, and what the filter does not look for.
+
+use std::collections::BTreeSet;
+
+use mcp_deputy::config::pushed::Pushed;
+use mcp_deputy::config::{Config, ConfigError, HttpUrl, Problems};
+
+/// All of it.
+pub fn warnings(pushed: &Pushed, config: &Config) -> Vec<ConfigError> {
+    let mut odd = Problems::default();
+    in_clear(pushed, &mut odd);
+    targets(pushed, config, &mut odd);
+    odd.into_errors()
+}
+
+/// OAuth is for https; on this machine alone nobody can listen.
+fn in_clear(pushed: &Pushed, odd: &mut Problems) {
+    let resource = &pushed.protected_resource;
+    let servers = resource.authorization_servers.iter().enumerate();
+    let servers =
+        servers.map(|(at, url)| (format!("protected_resource.authorization_servers[{at}]"), url));
+    let issuers = pushed.issuers.iter().enumerate();
+    let issuers = issuers.map(|(at, issuer)| (format!("issuers[{at}].issuer"), &issuer.issuer));
+    let resource = ("protected_resource.resource".to_owned(), &resource.resource);
+    for (path, text) in [resource].into_iter().chain(servers).chain(issuers) {
+        let is_in_clear = |url: &HttpUrl| url.as_str().starts_with("http://") && !url.is_loopback();
+        if HttpUrl::parse(text).as_ref().is_some_and(is_in_clear) {
+            let help = "write `https://`: who is on the way reads tokens, or writes them";
+            odd.add_with_help(path, format!("`{text}` is in clear"), help);
+        }
+    }
+}
+
+/// What is written for an audience that no rule delegates to is not what was meant.
+fn targets(pushed: &Pushed, config: &Config, odd: &mut Problems) {
+    let rules = config.endpoints.iter().flat_map(|endpoint| endpoint.policy.all_rules());
+    let audiences: BTreeSet<&str> =
+        rules.filter_map(|rule| rule.target.as_deref()).map(|target| &*target.audience).collect();
+    for audience in pushed.exchange.targets.keys().filter(|name| !audiences.contains(&***name)) {
+        let path = format!("exchange.targets.{audience}");
+        let known = audiences.iter().copied();
+        odd.add_unknown(path, "no rule delegates to this audience", audience, known);
+    }
+}
