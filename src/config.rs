@@ -71,7 +71,7 @@ pub struct Config {
     pub sessions: SessionKeys,
     /// Bounds on what one request may cost.
     pub limits: pushed::Limits,
-    /// The first 16 hexadecimal digits of the SHA-256 of the policies: which rules decided.
+    /// The first 16 hexadecimal digits of the SHA-256 of `policies`, and of nothing else that decides.
     pub policy_hash: Box<str>,
     /// The SHA-256 of all that was pushed.
     pub digest: [u8; 32],

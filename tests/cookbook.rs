@@ -108,6 +108,13 @@ fn the_decision_cases_of_each_recipe_pass_and_leave_no_rule_out() {
         collect(&serde_yaml_ng::from_str(&text(&format!("{recipe}.yaml"))).unwrap(), &mut scopes);
     }
     let supported = format!("protected_resource.scopes_supported={}", json!(scopes));
+    // Some recipes tell issuers apart.
+    let [staff, partners] = ["staff", "partners"].map(|name| {
+        let keys = "keys/authorization-server.jwks.json";
+        json!({"issuer": format!("https://{name}.example"), "jwks_file": keys})
+    });
+    let [staff, partners] =
+        [(1, staff), (2, partners)].map(|(at, issuer)| format!("issuers[{at}]={issuer}"));
     for recipe in recipes() {
         let endpoints = format!("endpoints={}", json!([{"path": "/mcp", "policy": recipe}]));
         let output = deputy(&[
@@ -116,6 +123,10 @@ fn the_decision_cases_of_each_recipe_pass_and_leave_no_rule_out() {
             &recipe,
             "--set",
             "policies=policies/cookbook",
+            "--set",
+            &staff,
+            "--set",
+            &partners,
             "--set",
             &supported,
             "--set",

@@ -27,7 +27,8 @@ pub struct Pushed {
     /// nowhere else; clients that hold the issuer against the URL that they asked refuse it, so leave
     /// it out unless such old clients call. Members that are not checked are passed on.
     pub authorization_server_metadata: Option<Map<String, Value>>,
-    /// The authorization servers whose tokens are accepted, each with its pushed keys.
+    /// The authorization servers whose tokens are accepted, each with its keys, or where they are
+    /// fetched.
     pub issuers: Vec<Issuer>,
     /// Scopes that imply others: whoever is granted one has those too, and what they imply in turn.
     #[serde(default)]
