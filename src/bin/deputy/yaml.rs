@@ -1,5 +1,7 @@
 //! YAML text to a JSON value.
 
+mod nothing;
+
 use std::fmt::Write;
 
 use serde_json::Value;
@@ -16,11 +18,14 @@ pub fn value(text: &str) -> Result<Value, String> {
         let message = text.split(" at line ").next().unwrap_or_default();
         format!("{}{message}", place.unwrap_or_default())
     })?;
-    match infinite(&yaml, String::new()) {
-        // JSON would have it as `null`.
-        Some(path) => Err(format!(" {path}: JSON has no such number")),
-        None => serde_json::to_value(yaml).map_err(|error| error.to_string()),
+    // JSON would have both as `null`.
+    if let Some(path) = infinite(&yaml, String::new()) {
+        return Err(format!(" {path}: JSON has no such number"));
     }
+    if let Some(path) = nothing::compared(text, &yaml) {
+        return Err(format!(" {path}: it is empty; write `null` if that is what you mean"));
+    }
+    serde_json::to_value(yaml).map_err(|error| error.to_string())
 }
 
 /// The path of the first number that is infinite or none at all.
@@ -108,6 +113,27 @@ mod tests {
             assert_eq!(value(text), Err(format!(" {place}: JSON has no such number")), "{text}");
         }
         assert!(value("{a: 1.5, b: -1, c: 1e300}").is_ok());
+    }
+
+    #[test]
+    fn nothing_is_not_null_where_either_could_be_meant() {
+        for (text, path) in [
+            (
+                "tools:\n  pay:\n    - arguments:\n        n:\n          equals:\n",
+                "tools.pay[0].arguments.n.equals",
+            ),
+            ("{a: [1, {includes: }]}", "a[1].includes"),
+            ("a: &it {equals: }\nb: *it", "a.equals"),
+            ("{\"equals\": }", "equals"),
+        ] {
+            let told = format!(" {path}: it is empty; write `null` if that is what you mean");
+            assert_eq!(value(text), Err(told), "{text}");
+        }
+        for text in
+            ["equals: null", "{equals: ~}", "equals: ''", "equals:\n  - 1", "equal:", "- ", ""]
+        {
+            assert!(value(text).is_ok(), "{text}");
+        }
     }
 
     #[test]
