@@ -1,6 +1,6 @@
 //! YAML text to a JSON value.
 
-mod nothing;
+mod lost;
 
 use std::fmt::Write;
 
@@ -18,32 +18,8 @@ pub fn value(text: &str) -> Result<Value, String> {
         let message = text.split(" at line ").next().unwrap_or_default();
         format!("{}{message}", place.unwrap_or_default())
     })?;
-    // JSON would have both as `null`.
-    if let Some(path) = infinite(&yaml, String::new()) {
-        return Err(format!(" {path}: JSON has no such number"));
-    }
-    if let Some(path) = nothing::compared(text, &yaml) {
-        return Err(format!(" {path}: it is empty; write `null` if that is what you mean"));
-    }
+    lost::check(text, &yaml)?;
     serde_json::to_value(yaml).map_err(|error| error.to_string())
-}
-
-/// The path of the first number that is infinite or none at all.
-fn infinite(yaml: &serde_yaml_ng::Value, path: String) -> Option<String> {
-    use serde_yaml_ng::Value;
-    match yaml {
-        Value::Number(number) => (!number.is_finite()).then_some(path),
-        Value::Sequence(elements) => {
-            let mut elements = elements.iter().enumerate();
-            elements.find_map(|(index, element)| infinite(element, format!("{path}[{index}]")))
-        }
-        Value::Mapping(members) => members.iter().find_map(|(name, member)| {
-            let dot = if path.is_empty() { "" } else { "." };
-            infinite(member, format!("{path}{dot}{}", name.as_str().unwrap_or_default()))
-        }),
-        Value::Tagged(tagged) => infinite(&tagged.value, path),
-        _ => None,
-    }
 }
 
 /// Writes a text as a YAML scalar: plain where that is safe, else between double quotes.

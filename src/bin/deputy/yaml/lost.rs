@@ -1,4 +1,4 @@
-//! Values that were left out where `null` could be meant.
+//! What would become `null` in JSON, and is not written so.
 
 use std::fmt;
 
@@ -8,8 +8,38 @@ use serde_yaml_ng::Value;
 /// What may be `null`: with nothing behind it, it is a value that somebody forgot.
 const COMPARED: [&str; 2] = ["equals", "includes"];
 
+/// Checks the YAML text, which was read as `read`.
+///
+/// # Errors
+/// ` PATH: what`.
+pub fn check(text: &str, read: &Value) -> Result<(), String> {
+    if let Some(path) = infinite(read, String::new()) {
+        return Err(format!(" {path}: JSON has no such number"));
+    }
+    compared(text, read).map_or(Ok(()), |path| {
+        Err(format!(" {path}: it is empty; write `null` if that is what you mean"))
+    })
+}
+
+/// The path of the first number that is infinite or none at all.
+fn infinite(yaml: &Value, path: String) -> Option<String> {
+    match yaml {
+        Value::Number(number) => (!number.is_finite()).then_some(path),
+        Value::Sequence(elements) => {
+            let mut elements = elements.iter().enumerate();
+            elements.find_map(|(index, element)| infinite(element, format!("{path}[{index}]")))
+        }
+        Value::Mapping(members) => members.iter().find_map(|(name, member)| {
+            let dot = if path.is_empty() { "" } else { "." };
+            infinite(member, format!("{path}{dot}{}", name.as_str().unwrap_or_default()))
+        }),
+        Value::Tagged(tagged) => infinite(&tagged.value, path),
+        _ => None,
+    }
+}
+
 /// The path of the first comparison with nothing in the YAML text, which was read as `read`.
-pub fn compared(text: &str, read: &Value) -> Option<String> {
+fn compared(text: &str, read: &Value) -> Option<String> {
     let written = Written { read, is_compared: false };
     let path = written.deserialize(serde_yaml_ng::Deserializer::from_str(text)).ok()??;
     Some(path.trim_start_matches('.').to_owned())
