@@ -10,7 +10,7 @@ use std::fs;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use support::{deputy, scratch, stderr, stdout, text};
+use support::{deputy, deputy_with, scratch, stderr, stdout, text};
 
 const PAYMENTS: [&str; 2] = ["--config", "tests/decisions/deputy.yaml"];
 
@@ -184,6 +184,12 @@ fn no_cases_at_all_are_no_success() {
     for (cases, code) in [("callers: {}\n", 1), ("", 2), ("cases: {}\n", 2)] {
         assert_eq!(with_cases("none", cases, &[]).1, Some(code), "{cases:?}");
     }
+    let file = scratch("no-cases").join("cases.yaml");
+    fs::write(&file, "callers: {}\n").unwrap();
+    let arguments = ["test", "--policy", "enterprise-ledger", "--cases", file.to_str().unwrap()];
+    let output = deputy(&[&arguments[..], &["--format", "json"]].concat());
+    let results: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((&results["cases"], output.status.code()), (&json!([]), Some(1)));
     let missing = ["test", "--policy", "enterprise-ledger", "--cases", "no-such-file.yaml"];
     assert_eq!(deputy(&missing).status.code(), Some(1));
     let unknown = deputy(&["test", "--policy", "enterprise-leger"]);
@@ -265,7 +271,62 @@ fn who_is_revoked_is_told_so() {
     let output = deputy(&["explain", "--set", revoked, "--tool", "listAccounts"]);
     let told =
         "error: no such token is accepted: the token, or what it is issued for, is revoked\n";
+    assert_eq!((stderr(&output).as_str(), output.status.code()), (told, Some(4)));
+}
+
+/// A claim that an option says, or that the tool makes, is no claim to write.
+#[test]
+fn no_claim_is_overwritten_in_silence() {
+    for (claim, help) in [
+        ("sub=ann", "write it as `subject`, on the command line as `--subject`"),
+        ("iss=x", "write it as `issuer`, beside `claims`"),
+        ("aud=x", "leave it out: it is made as the issuer's tokens have it"),
+        ("iat=1", "leave it out: it is made as the issuer's tokens have it"),
+        ("exp=1", "leave it out: it is made as the issuer's tokens have it"),
+    ] {
+        let output = deputy(&["explain", "--tool", "listAccounts", "--claim", claim]);
+        let name = claim.split('=').next().unwrap();
+        let told = format!(
+            "error: caller.claims.{name}: `{name}` is not for `claims` to say\n  help: {help}\n"
+        );
+        assert_eq!((stderr(&output), output.status.code()), (told, Some(1)));
+    }
+    for (option, claim) in [
+        (["--client", "a"], "client_id=b"),
+        (["--scope", "mcp:connect"], "scope=pii:read"),
+        (["--acr", "1"], "acr=2"),
+        (["--auth-age", "1m"], "auth_time=1"),
+    ] {
+        let arguments = [&["explain", "--tool", "listAccounts", "--claim", claim][..], &option];
+        let output = deputy(&arguments.concat());
+        assert!(stderr(&output).contains("is said twice"), "{claim}: {}", stderr(&output));
+        assert_eq!(output.status.code(), Some(1));
+    }
+    let cases = "\
+callers: {john: {scopes: [\"mcp:connect\"], claims: {sub: ann}}}
+cases: [{given: {caller: john, tool: getAccount}, expect: allow}]
+";
+    let (printed, code) = with_cases("claims", cases, &[]);
+    assert!(printed.starts_with("error: callers.john.claims.sub: "), "{printed}");
+    assert_eq!(code, Some(2));
+}
+
+/// Who describes a caller that the filter would send away is told so.
+#[test]
+fn a_client_is_asked_for_where_tokens_must_name_one() {
+    let required = ["--set", "issuers[0].profile=okta"];
+    let explain = |more: &[&str]| {
+        let arguments = ["explain", "--tool", "listAccounts", "--scope", "mcp:connect"];
+        deputy(&[&arguments[..], &required, more].concat())
+    };
+    let output = explain(&[]);
+    let told = "\
+error: caller.client: a token without a client is not accepted: none of the claims `cid` is there
+  help: name the client, on the command line with `--client`
+";
     assert_eq!((stderr(&output).as_str(), output.status.code()), (told, Some(1)));
+    assert_eq!(explain(&["--client", "cli"]).status.code(), Some(0));
+    assert_eq!(explain(&["--claim", "cid=cli"]).status.code(), Some(0));
 }
 
 #[test]
@@ -412,7 +473,8 @@ fn a_token_is_read_without_verifying_it_and_never_printed() {
         let claims = json!({
             "iss": issuer, "sub": "ann", "aud": "x", "iat": 1, "exp": 2, "scope": "mcp:connect",
         });
-        format!("{}.{}.c2lnbmF0dXJl", part(json!({"alg": "ES256"})), part(claims))
+        let header = json!({"alg": "ES256", "typ": "at+jwt"});
+        format!("{}.{}.c2lnbmF0dXJl", part(header), part(claims))
     };
     let file = scratch("token").join("token");
     let path = file.to_str().unwrap();
@@ -439,6 +501,59 @@ fn a_token_is_read_without_verifying_it_and_never_printed() {
         let output = deputy(&["explain", "--tool", "listAccounts", "--token", path]);
         assert_eq!(stderr(&output), format!("error: `{path}`: {expected}\n"));
         assert_eq!((stdout(&output).as_str(), output.status.code()), ("", Some(1)));
+    }
+}
+
+/// What is refused whoever signs it, and whenever, is not said to be allowed.
+#[test]
+fn a_token_that_is_never_accepted_is_refused() {
+    let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
+    let okta = json!({
+        "iss": "http://127.0.0.1:9400", "sub": "ann", "aud": "x", "iat": 1, "exp": 2,
+        "scp": ["mcp:connect"], "cid": "cli",
+    });
+    let explained = |typ: &str, changes: &Value, more: &[&str]| {
+        let mut claims = okta.clone();
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        let header = json!({"alg": "ES256", "typ": typ});
+        let token = format!("{}.{}.c2lnbmF0dXJl", part(&header), part(&claims));
+        let arguments = ["explain", "--token", "-", "--tool", "listAccounts"];
+        let profile = ["--set", "issuers[0].profile=okta"];
+        deputy_with(&[&arguments[..], &profile, more].concat(), &token)
+    };
+    assert_eq!(explained("JWT", &json!({}), &[]).status.code(), Some(0));
+    for (typ, changes, reason, message) in [
+        ("at+jwt+x", json!({}), "wrong_type", "the token is not of an accepted type"),
+        ("JWT", json!({"nonce": "n"}), "wrong_type", "the token is not of an accepted type"),
+        (
+            "JWT",
+            json!({"cid": null}),
+            "missing_claim",
+            "the token names no client; help: the issuer's `client_claims` are `cid`",
+        ),
+        (
+            "JWT",
+            json!({"cnf": {"jkt": "x"}}),
+            "sender_constrained",
+            "the token is bound to a key by `cnf`",
+        ),
+    ] {
+        let output = explained(typ, &changes, &[]);
+        let told = format!("error: no such token is accepted: {message}\n");
+        assert_eq!(stderr(&output), told.replace("; help", "\n  help"), "{changes}");
+        let (message, help) = match message.split_once("; help: ") {
+            Some((message, help)) => (message, json!(help)),
+            None => (message, json!(null)),
+        };
+        assert_eq!((stdout(&output).as_str(), output.status.code()), ("", Some(4)));
+        let output = explained(typ, &changes, &["--format", "json"]);
+        let printed: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        let expected = json!({
+            "decision": "refuse", "reason": reason, "message": message, "help": help,
+        });
+        assert_eq!((printed, output.status.code()), (expected, Some(4)));
     }
 }
 

@@ -7,7 +7,7 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use support::{deputy_with as deputy, scratch, stderr, stdout};
@@ -172,11 +172,73 @@ fn a_shadow_report_is_there_for_programs_too() {
 #[test]
 fn a_shadow_report_can_fail() {
     let none = record(1, "sarah", "wipe", false).to_string();
-    for (log, code) in [(log(), 9), (none, 0), (String::new(), 0), ("x\n".repeat(9), 0)] {
+    for (log, code) in [(log(), 9), (none, 0), (String::new(), 0)] {
         let output = deputy(&["shadow", "report", "--fail-on-any"], &log);
         assert_eq!(output.status.code(), Some(code), "{log}");
     }
     assert_eq!(deputy(&["shadow", "report", "nothing.log"], "").status.code(), Some(1));
+}
+
+/// A gate before the wrong file must not open.
+#[test]
+fn a_shadow_report_of_something_else_is_no_success() {
+    let other = "x\n".repeat(9);
+    let output = deputy(&["shadow", "report", "--fail-on-any"], &other);
+    let expected = "\
+0 would-denials in 0 audit records; 9 other lines
+error: no line holds an audit record
+  help: name Envoy's log, its access log or a file of audit records
+";
+    assert_eq!((stderr(&output).as_str(), output.status.code()), (expected, Some(1)));
+    assert_eq!(deputy(&["shadow", "report"], &other).status.code(), Some(0));
+}
+
+/// What cannot be printed is an error of usage, and no defect of the tool.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_and_ends_no_command_early() {
+    let ends = |line: &str, stdout: bool, code: i32| {
+        let [full, other] = [fs::File::create("/dev/full").unwrap().into(), Stdio::piped()];
+        let (out, err) = if stdout { (full, other) } else { (other, full) };
+        let output = Command::new(env!("CARGO_BIN_EXE_deputy"))
+            .args(line.split(' '))
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stdout(out)
+            .stderr(err)
+            .output()
+            .unwrap();
+        let told = support::stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{line}: {told}");
+        if stdout {
+            assert!(told.contains("error: standard output: "), "{line}: {told}");
+        }
+    };
+    for line in [
+        "check --format json",
+        "check --format json --set endpoints[0].policy=x",
+        "render --json",
+        "render --check --format json",
+        "render --check --format json --set endpoints[0].policy=x",
+        "schema",
+        "completions bash",
+        "explain --tool listAccounts --caller john",
+        "explain --tool listAccounts --caller john --format json",
+        "test --format json",
+        "diff . .",
+        "diff . . --format json",
+        "diff . . --format markdown",
+    ] {
+        ends(line, true, 1);
+    }
+    for (line, code) in [
+        ("check", 0),
+        ("check --set endpoints[0].policy=x", 2),
+        ("test", 0),
+        ("explain --tool getCustomerPII --caller john", 4),
+        ("explain --method x", 1),
+    ] {
+        ends(line, false, code);
+    }
 }
 
 #[test]

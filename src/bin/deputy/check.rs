@@ -1,10 +1,9 @@
 //! `deputy check`: is the configuration sound?
 
-use anstream::{eprintln, println};
 use clap::Args;
 use serde_json::json;
 
-use crate::report::{Diagnostic, EXIT_CODES, Failure, Format, count};
+use crate::report::{Diagnostic, EXIT_CODES, Failure, Format, count, print_json, say};
 use crate::source::SourceArguments;
 
 /// Check the configuration and print every error with its path
@@ -45,11 +44,11 @@ impl Check {
                 } else {
                     format!(", {}", count(warnings.len(), "warning"))
                 };
-                eprintln!("{}: {summary}{odd}", self.source.file().display());
+                say(format!("{}: {summary}{odd}", self.source.file().display()));
             }
             Format::Json => {
                 let [errors, warnings] = [&errors, &warnings].map(|list| Diagnostic::all(list));
-                println!("{:#}", json!({"errors": errors, "warnings": warnings}));
+                print_json(&json!({"errors": errors, "warnings": warnings}))?;
             }
         }
         if errors.is_empty() { Ok(()) } else { Err(Failure::Told) }

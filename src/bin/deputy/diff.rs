@@ -121,8 +121,10 @@ impl Diff {
     /// # Errors
     /// There are changes, or one of the two configurations has errors or cannot be read.
     pub fn run(self) -> Result<(), Failure> {
-        let lines = lines(&Sides::read(&self.old, &self.new)?);
-        self.format.print(&lines);
+        let sides =
+            Sides::read(&self.old, &self.new).map_err(|failure| self.format.tell(failure))?;
+        let lines = lines(&sides);
+        self.format.print(&lines)?;
         if lines.is_empty() || self.exit_zero {
             return Ok(());
         }

@@ -9,23 +9,25 @@ mod signer;
 
 use std::env;
 use std::fs;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 
-use anstream::eprintln;
 use clap::Args;
 use mcp_deputy::answer::Refusal;
 use mcp_deputy::config::{Duration, Problems};
 use mcp_deputy::exchange::source::{ClientAuthentication, Exchange as Section, Secret};
 use mcp_deputy::exchange::{Settings, Target};
-use mcp_deputy::token::{BearerToken, Caller, Callers, PureRust, TokenError, TrustedIssuer};
+use mcp_deputy::token::{
+    BearerToken, Caller, Callers, PureRust, TokenError, TrustedIssuer, is_scope_token,
+};
+use serde_json::{Value, json};
+use ureq::http::Uri;
 
 use crate::call::{Arguments, Call, What};
-use crate::caller;
+use crate::caller::{self, read_token};
 use crate::moment::Moment;
 use crate::place::Place;
-use crate::report::{EXIT_CODES, Failure, Format, HELP, ODD, print};
+use crate::report::{EXIT_CODES, Failure, Format, HELP, print, print_json, say, warn};
 use crate::source::{Source, SourceArguments};
 use crate::yaml;
 use attempt::{Attempt, clock};
@@ -49,13 +51,14 @@ pub struct Exchange {
     #[command(flatten)]
     what: Wanted,
     /// The longest lifetime that is accepted
-    #[arg(long, default_value = "5s", value_name = "DURATION")]
+    #[arg(long, default_value = "5s", value_name = "DURATION", value_parser = lifetime)]
     #[arg(conflicts_with = "tool")]
     lifetime: Duration,
     #[command(flatten)]
     credentials: Credentials,
-    /// The token endpoint as it is reached from here; by default the cluster's address, over http
-    #[arg(long, value_name = "URL")]
+    /// The token endpoint as it is reached from here; by default the cluster's address, over TLS as
+    /// `envoy.clusters` and `envoy.trusted_ca` say it
+    #[arg(long, value_name = "URL", value_parser = url)]
     url: Option<String>,
     /// Send nothing: this is the default
     #[arg(long)]
@@ -76,13 +79,14 @@ struct Wanted {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["audience", "scope"])]
     tool: Option<String>,
     /// The arguments of the tool
-    #[arg(long, value_name = "JSON", conflicts_with_all = ["audience", "scope"])]
+    #[arg(long, value_name = "JSON", requires = "tool", conflicts_with_all = ["audience", "scope"])]
     arguments: Option<Arguments>,
     /// This audience
-    #[arg(long, value_name = "AUDIENCE", requires = "scope")]
+    #[arg(long, value_name = "AUDIENCE", requires = "scope", value_parser = audience)]
+    #[arg(conflicts_with_all = ["policy", "endpoint"])]
     audience: Option<String>,
     /// This scope
-    #[arg(long, value_name = "SCOPE", requires = "audience")]
+    #[arg(long, value_name = "SCOPE", requires = "audience", value_parser = scope)]
     scope: Option<String>,
 }
 
@@ -112,8 +116,9 @@ impl Exchange {
     fn exchange(self) -> Result<(), Failure> {
         let source = self.source.read()?;
         let text = read_token(&self.token)?;
-        let (caller, mut warnings) = read_caller(text.trim(), &source)?;
-        let target = self.what.target(&self.place, self.lifetime, &source, &caller)?;
+        let (caller, mut warnings) = read_caller(text.trim(), &source, self.format)?;
+        let asked = Asked { lifetime: self.lifetime, format: self.format };
+        let target = self.what.target(&self.place, asked, &source, &caller)?;
         let section = section(&source.typed.exchange, &target);
         let authorization = self.credentials.authorization(&section)?;
         let with_secret = self.credentials.applied(&source.typed.exchange);
@@ -145,29 +150,61 @@ impl Exchange {
         let report = attempt.make(self.send)?;
         match self.format {
             Format::Text => {
-                for warning in &warnings {
-                    eprintln!("{ODD}warning{ODD:#}: {warning}");
-                }
+                warnings.iter().map(String::as_str).for_each(warn);
                 print(&report.text())?;
             }
-            Format::Json => print(&format!("{:#}\n", report.json(&warnings)))?,
+            Format::Json => print_json(&report.json(&warnings))?,
         }
         if report.is_good() { Ok(()) } else { Err(Failure::NotDelegated) }
     }
 }
 
-fn read_token(file: &Path) -> Result<String, Failure> {
-    if file != Path::new("-") {
-        return fs::read_to_string(file).map_err(|error| Failure::file(file, &error));
-    }
-    let mut text = String::new();
-    let read = io::stdin().lock().read_to_string(&mut text);
-    read.map_err(|error| Failure::Usage(format!("standard input: {error}")))?;
-    Ok(text)
+/// A scope, as a rule may write it.
+fn scope(text: &str) -> Result<String, String> {
+    let help = "a delegation has exactly one scope, without spaces (RFC 6749 section 3.3)";
+    let is_scope = is_scope_token(text);
+    is_scope.then(|| text.to_owned()).ok_or_else(|| format!("it is not a scope; help: {help}"))
+}
+
+/// An audience, as a policy may write it.
+fn audience(text: &str) -> Result<String, String> {
+    let is_audience =
+        !text.is_empty() && !text.contains(|c: char| c.is_control() || c.is_whitespace());
+    is_audience.then(|| text.to_owned()).ok_or_else(|| "it is not an audience".to_owned())
+}
+
+/// A lifetime, as a policy may write it.
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let lifetime: Duration = text.parse()?;
+    let seconds = lifetime.as_seconds();
+    let is_whole = seconds > 0 && lifetime.as_std().subsec_nanos() == 0;
+    let help = "tokens count whole seconds, so write at least `1s`";
+    is_whole.then_some(lifetime).ok_or_else(|| format!("it is not a token lifetime; help: {help}"))
+}
+
+/// The URL of a token endpoint, which has no fragment (RFC 6749 section 3.2).
+fn url(text: &str) -> Result<String, String> {
+    let is_url = text.parse().is_ok_and(|url: Uri| {
+        matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some()
+    });
+    let help = "write it like `https://login.example.com/token`";
+    let is_url = is_url && !text.contains('#');
+    is_url
+        .then(|| text.to_owned())
+        .ok_or_else(|| format!("it is not an http or https URL; help: {help}"))
+}
+
+/// For programs, where nothing is asked since the call is not allowed.
+fn denied(reason: &str, message: &str, help: Option<&str>) -> Value {
+    json!({"outcome": "denied", "reason": reason, "detail": message, "help": help})
 }
 
 /// The caller, and what the filter would not accept.
-fn read_caller(text: &str, source: &Source) -> Result<(Rc<Caller>, Vec<String>), Failure> {
+fn read_caller(
+    text: &str,
+    source: &Source,
+    format: Format,
+) -> Result<(Rc<Caller>, Vec<String>), Failure> {
     let config = &source.config;
     let verified = Callers::new(config.limits.tokens(), Rc::new(PureRust)).verify(
         text,
@@ -176,7 +213,8 @@ fn read_caller(text: &str, source: &Source) -> Result<(Rc<Caller>, Vec<String>),
         clock(),
     );
     verified.map(|caller| (caller, Vec::new())).or_else(|error| {
-        let mut caller = caller::of_token(text, config).map_err(Failure::Usage)?;
+        let mut caller =
+            caller::of_token(text, config).map_err(|why| why.tell("", format, denied))?;
         caller.token = BearerToken::new(text);
         let issuer = TrustedIssuer::place_of(&config.issuers, text);
         let issuer = issuer.and_then(|place| config.issuers.get(place));
@@ -184,7 +222,8 @@ fn read_caller(text: &str, source: &Source) -> Result<(Rc<Caller>, Vec<String>),
         let warning = if fetches && error == TokenError::UnknownKey {
             "the caller's token is not verified: the filter fetches the issuer's keys".to_owned()
         } else {
-            format!("the filter does not accept the caller's token: {error}")
+            let why = caller::refusal(error, text, config);
+            format!("the filter does not accept the caller's token: {why}")
         };
         Ok((Rc::new(caller), vec![warning]))
     })
@@ -202,11 +241,18 @@ fn authenticates(section: &Section) -> ClientAuthentication {
     section.client_authentication.clone().unwrap_or_default()
 }
 
+/// How it is asked, and how it is told.
+#[derive(Clone, Copy)]
+struct Asked {
+    lifetime: Duration,
+    format: Format,
+}
+
 impl Wanted {
     fn target(
         self,
         place: &Place,
-        lifetime: Duration,
+        asked: Asked,
         source: &Source,
         caller: &Caller,
     ) -> Result<Rc<Target>, Failure> {
@@ -214,7 +260,7 @@ impl Wanted {
             return Ok(Rc::new(Target {
                 scope: scope.as_str().into(),
                 audience: audience.as_str().into(),
-                max_lifetime: lifetime.as_seconds(),
+                max_lifetime: asked.lifetime.as_seconds(),
                 cache: false,
                 authorization_details: None,
             }));
@@ -232,8 +278,13 @@ impl Wanted {
                     Refusal::Denied(denial) => denial.message.to_string(),
                     refusal => refusal.reason().to_owned(),
                 };
-                eprintln!("nothing is exchanged, since {call} is not allowed: {why}");
-                eprintln!("  {HELP}help{HELP:#}: `deputy explain` says by which rule");
+                let help = "`deputy explain` says by which rule";
+                if asked.format == Format::Json {
+                    print_json(&denied(refusal.reason(), &why, Some(help)))?;
+                } else {
+                    say(format!("nothing is exchanged, since {call} is not allowed: {why}"));
+                    say(format!("  {HELP}help{HELP:#}: {help}"));
+                }
                 Err(Failure::NotAllowed)
             }
         }
@@ -274,7 +325,7 @@ impl Credentials {
         // What is wrong with it may quote it, and it holds a secret.
         let document = yaml::value(&text).unwrap_or_default();
         let secret = document.pointer("/resources/0/generic_secret/secret/inline_string");
-        let secret = secret.and_then(serde_json::Value::as_str).map(str::to_owned);
+        let secret = secret.and_then(Value::as_str).map(str::to_owned);
         secret.map(Some).ok_or_else(|| {
             let message = "has no `generic_secret` with an `inline_string`";
             Failure::Usage(format!("`{}` {message}", file.display()))

@@ -3,22 +3,20 @@
 mod explanation;
 mod requirement;
 
-use std::fs;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use anstream::{eprintln, println};
 use clap::Args;
 use mcp_deputy::config::{Duration, Problems, typed};
 use mcp_deputy::token;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::call::{Arguments, Call, What};
-use crate::caller::{self, Caller};
+use crate::caller::{self, Caller, read_token};
 use crate::cases::Cases;
 use crate::moment::Moment;
 use crate::place::Place;
-use crate::report::{Diagnostic, EXIT_CODES, Failure, Format, ODD};
+use crate::report::{Diagnostic, EXIT_CODES, Failure, Format, print, print_json, warn};
 use crate::source::{Source, SourceArguments, read_yaml};
 use explanation::Explanation;
 
@@ -71,7 +69,7 @@ struct Who {
     /// A caller of `policies/NAME.test.yaml`
     #[arg(long, value_name = "NAME", conflicts_with_all = DESCRIPTION)]
     caller: Option<String>,
-    /// A file with an access token, which is read and not verified
+    /// A file with an access token, or `-` for standard input; it is read and not verified
     #[arg(long, value_name = "FILE", conflicts_with = "caller", conflicts_with_all = DESCRIPTION)]
     token: Option<PathBuf>,
     /// A scope of the token; may stand several times
@@ -127,20 +125,19 @@ impl Explain {
         let at = at.unwrap_or_else(Moment::current);
         let call = what.call(arguments)?;
         let unverified = who.token.is_some();
-        let caller = who.caller(&source, judge.name, at)?;
+        let caller = who.caller(&source, judge.name, at, format)?;
         let explanation = Explanation::new(&judge, &source, &call, &caller, at);
         match format {
             Format::Text => {
                 if unverified {
-                    let message = "the token is read, not verified: its signature, audience and \
-                                   times are not judged";
-                    eprintln!("{ODD}warning{ODD:#}: {message}");
+                    warn(
+                        "the token is read, not verified: its signature, audience and times are \
+                         not judged",
+                    );
                 }
-                explanation.print();
+                print(&explanation.text())?;
             }
-            Format::Json => {
-                println!("{:#}", explanation.json(unverified));
-            }
+            Format::Json => print_json(&explanation.json(unverified))?,
         }
         if explanation.is_allowed() { Ok(()) } else { Err(Failure::NotAllowed) }
     }
@@ -168,23 +165,28 @@ impl Named {
 }
 
 impl Who {
-    fn caller(self, source: &Source, policy: &str, at: Moment) -> Result<token::Caller, Failure> {
+    fn caller(
+        self,
+        source: &Source,
+        policy: &str,
+        at: Moment,
+        format: Format,
+    ) -> Result<token::Caller, Failure> {
         let config = &source.config;
         if let Some(file) = &self.token {
-            let text = fs::read_to_string(file).map_err(|error| Failure::file(file, &error))?;
-            let caller = caller::of_token(text.trim(), config);
-            return caller.map_err(|why| Failure::Usage(format!("`{}`: {why}", file.display())));
+            let caller = caller::of_fit_token(read_token(file)?.trim(), config);
+            let about = format!("`{}`: ", file.display());
+            return caller.map_err(|why| why.tell(&about, format, refused));
         }
         let (name, caller) = match &self.caller {
             Some(name) => (name.as_str(), described(source, policy, name)?),
             None => ("somebody", self.description()),
         };
         let mut problems = Problems::default();
-        caller.check("caller", config, &mut problems);
-        if !problems.is_empty() {
+        if !caller.check_words("caller", config, &mut problems) {
             return Err(Failure::usage(problems));
         }
-        caller.verified(name, config, at).map_err(Failure::Usage)
+        caller.verified(name, config, at).map_err(|why| why.tell("", format, refused))
     }
 
     fn description(self) -> Caller {
@@ -192,6 +194,11 @@ impl Who {
         let claims = claim.into_iter().map(|Claim(name, value)| (name, value)).collect();
         Caller { subject, client, scopes: scope, acr, auth_age, claims, ..Caller::default() }
     }
+}
+
+/// For programs, where there is no caller to judge.
+fn refused(reason: &str, message: &str, help: Option<&str>) -> Value {
+    json!({"decision": "refuse", "reason": reason, "message": message, "help": help})
 }
 
 /// A caller from the file of the policy's decision cases.

@@ -5,14 +5,13 @@ mod discovery;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anstream::eprintln;
 use clap::{Args, Subcommand};
 use mcp_deputy::config::Duration;
 use mcp_deputy::token::KeyProblem;
 use serde_json::{Value, json};
 
 use crate::file;
-use crate::report::{EXIT_CODES, Failure, Format, ODD, count, print};
+use crate::report::{EXIT_CODES, Failure, Format, count, print, print_json, say, warn};
 use discovery::{Discovery, Found};
 
 /// Look after the public keys of issuers
@@ -63,7 +62,7 @@ impl Fetch {
                 if self.format == Format::Json {
                     let told =
                         json!({"outcome": "refused", "issuer": self.issuer, "reason": reason});
-                    print(&format!("{told:#}\n"))?;
+                    print_json(&told)?;
                 }
                 let message = format!("no usable keys of `{}`: {reason}", self.issuer);
                 return Err(Failure::NoKeys(message));
@@ -75,17 +74,19 @@ impl Fetch {
         };
         match self.format {
             Format::Text => self.tell(&found, outcome),
-            Format::Json => print(&format!("{:#}\n", self.json(&found, outcome))),
+            Format::Json => print_json(&self.json(&found, outcome)),
         }
     }
 
     fn tell(&self, found: &Found, outcome: &str) -> Result<(), Failure> {
         for problem in &found.skipped {
-            eprintln!("{ODD}warning{ODD:#}: key skipped: {problem}");
+            warn(&format!("key skipped: {problem}"));
         }
         let number = count(found.number(), "key");
         match &self.out {
-            Some(path) => eprintln!("{}: {outcome}, {number} of {}", path.display(), self.issuer),
+            Some(path) => {
+                say(format!("{}: {outcome}, {number} of {}", path.display(), self.issuer));
+            }
             None => print(&text(&found.keys))?,
         }
         Ok(())

@@ -4,14 +4,13 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anstream::eprintln;
 use clap::Args;
 use mcp_deputy::config::Duration;
 
 use crate::admin::{Admin, Outcome, Pushes};
 use crate::envoy::{bootstrap, filter};
 use crate::file;
-use crate::report::{Diagnostic, EXIT_CODES, Failure};
+use crate::report::{Diagnostic, EXIT_CODES, Failure, say};
 use crate::source::SourceArguments;
 
 /// Put the filter's configuration where a running Envoy watches for it, in one move
@@ -55,9 +54,9 @@ impl Push {
         let rendered = bootstrap::render(envoy, &source.typed);
         if read(&bootstrap)?.is_some_and(|found| found != rendered.as_bytes()) {
             let stale = bootstrap.display();
-            eprintln!(
+            say(format!(
                 "{stale}: stale; what Envoy does not watch takes `deputy render` and a restart"
-            );
+            ));
         }
 
         let wait = self.wait.as_std();
@@ -75,7 +74,7 @@ impl Push {
             (true, true) => "would be written",
         };
         let hash = &source.config.policy_hash;
-        eprintln!("{}: {done}, policy {hash}, version {}", path.display(), filter.version);
+        say(format!("{}: {done}, policy {hash}, version {}", path.display(), filter.version));
         let (Some(admin), Some(before)) = (admin, before) else { return Ok(()) };
         confirm(&admin, &before, &filter.version, self.wait, || {
             if is_new {
@@ -97,7 +96,7 @@ fn confirm(
 ) -> Result<(), Failure> {
     match admin.outcome(before, version, wait.as_std()) {
         Outcome::Taken => {
-            eprintln!("Envoy has taken version {version}");
+            say(format!("Envoy has taken version {version}"));
             Ok(())
         }
         Outcome::Refused => {

@@ -3,13 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anstream::{eprintln, println};
 use clap::Args;
 use serde_json::json;
 
 use crate::envoy::{BOOTSTRAP, bootstrap, filter};
 use crate::file;
-use crate::report::{Diagnostic, EXIT_CODES, Failure, Format};
+use crate::report::{Diagnostic, EXIT_CODES, Failure, Format, print_json, say};
 use crate::source::SourceArguments;
 
 /// Write `envoy.yaml`, a whole Envoy bootstrap, and `filter.yaml`, the filter that Envoy watches
@@ -46,8 +45,7 @@ impl Render {
             source.warnings.iter().for_each(Diagnostic::print_warning);
         }
         if self.json {
-            println!("{:#}", source.pushed);
-            return Ok(());
+            return print_json(&source.pushed);
         }
         let Some(envoy) = &source.envoy else {
             let message = format!("`{}` has no section `envoy`", self.source.file().display());
@@ -68,7 +66,7 @@ impl Render {
         let names: Vec<&Path> = stale.iter().map(|(path, _)| path.as_path()).collect();
         if self.check {
             if format == Format::Json {
-                println!("{:#}", json!({"stale": names, "errors": [], "warnings": warnings}));
+                print_json(&json!({"stale": names, "errors": [], "warnings": warnings}))?;
             }
             return if stale.is_empty() {
                 Ok(())
@@ -80,11 +78,11 @@ impl Render {
         for (path, text) in &stale {
             file::replace(path, text.as_bytes()).map_err(|error| Failure::file(path, &error))?;
             if format == Format::Text {
-                eprintln!("{}: written", path.display());
+                say(format!("{}: written", path.display()));
             }
         }
         if format == Format::Json {
-            println!("{:#}", json!({"written": names, "errors": [], "warnings": warnings}));
+            print_json(&json!({"written": names, "errors": [], "warnings": warnings}))?;
         }
         Ok(())
     }

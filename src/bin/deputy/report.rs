@@ -1,10 +1,10 @@
 //! What went wrong, for people and for programs.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anstream::{eprintln, println};
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use mcp_deputy::audit::is_hidden;
@@ -41,8 +41,8 @@ impl Format {
     pub fn tell(self, failure: Failure) -> Failure {
         match (self, failure) {
             (Self::Json, Failure::Configuration(errors)) => {
-                println!("{:#}", json!({"errors": Diagnostic::all(&errors), "warnings": []}));
-                Failure::Told
+                let told = json!({"errors": Diagnostic::all(&errors), "warnings": []});
+                print_json(&told).err().unwrap_or(Failure::Told)
             }
             (_, failure) => failure,
         }
@@ -106,6 +106,34 @@ pub fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Prints a result for programs.
+pub fn print_json(value: &Value) -> Result<(), Failure> {
+    print(&format!("{value:#}\n"))
+}
+
+/// Tells people something on standard error. Where that cannot be written, nobody can be told.
+pub fn say(line: impl Display) {
+    let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// Tells people of something odd, which may end with its help.
+pub fn warn(message: &str) {
+    say_with_help("warning", ODD, message);
+}
+
+fn say_with_help(severity: &str, style: Style, message: &str) {
+    let (what, help) = message.split_once("; help: ").unwrap_or((message, ""));
+    say(format!("{style}{severity}{style:#}: {what}"));
+    if !help.is_empty() {
+        say(format!("  {HELP}help{HELP:#}: {help}"));
+    }
+}
+
+/// Tells people of an error, which may end with its help.
+pub fn say_error(message: &str) {
+    say_with_help("error", BAD, message);
+}
+
 impl Failure {
     /// A file that cannot be used, and why.
     pub fn file(path: &Path, error: &io::Error) -> Self {
@@ -119,16 +147,9 @@ impl Failure {
 
     /// Tells what is wrong.
     pub fn report(self) -> ExitCode {
-        let error = BAD;
         match self {
             Self::Usage(message) => {
-                for line in message.lines() {
-                    let (what, help) = line.split_once("; help: ").unwrap_or((line, ""));
-                    eprintln!("{error}error{error:#}: {what}");
-                    if !help.is_empty() {
-                        eprintln!("  {HELP}help{HELP:#}: {help}");
-                    }
-                }
+                message.lines().for_each(say_error);
                 ExitCode::from(1)
             }
             Self::Configuration(diagnostics) => {
@@ -141,18 +162,18 @@ impl Failure {
             Self::Differs { opens } => ExitCode::from(if opens { 10 } else { 11 }),
             Self::Stale(files) => {
                 for file in files {
-                    eprintln!("{error}error{error:#}: `{}` is stale", file.display());
+                    say_error(&format!("`{}` is stale", file.display()));
                 }
-                eprintln!("  {HELP}help{HELP:#}: run `deputy render`");
+                say(format!("  {HELP}help{HELP:#}: run `deputy render`"));
                 ExitCode::from(3)
             }
             Self::NotTaken(message) => {
-                eprintln!("{error}error{error:#}: {message}");
+                say_error(&message);
                 ExitCode::from(8)
             }
             Self::NotDelegated => ExitCode::from(12),
             Self::NoKeys(message) => {
-                eprintln!("{error}error{error:#}: {message}");
+                say_error(&message);
                 ExitCode::from(13)
             }
             Self::WouldDeny => ExitCode::from(9),
@@ -204,10 +225,10 @@ impl Diagnostic {
     fn print(&self, severity: &str, style: Style) {
         let ConfigError { path, message, help } = &self.problem;
         let colon = if path.is_empty() { "" } else { ": " };
-        eprintln!("{style}{severity}{style:#}: {path}{colon}{message}");
-        eprintln!("  {HELP}-->{HELP:#} {}", self.file.display());
+        say(format!("{style}{severity}{style:#}: {path}{colon}{message}"));
+        say(format!("  {HELP}-->{HELP:#} {}", self.file.display()));
         if let Some(help) = help {
-            eprintln!("  {HELP}help{HELP:#}: {help}");
+            say(format!("  {HELP}help{HELP:#}: {help}"));
         }
     }
 

@@ -1,6 +1,5 @@
 //! `deputy schema`: JSON Schemas of what people write.
 
-use anstream::println;
 use clap::{Args, ValueEnum};
 use mcp_deputy::config::pushed::Pushed;
 use mcp_deputy::policy::source::Policy;
@@ -9,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cases::Cases;
 use crate::envoy::Envoy;
-use crate::report::{EXIT_CODES, Failure};
+use crate::report::{EXIT_CODES, Failure, print_json};
 
 /// Print the JSON Schema of a document
 #[derive(Args)]
@@ -36,8 +35,7 @@ impl Schema {
     /// Runs the command.
     ///
     /// # Errors
-    /// None.
-    #[allow(clippy::unnecessary_wraps)] // as every command
+    /// Standard output cannot be written.
     pub fn run(self) -> Result<(), Failure> {
         let schema = match self.document {
             Document::Config => schema_for!(Pushed),
@@ -45,8 +43,7 @@ impl Schema {
             Document::Policy => schema_for!(Policy),
             Document::Cases => schema_for!(Cases),
         };
-        println!("{:#}", schema.to_value());
-        Ok(())
+        print_json(&schema.to_value())
     }
 }
 

@@ -21,6 +21,10 @@ enum Step {
     Element(usize),
 }
 
+/// What looks like a list or an object may have been meant as a text.
+const HELP: &str = "; help: write a text that begins with `[`, `{` or the like between double quotes, \
+                    as in `envoy.listen=\"[::1]:10000\"`";
+
 impl FromStr for Set {
     type Err = String;
 
@@ -29,7 +33,7 @@ impl FromStr for Set {
             text.split_once('=').ok_or("write it like `limits.body_bytes=65536`")?;
         let steps = steps(path).ok_or_else(|| format!("`{path}` is not a path"))?;
         let value =
-            yaml::value(value).map_err(|error| format!("the value is not YAML: {error}"))?;
+            yaml::value(value).map_err(|error| format!("the value is not YAML: {error}{HELP}"))?;
         Ok(Self { path: path.to_owned(), steps, value })
     }
 }

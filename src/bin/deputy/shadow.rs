@@ -7,10 +7,9 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use anstream::eprintln;
 use clap::{Args, Subcommand};
 
-use crate::report::{EXIT_CODES, Failure, Format, print};
+use crate::report::{EXIT_CODES, Failure, Format, print, say};
 use line::Lines;
 use sum::Sum;
 
@@ -41,7 +40,7 @@ struct Report {
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Fail with 9 if there are any
+    /// Fail with 9 if there are any, and with 1 if there are lines and none is an audit record
     #[arg(long)]
     fail_on_any: bool,
 }
@@ -50,7 +49,7 @@ impl Shadow {
     /// Runs the command.
     ///
     /// # Errors
-    /// A log cannot be read; with `--fail-on-any`, there are would-denials.
+    /// A log cannot be read; with `--fail-on-any`, there are would-denials, or lines and no record.
     pub fn run(self) -> Result<(), Failure> {
         let Command::Report(report) = self.command;
         report.run()
@@ -73,11 +72,19 @@ impl Report {
         match self.format {
             Format::Text => {
                 print(&sum.table())?;
-                eprintln!("{}", sum.summary());
+                say(sum.summary());
             }
             Format::Json => print(&sum.json())?,
         }
-        if self.fail_on_any && sum.would_denials() > 0 { Err(Failure::WouldDeny) } else { Ok(()) }
+        match self.fail_on_any {
+            true if sum.would_denials() > 0 => Err(Failure::WouldDeny),
+            // A gate that looks at something else must not open.
+            true if sum.holds_no_record() => {
+                let help = "name Envoy's log, its access log or a file of audit records";
+                Err(Failure::Usage(format!("no line holds an audit record; help: {help}")))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -6,7 +6,6 @@ mod run;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anstream::{eprintln, println};
 use clap::Args;
 use mcp_deputy::config::{ConfigErrors, Problems, typed};
 use mcp_deputy::policy::rule::Rule;
@@ -14,7 +13,9 @@ use serde_json::{Value, json};
 
 use crate::cases::{Cases, Surroundings};
 use crate::judge::Judge;
-use crate::report::{BAD, Diagnostic, EXIT_CODES, Failure, Format, HELP, ODD, count};
+use crate::report::{
+    BAD, Diagnostic, EXIT_CODES, Failure, Format, HELP, ODD, count, print_json, say,
+};
 use crate::source::{Source, SourceArguments, read_yaml};
 use coverage::Coverage;
 use run::{Outcome, run};
@@ -77,12 +78,15 @@ impl Test {
             return Err(Failure::Configuration(errors));
         }
         if results.outcomes.is_empty() {
+            if self.format == Format::Json {
+                print_json(&results.json())?;
+            }
             let help = "write some into `NAME.test.yaml` beside the policy";
-            return Err(Failure::Usage(format!("there are no decision cases; {help}")));
+            return Err(Failure::Usage(format!("there are no decision cases; help: {help}")));
         }
         match self.format {
             Format::Text => results.print(),
-            Format::Json => println!("{:#}", results.json()),
+            Format::Json => print_json(&results.json())?,
         }
         let failed = results.outcomes.iter().any(|outcome| !outcome.differences.is_empty());
         let uncovered = self.require_coverage && results.coverage.open().next().is_some();
@@ -172,21 +176,21 @@ impl Results {
 
     fn print(&self) {
         for outcome in self.failed() {
-            eprintln!("{BAD}failed{BAD:#}: {}: {}", outcome.path, outcome.given);
-            eprintln!("  {HELP}-->{HELP:#} {}", outcome.file.display());
+            say(format!("{BAD}failed{BAD:#}: {}: {}", outcome.path, outcome.given));
+            say(format!("  {HELP}-->{HELP:#} {}", outcome.file.display()));
             for difference in &outcome.differences {
-                eprintln!("  {difference}");
+                say(format!("  {difference}"));
             }
         }
         for (rule, seen) in self.coverage.open() {
-            eprintln!("{ODD}uncovered{ODD:#}: {rule}: {}", seen.lack());
+            say(format!("{ODD}uncovered{ODD:#}: {rule}: {}", seen.lack()));
         }
         let failed = self.failed().count();
         let passed = self.outcomes.len().saturating_sub(failed);
         let (rules, open) = (self.coverage.names().count(), self.coverage.open().count());
         let covered = rules.saturating_sub(open);
         let rules = count(rules, "rule");
-        eprintln!("{passed} passed, {failed} failed; {covered} of {rules} covered");
+        say(format!("{passed} passed, {failed} failed; {covered} of {rules} covered"));
     }
 
     fn json(&self) -> Value {

@@ -2,12 +2,11 @@
 
 use std::fmt::Write;
 
-use anstream::println;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use super::{Line, Severity};
-use crate::report::visible;
+use crate::report::{self, Failure, print, print_json, visible};
 
 /// How to print it.
 #[derive(Clone, Copy, ValueEnum)]
@@ -21,13 +20,21 @@ pub enum Format {
 }
 
 impl Format {
-    /// Prints the changes on standard output.
-    pub fn print(self, lines: &[Line]) {
+    /// Tells programs of errors in the configurations; other failures are left for the end.
+    pub fn tell(self, failure: Failure) -> Failure {
         match self {
-            Self::Text if lines.is_empty() => println!("no change in meaning"),
-            Self::Text => lines.iter().for_each(|line| println!("{}", text(line))),
-            Self::Json => println!("{:#}", json(lines)),
-            Self::Markdown => println!("{}", markdown(lines)),
+            Self::Json => report::Format::Json.tell(failure),
+            Self::Text | Self::Markdown => failure,
+        }
+    }
+
+    /// Prints the changes on standard output.
+    pub fn print(self, lines: &[Line]) -> Result<(), Failure> {
+        match self {
+            Self::Text if lines.is_empty() => print("no change in meaning\n"),
+            Self::Text => print(&lines.iter().map(|line| text(line) + "\n").collect::<String>()),
+            Self::Json => print_json(&json(lines)),
+            Self::Markdown => print(&(markdown(lines) + "\n")),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Why a call is allowed or denied.
 
-use anstream::println;
+use std::fmt::Write;
+
 use mcp_deputy::answer::{LocalReply, Refusal};
 use mcp_deputy::config::did_you_mean;
 use mcp_deputy::policy::rule::{Asked, Outcome, Rule};
@@ -134,33 +135,34 @@ impl<'a> Explanation<'a> {
     }
 
     /// For people.
-    pub fn print(&self) {
-        self.print_verdict();
+    pub fn text(&self) -> String {
+        let mut out = self.verdict_text();
         if !self.tried.is_empty() {
-            println!("\nThe rules that were tried, in order:");
-            self.tried.iter().for_each(Tried::print);
+            out.push_str("\nThe rules that were tried, in order:\n");
+            self.tried.iter().for_each(|tried| out.push_str(&tried.text()));
         }
         if !self.helps.is_empty() {
-            println!("\nWhat would help:");
+            out.push_str("\nWhat would help:\n");
             for help in &self.helps {
-                println!("  {help}");
+                let _ = writeln!(out, "  {help}");
             }
         }
         if let Some(answer) = &self.answer {
-            println!("\nWhat the client gets:\n  HTTP {}", answer.status);
+            let _ = writeln!(out, "\nWhat the client gets:\n  HTTP {}", answer.status);
             for (name, value) in &answer.headers {
-                println!("  {name}: {value}");
+                let _ = writeln!(out, "  {name}: {value}");
             }
             if !answer.body.is_empty() {
-                println!("\n  {}", String::from_utf8_lossy(&answer.body));
+                let _ = writeln!(out, "\n  {}", String::from_utf8_lossy(&answer.body));
             }
         }
         if let Ok(permit) = &self.judgement.result {
-            print_delegation(permit);
+            out.push_str(&delegation_text(permit));
         }
+        out
     }
 
-    fn print_verdict(&self) {
+    fn verdict_text(&self) -> String {
         let place = match self.judge.endpoint() {
             Some(endpoint) => format!(" at {}", endpoint.path),
             None => format!(" by the policy {}, which no endpoint uses", self.judge.name),
@@ -168,38 +170,38 @@ impl<'a> Explanation<'a> {
         let call = format!("{}, {}{place}", self.caller.claims.subject, self.call);
         match &self.judgement.result {
             Ok(permit) => {
-                match permit.would_deny() {
-                    None => println!("{GOOD}allowed{GOOD:#}: {call}"),
-                    Some(denial) => {
-                        println!("{ODD}allowed in shadow{ODD:#}: {call}");
-                        println!("  enforced  it would be denied: {}", denial.message);
-                    }
-                }
-                println!("  rule      {}", permit.rule());
+                let verdict = match permit.would_deny() {
+                    None => format!("{GOOD}allowed{GOOD:#}: {call}\n"),
+                    Some(denial) => format!(
+                        "{ODD}allowed in shadow{ODD:#}: {call}\n  enforced  it would be denied: {}\n",
+                        denial.message
+                    ),
+                };
+                format!("{verdict}  rule      {}\n", permit.rule())
             }
             Err(Refusal::Denied(denial)) => {
-                println!("{BAD}denied{BAD:#}: {call}");
-                println!("  message   {}", denial.message);
-                println!("  reason    {}", denial.reason);
-                println!("  rule      {}", denial.rule.as_deref().unwrap_or("none"));
+                let rule = denial.rule.as_deref().unwrap_or("none");
+                let Denial { message, reason, .. } = denial;
+                format!(
+                    "{BAD}denied{BAD:#}: {call}\n  message   {message}\n  reason    {reason}\n  \
+                     rule      {rule}\n"
+                )
             }
             Err(refusal) => {
-                println!("{BAD}refused{BAD:#}: {call}");
-                println!("  reason    {}", refusal.reason());
+                format!("{BAD}refused{BAD:#}: {call}\n  reason    {}\n", refusal.reason())
             }
         }
     }
 }
 
-fn print_delegation(permit: &Permit) {
-    println!("\nWhat goes upstream:");
-    let Some(target) = permit.target() else {
-        return println!("  no token");
-    };
+fn delegation_text(permit: &Permit) -> String {
+    let head = "\nWhat goes upstream:\n";
+    let Some(target) = permit.target() else { return format!("{head}  no token\n") };
     let cached = if target.cache { "may serve for later calls" } else { "for this call alone" };
-    println!("  scope     {}", target.scope);
-    println!("  audience  {}", target.audience);
-    println!("  lifetime  {} seconds at most, {cached}", target.max_lifetime);
+    format!(
+        "{head}  scope     {}\n  audience  {}\n  lifetime  {} seconds at most, {cached}\n",
+        target.scope, target.audience, target.max_lifetime
+    )
 }
 
 /// The denial, also where it is in shadow.
@@ -281,16 +283,17 @@ impl Tried {
         })
     }
 
-    fn print(&self) {
+    fn text(&self) -> String {
         let shadow = if self.enforcement == Enforcement::Shadow { ", in shadow" } else { "" };
         let (style, holds) = if self.holds { (GOOD, "holds") } else { (BAD, "fails") };
-        println!("  {HELP}{}{HELP:#}{shadow}: {style}{holds}{style:#}", self.name);
+        let mut out = format!("  {HELP}{}{HELP:#}{shadow}: {style}{holds}{style:#}\n", self.name);
         if self.requirements.is_empty() {
-            println!("    wants nothing");
+            out.push_str("    wants nothing\n");
         }
         for Requirement { wants, has, holds, .. } in &self.requirements {
             let (style, holds) = if *holds { (GOOD, "holds") } else { (BAD, "fails") };
-            println!("    {style}{holds}{style:#}  {wants}; has {has}");
+            let _ = writeln!(out, "    {style}{holds}{style:#}  {wants}; has {has}");
         }
+        out
     }
 }

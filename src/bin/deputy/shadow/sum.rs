@@ -131,6 +131,11 @@ impl Sum {
         self.rows.values().map(|row| row.count).fold(self.not_listed, u64::saturating_add)
     }
 
+    /// Whether there were lines and nothing in them was a record.
+    pub fn holds_no_record(&self) -> bool {
+        self.records == 0 && self.other_lines > 0
+    }
+
     /// The most frequent first.
     fn rows(&self) -> Vec<(&Key, &Row)> {
         let mut rows: Vec<_> = self.rows.iter().collect();

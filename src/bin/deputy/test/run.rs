@@ -71,7 +71,10 @@ pub fn run(
             let place = place.map_or_else(String::new, |at| format!(" at {}", at.path));
             for name in &who.callers.0 {
                 let caller = cases.callers.get(name).ok_or("is not described".to_owned());
-                let caller = caller.and_then(|caller| caller.verified(name, judge.config, at));
+                let caller = caller.and_then(|caller| {
+                    let verified = caller.verified(name, judge.config, at);
+                    verified.map_err(|reason| reason.to_string())
+                });
                 let differences = match caller {
                     Ok(caller) => compare(judge, &caller, at),
                     Err(reason) => vec![Difference::new("caller", Value::Null, reason.into())],
