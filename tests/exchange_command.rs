@@ -16,6 +16,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -26,8 +27,10 @@ use jwt_compact::{
     jwk::JsonWebKey,
 };
 use mcp_deputy::fingerprint::fingerprint;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
-use support::{scratch, stderr, stdout};
+use support::{scratch, stderr, stdout, text};
 
 const KEY: &str = include_str!("keys/ed25519.jwk");
 const ISSUER: &str = "https://login.example";
@@ -146,35 +149,59 @@ impl Place {
     }
 }
 
+/// Answers a request and gives what was asked.
+fn answer(mut stream: impl Read + Write, (status, body): (u16, String)) -> String {
+    let mut request = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&request).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let head = head.to_lowercase();
+            let length = head.split("content-length: ").nth(1).unwrap();
+            let length = length.lines().next().unwrap().parse::<usize>().unwrap();
+            if body.len() >= length {
+                break;
+            }
+        }
+        let read = stream.read(&mut chunk).unwrap();
+        assert!(read > 0, "the request ended early: {text}");
+        request.extend_from_slice(&chunk[..read]);
+    }
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status} Answer\r\ncontent-length: {length}\r\nlocation: /x\r\n");
+    stream.write_all(format!("{head}connection: close\r\n\r\n{body}").as_bytes()).unwrap();
+    String::from_utf8(request).unwrap()
+}
+
 /// Answers each connection with the next of these, and gives what was asked.
 fn serve(replies: Vec<(u16, String)>) -> (String, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/token", listener.local_addr().unwrap());
-    let answer = move |(status, body): (u16, String)| {
-        let mut stream = listener.accept().unwrap().0;
-        let mut request = Vec::new();
-        let mut chunk = [0; 4096];
+    let next = move |reply| answer(listener.accept().unwrap().0, reply);
+    (url, thread::spawn(move || replies.into_iter().map(next).collect()))
+}
+
+/// A server in TLS under a certificate that no store of this machine believes: its port. It ends with the
+/// connection that gets an answer.
+fn serve_in_tls(reply: (u16, String)) -> (u16, JoinHandle<String>) {
+    let pem = |name: &str| text(&format!("tests/keys/tls/{name}")).into_bytes();
+    let chain = vec![CertificateDer::from_pem_slice(&pem("localhost.crt")).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(&pem("localhost.key")).unwrap();
+    let builder = ServerConfig::builder().with_no_client_auth();
+    let config = Arc::new(builder.with_single_cert(chain, key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serve = move || {
         loop {
-            let text = String::from_utf8_lossy(&request).into_owned();
-            if let Some((head, body)) = text.split_once("\r\n\r\n") {
-                let head = head.to_lowercase();
-                let length = head.split("content-length: ").nth(1).unwrap();
-                let length = length.lines().next().unwrap().parse::<usize>().unwrap();
-                if body.len() >= length {
-                    break;
-                }
+            let mut stream = listener.accept().unwrap().0;
+            let mut connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let believed = connection.complete_io(&mut stream).is_ok();
+            if believed && !connection.is_handshaking() {
+                return answer(StreamOwned::new(connection, stream), reply);
             }
-            let read = stream.read(&mut chunk).unwrap();
-            assert!(read > 0, "the request ended early: {text}");
-            request.extend_from_slice(&chunk[..read]);
         }
-        let length = body.len();
-        let head =
-            format!("HTTP/1.1 {status} Answer\r\ncontent-length: {length}\r\nlocation: /x\r\n");
-        stream.write_all(format!("{head}connection: close\r\n\r\n{body}").as_bytes()).unwrap();
-        String::from_utf8(request).unwrap()
     };
-    (url, thread::spawn(move || replies.into_iter().map(answer).collect()))
+    (port, thread::spawn(serve))
 }
 
 fn result_of<'a>(report: &'a Value, check: &str) -> &'a str {
@@ -395,6 +422,97 @@ fn a_server_that_is_not_there_fails_the_first_check() {
     let unknown = place.run(&["--tool", "list", "--send"], &[]);
     assert_eq!(unknown.status.code(), Some(1));
     assert!(stderr(&unknown).contains("--url"), "{}", stderr(&unknown));
+}
+
+/// Envoy believes the authorities of `envoy.trusted_ca`, and so does who asks in its place.
+#[test]
+fn the_address_of_a_cluster_is_believed_as_envoy_does() {
+    let place = Place::new("tls", &json!({}));
+    let (port, server) = serve_in_tls((200, granted(&delegation(&json!({})))));
+    let asked = |authorities: &str| {
+        let envoy = json!({
+            "listen": "127.0.0.1:1", "wasm": "w", "filter": "f", "secret": "s",
+            "trusted_ca": authorities, "routes": {"/mcp": "ledger"},
+            "clusters": {
+                "authorization_server": format!("https://localhost:{port}"),
+                "ledger": "127.0.0.1:2",
+            },
+        });
+        place.report(&["--tool", "list", "--send", "--set", &format!("envoy={envoy}")], &[])
+    };
+    let (report, code) = asked("/nowhere/ca.pem");
+    assert_eq!((code, &report["reason"]), (12, &json!("exchange_no_answer")));
+    let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("`/nowhere/ca.pem`: no such file or directory"), "{warnings}");
+
+    let authority = format!("{}/tests/keys/tls/authority.crt", env!("CARGO_MANIFEST_DIR"));
+    let (report, code) = asked(&authority);
+    assert_eq!((code, &report["outcome"]), (0, &json!("delegated")), "{report:#}");
+    assert!(!report["warnings"].to_string().contains("authority.crt"), "{report:#}");
+    server.join().unwrap();
+
+    fs::write(place.directory.join("empty.pem"), "nothing\n").unwrap();
+    let warnings = asked("empty.pem").0["warnings"].to_string();
+    assert!(warnings.contains("`empty.pem`: it holds no certificate"), "{warnings}");
+}
+
+#[test]
+fn who_has_no_keys_to_verify_by_is_told_where_to_put_them() {
+    let place = Place::new("no-keys", &json!({}));
+    let remote = "issuers[0]={issuer: https://login.example, remote_jwks: {cluster: keys, authority: a, path: /k}}";
+    let (url, server) = serve(vec![(200, granted(&delegation(&json!({}))))]);
+    let output = place.run(&["--tool", "list", "--send", "--url", &url, "--set", remote], &[]);
+    server.join().unwrap();
+    assert_eq!(output.status.code(), Some(12));
+    let told = "\
+warning: the filter fetches the keys of `https://login.example`, and there are none here
+  help: write them with `deputy keys fetch`, and add `--set issuers[0].jwks_file=FILE`
+";
+    assert!(stderr(&output).contains(told), "{}", stderr(&output));
+}
+
+/// What no rule may say is nothing to try.
+#[test]
+fn what_a_rule_would_refuse_is_refused() {
+    let place = Place::new("refused", &json!({}));
+    let target = ["--audience", "a", "--scope", "b"];
+    for (arguments, message) in [
+        (&["--arguments", "{}"][..], "--tool <NAME>"),
+        (&["--audience", "a", "--scope", "a b"], "a delegation has exactly one scope"),
+        (&["--audience", "a b", "--scope", "b"], "it is not an audience"),
+        (&[&target[..], &["--lifetime", "0s"]].concat(), "it is not a token lifetime"),
+        (&[&target[..], &["--lifetime", "1500ms"]].concat(), "it is not a token lifetime"),
+        (&[&target[..], &["--endpoint", "/nope"]].concat(), "cannot be used with"),
+        (&[&target[..], &["--policy", "ledger"]].concat(), "cannot be used with"),
+        (&[&target[..], &["--send", "--url", "127.0.0.1:1"]].concat(), "http or https URL"),
+        (&[&target[..], &["--send", "--url", "ftp://a/"]].concat(), "http or https URL"),
+        (&[&target[..], &["--send", "--url", "http:///token"]].concat(), "http or https URL"),
+    ] {
+        let output = place.run(arguments, &[]);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(stderr(&output).contains(message), "{arguments:?}: {}", stderr(&output));
+    }
+    assert_eq!(place.run(&target, &[]).status.code(), Some(0));
+}
+
+#[test]
+fn what_is_not_allowed_is_told_to_programs_too() {
+    let place = Place::new("told", &json!({}));
+    let (report, code) = place.report(&["--tool", "pii"], &[]);
+    let expected = json!({
+        "outcome": "denied", "reason": "insufficient_scope",
+        "detail": "Access denied: pii requires the scope mcp:connect pii:read.",
+        "help": "`deputy explain` says by which rule",
+    });
+    assert_eq!((report, code), (expected, 4));
+    let revoked = format!("revoked.subjects=[{{issuer: {ISSUER}, id: {SARAH}}}]");
+    let (report, code) = place.report(&["--tool", "list", "--set", &revoked], &[]);
+    assert_eq!((&report["outcome"], &report["reason"]), (&json!("denied"), &json!("revoked")));
+    assert_eq!(code, 4);
+    let output = place.run(&["--tool", "list", "--set", &revoked], &[]);
+    let told =
+        "error: no such token is accepted: the token, or what it is issued for, is revoked\n";
+    assert_eq!((stderr(&output).as_str(), output.status.code()), (told, Some(4)));
 }
 
 #[test]

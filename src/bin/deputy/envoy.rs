@@ -56,7 +56,7 @@ pub struct Tls {
 }
 
 /// Where Debian has them, and Envoy's images.
-fn system_authorities() -> String {
+pub fn system_authorities() -> String {
     "/etc/ssl/certs/ca-certificates.crt".to_owned()
 }
 

@@ -146,6 +146,10 @@ impl Exchange {
                     .to_owned(),
             );
         }
+        if self.send {
+            warnings.extend(server.warning().cloned());
+            warnings.extend(lacks_keys(&settings, &target, &source));
+        }
         let attempt = Attempt { settings: &settings, caller, target, server, is_injected };
         let report = attempt.make(self.send)?;
         match self.format {
@@ -197,6 +201,17 @@ fn url(text: &str) -> Result<String, String> {
 /// For programs, where nothing is asked since the call is not allowed.
 fn denied(reason: &str, message: &str, help: Option<&str>) -> Value {
     json!({"outcome": "denied", "reason": reason, "detail": message, "help": help})
+}
+
+/// What is told where the keys by which the reply is verified are known to the filter alone.
+fn lacks_keys(settings: &Settings, target: &Target, source: &Source) -> Option<String> {
+    let name = &settings.profile(target)?.1.issuer.issuer;
+    let mut issuers = source.typed.issuers.iter();
+    let place = issuers.position(|issuer| *issuer.issuer == **name && issuer.jwks.is_none())?;
+    Some(format!(
+        "the filter fetches the keys of `{name}`, and there are none here; help: write them with \
+         `deputy keys fetch`, and add `--set issuers[{place}].jwks_file=FILE`"
+    ))
 }
 
 /// The caller, and what the filter would not accept.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::path::Path;
 
 use mcp_deputy::exchange::Callout;
 use mcp_deputy::exchange::reply::{CalloutReply, ExchangeError};
 use ureq::Error;
+use ureq::tls::RootCerts;
 
-use crate::envoy;
+use crate::envoy::{self, system_authorities};
 use crate::http;
 use crate::report::Failure;
 use crate::source::Source;
@@ -17,6 +19,9 @@ pub struct Server {
     url: Option<String>,
     clusters: BTreeMap<String, envoy::Server>,
     authorization: Option<String>,
+    /// Which authorities are believed of the clusters.
+    authorities: RootCerts,
+    warning: Option<String>,
 }
 
 /// As many bytes of a reply as tell that it is too large.
@@ -26,7 +31,31 @@ impl Server {
     /// The server at a URL, or else at the address of the cluster that is asked.
     pub fn new(url: Option<String>, source: &Source, authorization: Option<String>) -> Self {
         let clusters = source.envoy.as_ref().map(|envoy| envoy.clusters.clone());
-        Self { url, clusters: clusters.unwrap_or_default(), authorization }
+        let clusters = clusters.unwrap_or_default();
+        let mut authorities = RootCerts::PlatformVerifier;
+        let mut warning = None;
+        // A URL may lead by another way than Envoy's, to what other authorities vouch for.
+        let has_tls = url.is_none() && clusters.values().any(|server| server.has_tls);
+        if let Some(envoy) = source.envoy.as_ref().filter(|_| has_tls) {
+            match http::authorities(Path::new(&envoy.trusted_ca)) {
+                Ok(all) => authorities = all,
+                // Where nobody wrote it, each system has its authorities in a place of its own.
+                Err(_) if envoy.trusted_ca == system_authorities() => {}
+                Err(why) => {
+                    let help = "`--set envoy.trusted_ca=FILE` names it as it is found from here";
+                    warning = Some(format!(
+                        "`envoy.trusted_ca` is not used, this machine's authorities are: {why}; \
+                         help: {help}"
+                    ));
+                }
+            }
+        }
+        Self { url, clusters, authorization, authorities, warning }
+    }
+
+    /// What is odd about the way there.
+    pub fn warning(&self) -> Option<&String> {
+        self.warning.as_ref()
     }
 
     /// Whether it is known what Envoy adds.
@@ -65,7 +94,7 @@ impl Server {
             let message = format!("the address of the cluster `{}` is not known", callout.cluster);
             return Err(Failure::Usage(format!("{message}; help: name it with `--url`")));
         };
-        let agent = http::agent(callout.timeout, false);
+        let agent = http::agent(callout.timeout, false, self.authorities.clone());
         let mut request = agent.post(url).header("host", header(callout, ":authority"));
         for (name, value) in callout.headers.iter().filter(|(name, _)| !name.starts_with(':')) {
             request = request.header(*name, &**value);
