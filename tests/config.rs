@@ -217,6 +217,11 @@ fn a_program_gets_the_same_errors_as_json() {
     });
     let all: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(all, json!({"errors": [error], "warnings": []}));
+
+    let output = deputy(&["diff", ".", "tests/config/deputy_bad.yaml", "--format", "json"]);
+    assert_eq!((stderr(&output).as_str(), output.status.code()), ("", Some(2)));
+    let all: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(all["errors"][0]["file"], "tests/config/deputy_bad.yaml");
 }
 
 #[test]
@@ -250,6 +255,71 @@ fn a_file_that_is_not_yaml_is_reported_with_its_line_and_column() {
             format!("error:{place}{message}\n  --> {path}\n{path}: 1 error\n")
         );
         assert_eq!(output.status.code(), Some(2));
+    }
+}
+
+/// Some editors begin a file with a byte order mark.
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_file() {
+    // A comment behind it would hide it.
+    let marked = |path: &str| {
+        let text = text(path);
+        let lines = text.lines().skip_while(|line| line.is_empty() || line.starts_with('#'));
+        format!("\u{feff}{}\n", lines.collect::<Vec<_>>().join("\n"))
+    };
+    let directory = scratch("mark");
+    for path in ["policies/enterprise-ledger.yaml", "keys/authorization-server.jwks.json"] {
+        let file = directory.join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, marked(path)).unwrap();
+    }
+    let file = directory.join("deputy.yaml");
+    fs::write(&file, marked("deputy.yaml")).unwrap();
+    let output = deputy(&["check", "--config", file.to_str().unwrap()]);
+    assert_eq!(stderr(&output), format!("{}: fine, 1 endpoint\n", file.display()));
+}
+
+#[test]
+fn a_value_that_must_be_quoted_is_told_so() {
+    for value in ["[::1]:1", "{a", "*"] {
+        let output = deputy(&["check", "--set", &format!("envoy.listen={value}")]);
+        let told = "help: write a text that begins with `[`, `{` or the like between double quotes";
+        assert!(stderr(&output).contains(told), "{value}: {}", stderr(&output));
+        assert_eq!(output.status.code(), Some(1));
+    }
+    let output = deputy(&["render", "--json", "--set", "envoy.listen=\"[::1]:1\""]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+/// An editor must not offer what the tool refuses.
+#[test]
+fn no_schema_allows_a_name_with_nothing_behind_it() {
+    fn nulls(schema: &Value, path: &str, found: &mut Vec<String>) {
+        let members = match schema {
+            Value::Object(members) => members,
+            Value::Array(all) => return all.iter().for_each(|one| nulls(one, path, found)),
+            _ => return,
+        };
+        let is_null = |kind: &Value| kind == "null";
+        let kind = members.get("type");
+        if kind.is_some_and(|kind| {
+            is_null(kind) || kind.as_array().is_some_and(|all| all.iter().any(is_null))
+        }) || members.get("default").is_some_and(Value::is_null)
+        {
+            found.push(path.to_owned());
+        }
+        for (name, member) in members {
+            nulls(member, &format!("{path}/{name}"), found);
+        }
+    }
+    for name in ["config", "source", "policy", "cases"] {
+        let schema = serde_json::from_str(&stdout(&deputy(&["schema", name]))).unwrap();
+        let mut found = Vec::new();
+        nulls(&schema, name, &mut found);
+        assert_eq!(found, [""; 0]);
+    }
+    for set in ["sessions=null", "sessions=", "exchange.actor_token=null"] {
+        assert_eq!(deputy(&["check", "--set", set]).status.code(), Some(2), "{set}");
     }
 }
 

@@ -20,7 +20,7 @@ use mcp_deputy::exchange::{Settings, Target};
 use mcp_deputy::token::{
     BearerToken, Caller, Callers, PureRust, TokenError, TrustedIssuer, is_scope_token,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use ureq::http::Uri;
 
 use crate::call::{Arguments, Call, What};
@@ -50,14 +50,17 @@ pub struct Exchange {
     place: Place,
     #[command(flatten)]
     what: Wanted,
+    /// The arguments of the tool
+    #[arg(long, value_name = "JSON", requires = "tool", conflicts_with_all = ["audience", "scope"])]
+    arguments: Option<Arguments>,
     /// The longest lifetime that is accepted
     #[arg(long, default_value = "5s", value_name = "DURATION", value_parser = lifetime)]
     #[arg(conflicts_with = "tool")]
     lifetime: Duration,
     #[command(flatten)]
     credentials: Credentials,
-    /// The token endpoint as it is reached from here; by default the cluster's address, over TLS as
-    /// `envoy.clusters` and `envoy.trusted_ca` say it
+    /// The token endpoint as it is reached from here; by default at the address of its cluster in
+    /// `envoy.clusters`
     #[arg(long, value_name = "URL", value_parser = url)]
     url: Option<String>,
     /// Send nothing: this is the default
@@ -78,9 +81,6 @@ struct Wanted {
     /// What the rule for this tool delegates
     #[arg(long, value_name = "NAME", conflicts_with_all = ["audience", "scope"])]
     tool: Option<String>,
-    /// The arguments of the tool
-    #[arg(long, value_name = "JSON", requires = "tool", conflicts_with_all = ["audience", "scope"])]
-    arguments: Option<Arguments>,
     /// This audience
     #[arg(long, value_name = "AUDIENCE", requires = "scope", value_parser = audience)]
     #[arg(conflicts_with_all = ["policy", "endpoint"])]
@@ -117,7 +117,8 @@ impl Exchange {
         let source = self.source.read()?;
         let text = read_token(&self.token)?;
         let (caller, mut warnings) = read_caller(text.trim(), &source, self.format)?;
-        let asked = Asked { lifetime: self.lifetime, format: self.format };
+        let arguments = self.arguments.map(|Arguments(members)| members).unwrap_or_default();
+        let asked = Asked { arguments, lifetime: self.lifetime, format: self.format };
         let target = self.what.target(&self.place, asked, &source, &caller)?;
         let section = section(&source.typed.exchange, &target);
         let authorization = self.credentials.authorization(&section)?;
@@ -257,8 +258,8 @@ fn authenticates(section: &Section) -> ClientAuthentication {
 }
 
 /// How it is asked, and how it is told.
-#[derive(Clone, Copy)]
 struct Asked {
+    arguments: Map<String, Value>,
     lifetime: Duration,
     format: Format,
 }
@@ -282,8 +283,7 @@ impl Wanted {
         }
         let what = What::Tool(self.tool.unwrap_or_default());
         let judge = place.judge(source)?;
-        let arguments = self.arguments.map(|Arguments(members)| members).unwrap_or_default();
-        let call = Call { what, arguments };
+        let call = Call { what, arguments: asked.arguments };
         match call.judge(&judge, caller, Moment::current()).result {
             Ok(permit) => permit.target().map(Rc::clone).ok_or_else(|| {
                 Failure::Usage(format!("{call} goes up without a token: nothing is exchanged"))

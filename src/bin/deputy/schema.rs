@@ -3,7 +3,9 @@
 use clap::{Args, ValueEnum};
 use mcp_deputy::config::pushed::Pushed;
 use mcp_deputy::policy::source::Policy;
-use schemars::{Schema as JsonSchema, schema_for};
+use schemars::generate::SchemaSettings;
+use schemars::transform::transform_subschemas;
+use schemars::{JsonSchema, Schema as Described};
 use serde_json::{Map, Value, json};
 
 use crate::cases::Cases;
@@ -38,19 +40,50 @@ impl Schema {
     /// Standard output cannot be written.
     pub fn run(self) -> Result<(), Failure> {
         let schema = match self.document {
-            Document::Config => schema_for!(Pushed),
+            Document::Config => of::<Pushed>(),
             Document::Source => source(),
-            Document::Policy => schema_for!(Policy),
-            Document::Cases => schema_for!(Cases),
+            Document::Policy => of::<Policy>(),
+            Document::Cases => of::<Cases>(),
         };
         print_json(&schema.to_value())
     }
 }
 
+/// The schema of a document.
+fn of<T: JsonSchema>() -> Described {
+    let settings = SchemaSettings::draft2020_12().with_transform(without_null);
+    settings.into_generator().into_root_schema_for::<T>()
+}
+
+/// A name with nothing behind it is refused: what may be left out is left out with its name.
+fn without_null(schema: &mut Described) {
+    if let Some(members) = schema.as_object_mut() {
+        members.retain(|name, value| name != "default" || !value.is_null());
+        if let Some(Value::Array(types)) = members.get_mut("type") {
+            types.retain(|name| name != "null");
+            if let [only] = types.as_slice() {
+                let only = only.clone();
+                members.insert("type".to_owned(), only);
+            }
+        }
+        if let Some(Value::Array(mut all)) = members.remove("anyOf") {
+            all.retain(|one| *one != json!({"type": "null"}));
+            if let [Value::Object(only)] = all.as_mut_slice() {
+                // What stands beside it is nearer to the reader than what it says of itself.
+                only.append(members);
+                members.append(only);
+            } else {
+                members.insert("anyOf".to_owned(), Value::Array(all));
+            }
+        }
+    }
+    transform_subschemas(&mut without_null, schema);
+}
+
 /// The schema of the pushed configuration, with what `deputy.yaml` has besides.
-fn source() -> JsonSchema {
-    let mut source = schema_for!(Pushed);
-    let mut envoy = schema_for!(Envoy);
+fn source() -> Described {
+    let mut source = of::<Pushed>();
+    let mut envoy = of::<Envoy>();
     let definitions = envoy.remove("$defs").and_then(into_object).unwrap_or_default();
     envoy.remove("$schema");
     envoy.remove("title");

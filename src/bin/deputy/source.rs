@@ -336,6 +336,8 @@ fn read_json(file: &Path) -> Result<(Vec<u8>, Value), String> {
     let name = file.display();
     let text =
         fs::read(file).map_err(|error| format!("cannot read `{name}`: {}", reason(&error)))?;
+    // A byte order mark, with which some editors begin a file, is no JSON.
+    let text = text.strip_prefix("\u{feff}".as_bytes()).map(<[u8]>::to_vec).unwrap_or(text);
     let value = serde_json::from_slice(&text).map_err(|error| format!("`{name}`: {error}"))?;
     // What two parsers could read differently is refused here as in the filter.
     json::check(&text, &json::Limits::default()).map_err(|error| format!("`{name}`: {error}"))?;

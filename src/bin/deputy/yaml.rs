@@ -11,6 +11,8 @@ use serde_json::Value;
 /// # Errors
 /// `LINE:COLUMN: what`, also for a key that stands twice and for what JSON cannot say.
 pub fn value(text: &str) -> Result<Value, String> {
+    // Some editors begin a file with a byte order mark; the parser takes it for a document of its own.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     // Not to a JSON value at once: that would let the last of two equal keys win.
     let yaml: serde_yaml_ng::Value = serde_yaml_ng::from_str(text).map_err(|error| {
         let place = error.location().map(|at| format!("{}:{}: ", at.line(), at.column()));
