@@ -244,8 +244,9 @@ fn a_file_that_is_not_yaml_is_reported_with_its_line_and_column() {
     let path = file.display();
     for (text, message) in [
         ("endpoints: [\n", "2:1: did not find expected node content"),
-        ("limits: {}\nlimits: {}\n", "1:1: duplicate entry with key \"limits\""),
+        ("limits: {}\nlimits: {}\n", "2:1: the key `limits` stands twice"),
         ("- 1\n", " the document is not an object"),
+        ("# nothing\n", " the document is empty"),
     ] {
         fs::write(&file, text).unwrap();
         let output = deputy(&["check", "--config", &path.to_string()]);
@@ -254,6 +255,61 @@ fn a_file_that_is_not_yaml_is_reported_with_its_line_and_column() {
             stderr(&output),
             format!("error:{place}{message}\n  --> {path}\n{path}: 1 error\n")
         );
+        assert_eq!(output.status.code(), Some(2));
+    }
+}
+
+#[test]
+fn what_is_wrong_with_yaml_is_told_with_its_place() {
+    let directory = scratch("places");
+    let file = directory.join("deputy.yaml");
+    let head = "endpoints:\n  - path: /mcp\n    policy: ledger\n";
+    for (bytes, place) in [
+        (
+            format!("{head}    path: /mcp\n").into_bytes(),
+            "4:5: endpoints[0]: the key `path` stands twice",
+        ),
+        (
+            format!("{head}limits:\n  a: 1\nendpoints: []\n").into_bytes(),
+            "6:1: the key `endpoints` stands twice",
+        ),
+        (format!("{head}limits:\n  ~: 1\n").into_bytes(), "5:3: limits: a key is empty"),
+        ([head.as_bytes(), b"# f\xfcr\n"].concat(), "4:4: not UTF-8"),
+        (format!("# a\n---\n{head}---\nb: 1\n").into_bytes(), "6:1: a second document begins"),
+    ] {
+        fs::write(&file, &bytes).unwrap();
+        let output = deputy(&["check", "--config", file.to_str().unwrap()]);
+        let told = format!("error: {}:{place}\n", file.display());
+        assert!(stderr(&output).starts_with(&told), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(2));
+
+        // The same in a policy.
+        let policy = directory.join("ledger.yaml");
+        fs::write(&policy, &bytes).unwrap();
+        let output = deputy(&["check", "--set", &format!("policies={}", directory.display())]);
+        let told = format!("error: policies.ledger: {}:{place}\n", policy.display());
+        assert!(stderr(&output).contains(&told), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(2));
+    }
+}
+
+/// The filter does not know them, the file does.
+#[test]
+fn what_a_source_alone_has_is_known_there() {
+    for (set, help) in [
+        ("envoi={}", "did you mean `envoy`?"),
+        ("issuers[0].jwks_fil=x", "did you mean `jwks_file`?"),
+        (
+            "authorization_server_metadata_fil=x",
+            "did you mean `authorization_server_metadata_file`?",
+        ),
+        ("zzz=1", ", `limits`, `authorization_server_metadata_file`, `envoy`"),
+        ("issuers[0].zzz=1", ", `leeway`, `jwks_file`"),
+    ] {
+        let output = deputy(&["check", "--set", set]);
+        let told = stderr(&output);
+        let help_line = told.lines().find(|line| line.starts_with("  help: ")).unwrap();
+        assert!(help_line.ends_with(help), "{set}: {told}");
         assert_eq!(output.status.code(), Some(2));
     }
 }

@@ -74,10 +74,10 @@ impl Source {
     /// The file cannot be read, or everything that is wrong with it: with its shape, and, unless that
     /// leaves too much open, with what it says.
     pub fn read(path: &Path, overrides: Vec<Set>) -> Result<Self, Failure> {
-        let text = fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
+        let text = fs::read(path).map_err(|error| Failure::file(path, &error))?;
         let mut files = Files::new(path);
         let mut problems = Problems::default();
-        let mut document = match yaml::value(&text) {
+        let mut document = match yaml::text(text).and_then(|text| yaml::value(&text)) {
             Ok(document) => document,
             Err(message) => {
                 problems.add("", format!("{}:{message}", path.display()));
@@ -88,7 +88,8 @@ impl Source {
             set.apply(&mut document).map_err(Failure::Usage)?;
         }
         let Value::Object(mut document) = document else {
-            problems.add("", "the document is not an object");
+            let is_empty = document.is_null();
+            problems.add("", if is_empty { EMPTY } else { "the document is not an object" });
             return Err(files.failure(problems));
         };
         let written_envoy = document.get("envoy").cloned();
@@ -130,19 +131,34 @@ impl Source {
     }
 }
 
+/// What is said of a file without a document.
+const EMPTY: &str = "the document is empty";
+
 /// Takes the section `envoy` out of the document.
 fn read_envoy(document: &mut Map<String, Value>, problems: &mut Problems) -> Option<Envoy> {
     let section = document.remove("envoy");
-    // The pushed configuration knows no `envoy`, so it could not say what `envoi` was meant to be.
-    document.retain(|name, _| {
-        let near = did_you_mean(name, ["envoy"]).is_some();
-        if near {
-            problems.add_unknown(name, format!("unknown field `{name}`"), name, ["envoy"]);
-        }
-        !near
-    });
     let section = problems.take(typed::<Section>(json!({ "envoy": section? })));
     section.map(|section| section.envoy)
+}
+
+/// Fields that the source has and the pushed configuration does not, whose errors so cannot name them.
+fn with_own_fields(mut problem: ConfigError) -> ConfigError {
+    let Some(name) = problem.message.strip_prefix("unknown field `") else { return problem };
+    let name = name.trim_end_matches('`');
+    let place = problem.path.strip_suffix(name).unwrap_or_default();
+    let is_issuer = place.starts_with("issuers[") && place.ends_with("].");
+    let own: &[&str] = match place {
+        "" => &["authorization_server_metadata_file", "envoy"],
+        _ if is_issuer && place.matches('.').count() == 1 => &["jwks_file"],
+        _ => return problem,
+    };
+    let near = did_you_mean(name, own.iter().copied());
+    if let Some(near) = near {
+        problem.help = Some(format!("did you mean `{near}`?"));
+    } else if let Some(help) = problem.help.as_mut().filter(|help| help.starts_with("known are ")) {
+        own.iter().for_each(|field| help.push_str(&format!(", `{field}`")));
+    }
+    problem
 }
 
 /// For the paths in its errors.
@@ -168,7 +184,8 @@ impl Files {
     }
 
     fn failure(&self, problems: Problems) -> Failure {
-        Failure::Configuration(self.locate(problems.into_errors()))
+        let problems = problems.into_errors().into_iter().map(with_own_fields);
+        Failure::Configuration(self.locate(problems.collect()))
     }
 
     fn locate(&self, problems: Vec<ConfigError>) -> Vec<Diagnostic> {
@@ -321,9 +338,9 @@ fn policy_files(directory: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
 /// # Errors
 /// Why that is not possible, with the place.
 pub fn read_yaml(file: &Path) -> Result<Value, String> {
-    let text =
-        fs::read_to_string(file).map_err(|error| format!("cannot read it: {}", reason(&error)))?;
-    yaml::value(&text).map_err(|message| format!("{}:{message}", file.display()))
+    let text = fs::read(file).map_err(|error| format!("cannot read it: {}", reason(&error)))?;
+    let value = yaml::text(text).and_then(|text| yaml::value(&text));
+    value.map_err(|message| format!("{}:{message}", file.display()))
 }
 
 fn read_keys(file: &Path) -> Result<Value, String> {
