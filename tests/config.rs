@@ -13,6 +13,8 @@ use mcp_deputy::config::Config;
 use serde_json::{Value, json};
 use support::{deputy, scratch, stderr, stdout, text};
 
+const POLICY: &str = "policies/enterprise-ledger.yaml";
+
 fn yaml(path: &str) -> Value {
     serde_yaml_ng::from_str(&text(path)).unwrap()
 }
@@ -289,6 +291,27 @@ fn what_is_wrong_with_yaml_is_told_with_its_place() {
         let output = deputy(&["check", "--set", &format!("policies={}", directory.display())]);
         let told = format!("error: policies.ledger: {}:{place}\n", policy.display());
         assert!(stderr(&output).contains(&told), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(2));
+    }
+}
+
+#[test]
+fn one_of_several_forms_is_asked_for_in_plain_words() {
+    for (set, message) in [
+        (
+            "policies.enterprise-ledger.baseline={without_token: true}",
+            "invalid type: boolean `true`, expected the name alone",
+        ),
+        (
+            "policies.enterprise-ledger.baseline={delegation: {scope: a}, require: {}}",
+            "invalid value: object, expected an object with one name",
+        ),
+        ("policies.enterprise-ledger.baseline=delegation", ", expected the name and a value"),
+        ("issuers[0].leeway=5", "expected a duration such as `5s`"),
+    ] {
+        let policies = format!("policies={}", json!({"enterprise-ledger": yaml(POLICY)}));
+        let output = deputy(&["check", "--set", &policies, "--set", set]);
+        assert!(stderr(&output).contains(message), "{set}: {}", stderr(&output));
         assert_eq!(output.status.code(), Some(2));
     }
 }

@@ -168,6 +168,8 @@ fn plain(message: &str) -> String {
     let found = match found {
         "invalid type: sequence" => "invalid type: list",
         "invalid type: map" => "invalid type: object",
+        "invalid value: map" => "invalid value: object",
+        "invalid type: unit variant" | "invalid type: unit value" => "invalid type: name alone",
         found => found,
     };
     let expected = match expected {
@@ -175,6 +177,10 @@ fn plain(message: &str) -> String {
         "a sequence" => "a list",
         "a map" => "an object",
         "a boolean" => "`true` or `false`",
+        // One of several forms: its name, and what it is set to where it is set.
+        "unit" => "the name alone",
+        "newtype variant" => "the name and a value",
+        "map with a single key" => "an object with one name",
         other if other.starts_with("struct ") => "an object",
         other if other.contains("enum ") => "one of its forms",
         other => other,

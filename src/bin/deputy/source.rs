@@ -156,7 +156,7 @@ fn with_own_fields(mut problem: ConfigError) -> ConfigError {
     if let Some(near) = near {
         problem.help = Some(format!("did you mean `{near}`?"));
     } else if let Some(help) = problem.help.as_mut().filter(|help| help.starts_with("known are ")) {
-        own.iter().for_each(|field| help.push_str(&format!(", `{field}`")));
+        help.extend(own.iter().flat_map(|field| [", `", field, "`"]));
     }
     problem
 }

@@ -148,7 +148,7 @@ impl<'de> DeserializeSeed<'de> for Another<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Another<'_> {
+impl Visitor<'_> for Another<'_> {
     type Value = String;
 
     fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
