@@ -496,6 +496,14 @@ fn what_a_rule_would_refuse_is_refused() {
 }
 
 #[test]
+fn what_is_no_token_is_told_with_its_place() {
+    let place = Place { token: "x".to_owned(), ..Place::new("garbage", &json!({})) };
+    let output = place.run(&["--tool", "list"], &[]);
+    let told = "error: standard input: the token is not a compact JWS\n";
+    assert_eq!((stderr(&output).as_str(), output.status.code()), (told, Some(1)));
+}
+
+#[test]
 fn what_is_not_allowed_is_told_to_programs_too() {
     let place = Place::new("told", &json!({}));
     let (report, code) = place.report(&["--tool", "pii"], &[]);

@@ -66,16 +66,17 @@ impl NoCaller {
         }
     }
 
-    /// Tells of it: wrong usage, which begins with `about`, or a call that is refused. For programs,
+    /// Tells of it: wrong usage, where `file` says whose, or a call that is refused. For programs,
     /// `told` makes an object of the reason, the message and what helps.
     pub fn tell(
         self,
-        about: &str,
+        file: Option<&Path>,
         format: Format,
         told: impl FnOnce(&str, &str, Option<&str>) -> Value,
     ) -> Failure {
         let Self::Refused(error, help) = &self else {
-            return Failure::Usage(format!("{about}{self}"));
+            let place = file.map(|file| format!("{}: ", named(file))).unwrap_or_default();
+            return Failure::Usage(format!("{place}{self}"));
         };
         if format == Format::Text {
             say_error(&self.to_string());
@@ -240,12 +241,24 @@ impl Caller {
     }
 }
 
+/// What stands for standard input in place of a file's name.
+fn is_standard_input(file: &Path) -> bool {
+    file == Path::new("-")
+}
+
+fn named(file: &Path) -> String {
+    match file {
+        file if is_standard_input(file) => "standard input".to_owned(),
+        file => format!("`{}`", file.display()),
+    }
+}
+
 /// The text of a token in a file, or with `-` of standard input.
 ///
 /// # Errors
 /// It cannot be read.
 pub fn read_token(file: &Path) -> Result<String, Failure> {
-    if file != Path::new("-") {
+    if !is_standard_input(file) {
         return fs::read_to_string(file).map_err(|error| Failure::file(file, &error));
     }
     let mut text = String::new();

@@ -9,7 +9,7 @@ mod signer;
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use clap::Args;
@@ -115,8 +115,7 @@ impl Exchange {
 
     fn exchange(self) -> Result<(), Failure> {
         let source = self.source.read()?;
-        let text = read_token(&self.token)?;
-        let (caller, mut warnings) = read_caller(text.trim(), &source, self.format)?;
+        let (caller, mut warnings) = read_caller(&self.token, &source, self.format)?;
         let arguments = self.arguments.map(|Arguments(members)| members).unwrap_or_default();
         let asked = Asked { arguments, lifetime: self.lifetime, format: self.format };
         let target = self.what.target(&self.place, asked, &source, &caller)?;
@@ -217,10 +216,12 @@ fn lacks_keys(settings: &Settings, target: &Target, source: &Source) -> Option<S
 
 /// The caller, and what the filter would not accept.
 fn read_caller(
-    text: &str,
+    file: &Path,
     source: &Source,
     format: Format,
 ) -> Result<(Rc<Caller>, Vec<String>), Failure> {
+    let text = read_token(file)?;
+    let text = text.trim();
     let config = &source.config;
     let verified = Callers::new(config.limits.tokens(), Rc::new(PureRust)).verify(
         text,
@@ -230,7 +231,7 @@ fn read_caller(
     );
     verified.map(|caller| (caller, Vec::new())).or_else(|error| {
         let mut caller =
-            caller::of_token(text, config).map_err(|why| why.tell("", format, denied))?;
+            caller::of_token(text, config).map_err(|why| why.tell(Some(file), format, denied))?;
         caller.token = BearerToken::new(text);
         let issuer = TrustedIssuer::place_of(&config.issuers, text);
         let issuer = issuer.and_then(|place| config.issuers.get(place));

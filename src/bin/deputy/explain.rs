@@ -175,8 +175,7 @@ impl Who {
         let config = &source.config;
         if let Some(file) = &self.token {
             let caller = caller::of_fit_token(read_token(file)?.trim(), config);
-            let about = format!("`{}`: ", file.display());
-            return caller.map_err(|why| why.tell(&about, format, refused));
+            return caller.map_err(|why| why.tell(Some(file), format, refused));
         }
         let (name, caller) = match &self.caller {
             Some(name) => (name.as_str(), described(source, policy, name)?),
@@ -186,7 +185,7 @@ impl Who {
         if !caller.check_words("caller", config, &mut problems) {
             return Err(Failure::usage(problems));
         }
-        caller.verified(name, config, at).map_err(|why| why.tell("", format, refused))
+        caller.verified(name, config, at).map_err(|why| why.tell(None, format, refused))
     }
 
     fn description(self) -> Caller {
