@@ -9,9 +9,19 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::report::reason;
 
-/// One that believes these authorities, follows no redirection, and takes no status for an error.
-/// `by_proxy`: it asks by way of the proxy of the environment, if any.
-pub fn agent(timeout: Duration, by_proxy: bool, authorities: RootCerts) -> Agent {
+/// One that believes what this machine's store of certificates says. `by_proxy`: it asks by way of the
+/// proxy of the environment, if any.
+pub fn agent(timeout: Duration, by_proxy: bool) -> Agent {
+    agent_of(timeout, by_proxy, RootCerts::PlatformVerifier)
+}
+
+/// One that believes these authorities, and asks without a proxy.
+pub fn agent_believing(authorities: RootCerts, timeout: Duration) -> Agent {
+    agent_of(timeout, false, authorities)
+}
+
+/// It follows no redirection, and takes no status for an error.
+fn agent_of(timeout: Duration, by_proxy: bool, authorities: RootCerts) -> Agent {
     let tls = TlsConfig::builder().root_certs(authorities).build();
     let config = Agent::config_builder()
         .timeout_global(Some(timeout))

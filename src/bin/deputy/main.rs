@@ -7,6 +7,7 @@ mod cases;
 mod check;
 mod completions;
 mod diff;
+mod document;
 mod envoy;
 mod exchange;
 mod explain;

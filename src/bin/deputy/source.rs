@@ -17,6 +17,7 @@ use mcp_deputy::token::KeySet;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::document;
 use crate::envoy::Envoy;
 use crate::odd;
 use crate::report::{Diagnostic, Failure, reason};
@@ -77,7 +78,7 @@ impl Source {
         let text = fs::read(path).map_err(|error| Failure::file(path, &error))?;
         let mut files = Files::new(path);
         let mut problems = Problems::default();
-        let mut document = match yaml::text(text).and_then(|text| yaml::value(&text)) {
+        let mut document = match document::text(text).and_then(|text| yaml::value(&text)) {
             Ok(document) => document,
             Err(message) => {
                 problems.add("", format!("{}:{message}", path.display()));
@@ -339,7 +340,7 @@ fn policy_files(directory: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
 /// Why that is not possible, with the place.
 pub fn read_yaml(file: &Path) -> Result<Value, String> {
     let text = fs::read(file).map_err(|error| format!("cannot read it: {}", reason(&error)))?;
-    let value = yaml::text(text).and_then(|text| yaml::value(&text));
+    let value = document::text(text).and_then(|text| yaml::value(&text));
     value.map_err(|message| format!("{}:{message}", file.display()))
 }
 

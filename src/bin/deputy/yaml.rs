@@ -2,17 +2,11 @@
 
 mod lost;
 
-use std::collections::BTreeSet;
-use std::fmt::{self, Write};
+use std::fmt::Write;
 
-use serde::Deserialize;
-use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess,
-    VariantAccess, Visitor,
-};
 use serde_json::Value;
 
-use crate::report::visible;
+use crate::document;
 
 /// Reads one YAML document.
 ///
@@ -21,166 +15,18 @@ use crate::report::visible;
 pub fn value(text: &str) -> Result<Value, String> {
     // Some editors begin a file with a byte order mark; the parser takes it for a document of its own.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    // Not to a JSON value at once: that would let the last of two equal keys win.
-    if let Some(line) = second_document(text) {
+    if let Some(line) = document::second(text) {
         return Err(format!("{line}:1: a second document begins"));
     }
-    let yaml: serde_yaml_ng::Value = serde_yaml_ng::from_str(text)
-        .map_err(|error| with_place(&Keys::check(text).err().unwrap_or(error)))?;
-    if !yaml.is_null() {
-        Keys::check(text).map_err(|error| with_place(&error))?;
-    }
+    // Not to a JSON value at once: that would let the last of two equal keys win.
+    let yaml: serde_yaml_ng::Value = document::read(text).map_err(|error| {
+        let place = error.location().map(|at| format!("{}:{}: ", at.line(), at.column()));
+        let text = error.to_string();
+        let message = text.split(" at line ").next().unwrap_or_default();
+        format!("{}{message}", place.unwrap_or_default())
+    })?;
     lost::check(text, &yaml)?;
     serde_json::to_value(yaml).map_err(|error| error.to_string())
-}
-
-/// The line in which a second document begins. No other line can begin like this.
-fn second_document(text: &str) -> Option<usize> {
-    let mut has_begun = false;
-    for (number, line) in (1..).zip(text.lines()) {
-        let begins = line == "---" || line.starts_with("--- ");
-        if begins && has_begun {
-            return Some(number);
-        }
-        has_begun |= begins || !(line.trim().is_empty() || line.starts_with(['#', '%']));
-    }
-    None
-}
-
-/// `LINE:COLUMN: what`, as far as the place is known.
-fn with_place(error: &serde_yaml_ng::Error) -> String {
-    let place = error.location().map(|at| format!("{}:{}: ", at.line(), at.column()));
-    let text = error.to_string();
-    let message = text.split(" at line ").next().unwrap_or_default();
-    format!("{}{message}", place.unwrap_or_default())
-}
-
-/// The text of a file.
-///
-/// # Errors
-/// `LINE:COLUMN: what`, where it is not UTF-8.
-pub fn text(bytes: Vec<u8>) -> Result<String, String> {
-    String::from_utf8(bytes).map_err(|error| {
-        let sound = error.utf8_error().valid_up_to();
-        let before = String::from_utf8_lossy(error.as_bytes().get(..sound).unwrap_or_default());
-        let line = before.matches('\n').count().saturating_add(1);
-        let last = before.rsplit('\n').next().unwrap_or_default();
-        format!("{line}:{}: not UTF-8", last.chars().count().saturating_add(1))
-    })
-}
-
-/// A value of whose keys, and of whose values' keys, none stands twice and none is empty. The parser
-/// knows only where the mapping around them begins.
-struct Keys;
-
-impl Keys {
-    fn check(text: &str) -> Result<(), serde_yaml_ng::Error> {
-        serde_yaml_ng::from_str(text).map(|Self| ())
-    }
-}
-
-impl<'de> Deserialize<'de> for Keys {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        input.deserialize_any(Self)
-    }
-}
-
-impl<'de> Visitor<'de> for Keys {
-    type Value = Self;
-
-    fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        out.write_str("YAML")
-    }
-
-    fn visit_unit<E>(self) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self, A::Error> {
-        while elements.next_element::<Self>()?.is_some() {}
-        Ok(self)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
-        let mut seen = BTreeSet::new();
-        while let Some(key) = members.next_key_seed(Another(&seen))? {
-            seen.insert(key);
-            members.next_value::<Self>()?;
-        }
-        Ok(self)
-    }
-
-    /// A tag, which is read elsewhere.
-    fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Self, A::Error> {
-        let (IgnoredAny, content) = data.variant()?;
-        content.newtype_variant()
-    }
-}
-
-/// A key that is none of these. Where it is wrong is known while it is visited, and not after.
-struct Another<'a>(&'a BTreeSet<String>);
-
-impl<'de> DeserializeSeed<'de> for Another<'_> {
-    type Value = String;
-
-    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<String, D::Error> {
-        input.deserialize_any(self)
-    }
-}
-
-impl Visitor<'_> for Another<'_> {
-    type Value = String;
-
-    fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        out.write_str("a string as the key")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<String, E> {
-        Err(E::custom("a key is empty"))
-    }
-
-    fn visit_bool<E: Error>(self, key: bool) -> Result<String, E> {
-        self.visit_str(if key { "true" } else { "false" })
-    }
-
-    fn visit_u64<E: Error>(self, key: u64) -> Result<String, E> {
-        self.visit_str(&key.to_string())
-    }
-
-    fn visit_i64<E: Error>(self, key: i64) -> Result<String, E> {
-        self.visit_str(&key.to_string())
-    }
-
-    fn visit_f64<E: Error>(self, key: f64) -> Result<String, E> {
-        self.visit_str(&key.to_string())
-    }
-
-    fn visit_str<E: Error>(self, key: &str) -> Result<String, E> {
-        if self.0.contains(key) {
-            return Err(E::custom(format!("the key `{}` stands twice", visible(key))));
-        }
-        Ok(key.to_owned())
-    }
 }
 
 /// Writes a text as a YAML scalar: plain where that is safe, else between double quotes.

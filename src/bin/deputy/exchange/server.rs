@@ -94,7 +94,7 @@ impl Server {
             let message = format!("the address of the cluster `{}` is not known", callout.cluster);
             return Err(Failure::Usage(format!("{message}; help: name it with `--url`")));
         };
-        let agent = http::agent(callout.timeout, false, self.authorities.clone());
+        let agent = http::agent_believing(self.authorities.clone(), callout.timeout);
         let mut request = agent.post(url).header("host", header(callout, ":authority"));
         for (name, value) in callout.headers.iter().filter(|(name, _)| !name.starts_with(':')) {
             request = request.header(*name, &**value);

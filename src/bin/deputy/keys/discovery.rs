@@ -11,7 +11,6 @@ use mcp_deputy::token::{FetchReply, KeyProblem};
 use serde_json::{Value, json};
 use ureq::Agent;
 use ureq::http::{HeaderMap, StatusCode};
-use ureq::tls::RootCerts;
 
 use crate::http;
 use crate::report::Failure;
@@ -68,8 +67,7 @@ impl Discovery {
             let help = "write it as the tokens have it in `iss`; http is for this machine alone";
             return Err(Failure::Usage(format!("{message}; help: {help}")));
         };
-        let agent = http::agent(timeout, !url.is_loopback(), RootCerts::PlatformVerifier);
-        Ok(Self { agent, issuer: url })
+        Ok(Self { agent: http::agent(timeout, !url.is_loopback()), issuer: url })
     }
 
     /// Finds the keys and fetches them.
