@@ -143,6 +143,7 @@ function kindOf({ status, headers, text, message, error }, { needs }, user) {
   if (error) return error;
   if (/eyJ[\w-]+\./.test(text + JSON.stringify(headers))) return 'a token in the answer';
   const allowed = !needs || user.scope.split(' ').includes(needs);
+  if (status === 502 && allowed && /does not accept the delegation token/.test(message?.error?.message)) return 'delegation too late';
   if (message?.id === 7) {
     const code = message.error?.code;
     if (status === 200 && allowed && message.result && !message.result.isError) return 'result';
@@ -150,7 +151,6 @@ function kindOf({ status, headers, text, message, error }, { needs }, user) {
     if (status === 502 && allowed && code === -32603) return 'no usable token';
     if (status === 403 && !allowed && /insufficient_scope/.test(headers['www-authenticate'])) return 'scope missing';
   }
-  if (status === 502 && allowed && /does not accept the delegation token/.test(message?.error?.message)) return 'delegation too late';
   // Envoy's own words: the filter is not there, or the server is not.
   if (status === 503 && text === '') return 'no filter';
   if (status === 503 && allowed && /^(upstream connect error|no healthy upstream|upstream request timeout)/.test(text)) return 'no server';
