@@ -140,9 +140,11 @@ impl StrippedHeaders {
         let stripped = |name: &str| {
             let folded = folded(name);
             let known = folded.bytes().next().and_then(|first| self.0.get(usize::from(first)));
-            // One that stays is read here, so another must not pass for it.
-            let is_alias =
-                *folded != *name && (KEPT.contains(&&*folded) || folded.starts_with("mcp-"));
+            // One that stays is read here, so another must not pass for it. What an argument is called
+            // (`Mcp-Param-Region_Code`) is the tool's.
+            let is_alias = *folded != *name
+                && !name.starts_with("mcp-param-")
+                && (KEPT.contains(&&*folded) || folded.starts_with("mcp-"));
             is_alias || known.is_some_and(|known| known.iter().any(|one| one.matches(&folded)))
         };
         let names = headers.0.iter().map(|(name, _)| *name);

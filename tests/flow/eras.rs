@@ -118,6 +118,16 @@ fn h02_mirrored_headers_mean_nothing_before_2026_07_28_and_do_not_go_up() {
 }
 
 #[test]
+fn what_mirrors_an_argument_goes_up_since_2026_07_28_however_it_is_named() {
+    let mut stage = Stage::new();
+    let more = [("mcp-param-region_code", "eu"), ("mcp_param_region", "us")];
+    let params = json!({"name": "listAccounts"});
+    let (mut stream, step) = stage.ask_stateless(&token(json!({})), "tools/call", params, &more);
+    let edits = stream.go_up(&mut stage, step);
+    assert_eq!(edits.remove, ["mcp_param_region"]);
+}
+
+#[test]
 fn h06_one_revision_and_no_other() {
     let held = token(json!({}));
     let params = || json!({"name": "listAccounts"});
