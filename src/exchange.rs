@@ -3,6 +3,7 @@
 
 pub mod check;
 pub mod client;
+mod details;
 mod flight;
 mod own_token;
 mod preset;

@@ -35,7 +35,7 @@ pub use self::{
     caller::{BearerToken, Caller, Callers, TrustedIssuer},
     claims::is_identifier,
     error::TokenError,
-    keys::{Key, KeyProblem, KeyReason, KeySet, KeySetError},
+    keys::{Key, KeyProblem, KeyReason, KeySet, KeySetError, PRIVATE_MEMBERS},
     remote_jwks::{Fetch, FetchError, FetchReply, Fetched, KeyFetches, RemoteJwks},
     revoked::{Revoked, Table},
     scope::{ScopeSet, ScopeTable, is_scope_token},

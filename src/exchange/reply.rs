@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::check::Check;
+use super::details::are_details;
 use super::settings::Profile;
 use super::source::{
     ActorClaim, ErrorMeaning, IssuedTokenType, LongerLifetime, ScopeClaim, Verify,
@@ -349,14 +350,10 @@ fn check_reply(
     if success.expires_in.is_some_and(is_unfit) {
         return bad("it lives longer than the rule allows");
     }
-    let details = success.authorization_details.as_ref();
     if target.authorization_details.is_some() {
         begin(Check::ReplyDetails);
     }
-    if details.is_some_and(|details| !are_details(details, target)) {
-        return bad(OTHER_DETAILS);
-    }
-    Ok(())
+    check_details(success.authorization_details.as_ref(), target)
 }
 
 /// How long a token lives that nobody here can read: the reply alone says so.
@@ -397,8 +394,8 @@ fn check_claims(
         if !bound.is_some_and(|details| are_details(details, target)) {
             return bad("it is not bound to this call");
         }
-    } else if bound.is_some_and(|details| !are_details(details, target)) {
-        return bad(OTHER_DETAILS);
+    } else {
+        check_details(bound, target)?;
     }
     begin(Check::Expiry);
     if profile.longer_lifetime == LongerLifetime::Refuse
@@ -415,33 +412,12 @@ fn check_claims(
     Ok(())
 }
 
-const OTHER_DETAILS: &str = "other details were authorized";
-
-/// Whether these details are those that were asked for (RFC 9396 sections 7 and 9.1); if none were,
-/// there must be none, since each grants something.
-fn are_details(details: &Value, target: &Target) -> bool {
-    match target.authorization_details.as_deref().map(serde_json::from_str::<Value>) {
-        None => details.is_null() || details.as_array().is_some_and(Vec::is_empty),
-        Some(asked) => asked.is_ok_and(|asked| is_same(&asked, details)),
+/// Refuses details, in the reply or the token, that are not those which were asked for.
+fn check_details(details: Option<&Value>, target: &Target) -> Result<(), ExchangeError> {
+    if details.is_some_and(|details| !are_details(details, target)) {
+        return Err(ExchangeError::BadReply("other details were authorized"));
     }
-}
-
-/// Whether two values are the same, however a server writes its numbers.
-fn is_same(one: &Value, other: &Value) -> bool {
-    match (one, other) {
-        (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
-        (Value::Array(one), Value::Array(other)) => {
-            one.len() == other.len()
-                && one.iter().zip(other).all(|(one, other)| is_same(one, other))
-        }
-        (Value::Object(one), Value::Object(other)) => {
-            let has = |(name, one): (&String, &Value)| {
-                other.get(name).is_some_and(|other| is_same(one, other))
-            };
-            one.len() == other.len() && one.iter().all(has)
-        }
-        _ => one == other,
-    }
+    Ok(())
 }
 
 /// Whether these are the scope that was asked for, and of others none but those that are ignored.

@@ -383,7 +383,7 @@ fn profile(
         problems.add_with_help(format!("{path}.actor_token"), message, help);
     }
     let client = Client::compile(
-        &source.client_authentication.clone().unwrap_or_default(),
+        &source.authentication(),
         source.client_id.as_deref().or(actor.as_deref()).unwrap_or_default(),
         &format!("{path}.client_authentication"),
         around.environment,

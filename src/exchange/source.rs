@@ -405,6 +405,12 @@ impl Exchange {
             || self.cluster != other.cluster && self.issuer != other.issuer
     }
 
+    /// How the gateway authenticates, once this is resolved.
+    #[must_use]
+    pub fn authentication(&self) -> ClientAuthentication {
+        self.client_authentication.clone().unwrap_or_default()
+    }
+
     /// What holds for the server that is asked when this one, which is resolved, is down.
     #[must_use]
     pub fn failover_resolved(&self) -> Option<Self> {

@@ -62,8 +62,15 @@ impl Operation {
     /// An operation that has to do with no task, and whose arguments nobody has read.
     #[must_use]
     pub fn new(id: Option<Id>, method: Method, object: Option<Object>) -> Self {
-        let (related_task, cancels) = (None, None);
-        Self { id, method, object, arguments: Map::new(), related_task, takes_task: false, cancels }
+        Self {
+            id,
+            method,
+            object,
+            arguments: Map::new(),
+            related_task: None,
+            takes_task: false,
+            cancels: None,
+        }
     }
 
     /// Whether it belongs to a task that is not its object (MCP 2025-11-25, tasks, related task).

@@ -19,7 +19,7 @@ const MAX_KEYS: usize = 100;
 /// The longest JSON text of a set.
 const MAX_SET_BYTES: usize = 256 * 1024;
 /// Members that only private and symmetric keys have (RFC 7518 sections 6.2.2, 6.3.2, 6.4).
-const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+pub const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// The keys with which one issuer's tokens are verified.
 #[derive(Clone, Debug, Default)]

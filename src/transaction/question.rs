@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::keys::{self, NoCaller};
-use super::marked::{MarkedRequests, mark};
+use super::marked::mark;
 use super::{Engine, Question, State, Step, Transaction};
 use crate::answer::{About, Refusal, metadata, preflight};
 use crate::clock::Now;
@@ -108,7 +108,7 @@ impl Transaction {
         engine: &mut Engine,
         now: Now,
     ) -> Step {
-        let Engine { config, marked, .. } = &*engine;
+        let config = &engine.config;
         let limit = match question.verb {
             Verb::Message => config.limits.body_bytes,
             Verb::OpenStream | Verb::EndSession => 0,
@@ -130,7 +130,7 @@ impl Transaction {
             return Step::Pause;
         };
         let mut id = None;
-        let decision = self.judge((config, marked), endpoint, &mut question, body, &mut id, now);
+        let decision = self.judge(engine, endpoint, &mut question, body, &mut id, now);
         about.id = id.as_ref();
         match decision {
             Err(refusal) => self.refuse(config, &refusal, about, question.origin.as_deref()),
@@ -144,13 +144,14 @@ impl Transaction {
     /// Reads the body and asks the policy. `id` becomes the request's, as soon as it is known.
     fn judge(
         &mut self,
-        (config, marked): (&Config, &MarkedRequests),
+        engine: &Engine,
         endpoint: &Endpoint,
         question: &mut Question,
         body: &[u8],
         id: &mut Option<Id>,
         now: Now,
     ) -> Result<Permit, Refusal> {
+        let Engine { config, marked, .. } = engine;
         let (policy, caller) = (&endpoint.policy, &question.caller);
         match question.verb {
             Verb::Message => {}

@@ -127,17 +127,9 @@ fn p17_the_answer_has_the_clients_id() {
 fn p17_a_stream_that_replays_an_answer_gives_the_clients_id() {
     let mut session = Session::open(Rc::default());
     let (_, up) = session.send(&calling("card", &json!(7)));
-    let bearer = format!("Bearer {}", session.token);
-    let mut stream = session.stage.begin();
-    let headers = [
-        (":method", "GET"),
-        (":path", "/mcp"),
-        (":authority", "gateway.example"),
-        ("accept", "text/event-stream"),
-        ("authorization", &*bearer),
-        ("mcp-session-id", &*session.id),
-    ];
-    let step = stream.headers(&mut session.stage, &headers, true);
+    let headers = [(":method", "GET"), ("mcp-session-id", &*session.id)];
+    let (mut stream, _) = session.stage.post(&session.token, &headers);
+    let step = stream.body(&mut session.stage, b"");
     let _ = stream.go_up(&mut session.stage, step);
     let event = |id: &Value, card: &str| {
         format!("data: {}\n\n", json!({"id": id, "result": {"structuredContent": {"card": card}}}))

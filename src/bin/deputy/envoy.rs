@@ -104,7 +104,7 @@ impl Envoy {
         if self.clusters.contains_key("") {
             problems.add("envoy.clusters.", "a cluster needs a name");
         }
-        let is_injected = |one: &Exchange| authenticates(one) == ClientAuthentication::Injected;
+        let is_injected = |one: &Exchange| one.authentication() == ClientAuthentication::Injected;
         if self.secret.is_none() && asked(&pushed.exchange).iter().any(is_injected) {
             let help = "Envoy authenticates the gateway where `client_authentication` is \
                         `injected`, and must know by what";
@@ -194,7 +194,7 @@ fn credential_warnings(exchange: &Exchange) -> Vec<ConfigError> {
     let mut warnings = Vec::new();
     let asked = asked(exchange);
     let of = |authentication: ClientAuthentication| {
-        let is_so = move |one: &&Exchange| authenticates(one) == authentication;
+        let is_so = move |one: &&Exchange| one.authentication() == authentication;
         asked.iter().filter(is_so).collect::<Vec<_>>()
     };
     let injected = of(ClientAuthentication::Injected);
@@ -224,10 +224,6 @@ fn asked(exchange: &Exchange) -> Vec<Exchange> {
         [one].into_iter().chain(failover)
     };
     exchange.resolved().into_iter().flat_map(with_failover).collect()
-}
-
-fn authenticates(exchange: &Exchange) -> ClientAuthentication {
-    exchange.client_authentication.clone().unwrap_or_default()
 }
 
 /// The file that Envoy starts with.

@@ -138,7 +138,7 @@ impl Exchange {
         warnings.extend(problems.into_errors().into_iter().map(|problem| problem.to_string()));
         let server = Server::new(self.url, &source, authorization);
         let is_injected = self.credentials.client_secret_from_environment.is_none()
-            && authenticates(&section) == ClientAuthentication::Injected;
+            && section.authentication() == ClientAuthentication::Injected;
         if is_injected && self.send && !server.has_credentials() {
             warnings.push(
                 "Envoy adds the credentials, and there is none here; help: name its file with \
@@ -254,10 +254,6 @@ fn section(exchange: &Section, target: &Target) -> Section {
     own.map_or(all, |(_, own)| own)
 }
 
-fn authenticates(section: &Section) -> ClientAuthentication {
-    section.client_authentication.clone().unwrap_or_default()
-}
-
 /// How it is asked, and how it is told.
 struct Asked {
     arguments: Map<String, Value>,
@@ -314,7 +310,7 @@ impl Credentials {
         let apply = |section: &Section| {
             let mut section = section.clone();
             let secret = Secret { from_environment: name.clone() };
-            if authenticates(&section) == ClientAuthentication::Injected {
+            if section.authentication() == ClientAuthentication::Injected {
                 section.client_authentication =
                     Some(ClientAuthentication::ClientSecretBasic(secret));
             }
@@ -331,7 +327,7 @@ impl Credentials {
     /// The value of the header `Authorization` that Envoy adds.
     fn authorization(&self, section: &Section) -> Result<Option<String>, Failure> {
         let is_given = self.client_secret_from_environment.is_some() || self.sds_file.is_some();
-        if is_given && authenticates(section) != ClientAuthentication::Injected {
+        if is_given && section.authentication() != ClientAuthentication::Injected {
             let message = "`exchange.client_authentication` says how this gateway authenticates";
             let help = "leave out `--sds-file` and `--client-secret-from-environment`";
             return Err(Failure::Usage(format!("{message}; help: {help}")));

@@ -7,7 +7,6 @@ mod cases;
 mod check;
 mod completions;
 mod diff;
-mod document;
 mod envoy;
 mod exchange;
 mod explain;

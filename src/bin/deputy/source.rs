@@ -13,11 +13,10 @@ use clap::Args;
 use mcp_deputy::config::pushed::Pushed;
 use mcp_deputy::config::{Config, ConfigError, Problems, did_you_mean, typed};
 use mcp_deputy::json;
-use mcp_deputy::token::KeySet;
+use mcp_deputy::token::{KeySet, PRIVATE_MEMBERS};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::document;
 use crate::envoy::Envoy;
 use crate::odd;
 use crate::report::{Diagnostic, Failure, reason};
@@ -78,7 +77,7 @@ impl Source {
         let text = fs::read(path).map_err(|error| Failure::file(path, &error))?;
         let mut files = Files::new(path);
         let mut problems = Problems::default();
-        let mut document = match document::text(text).and_then(|text| yaml::value(&text)) {
+        let mut document = match yaml::file(text) {
             Ok(document) => document,
             Err(message) => {
                 problems.add("", format!("{}:{message}", path.display()));
@@ -291,9 +290,6 @@ impl Files {
     }
 }
 
-/// Members that only private and symmetric keys have (RFC 7518 sections 6.2.2, 6.3.2, 6.4).
-const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
-
 /// Whoever reads a private or a symmetric key can sign what the filter believes, and many can read what is
 /// pushed.
 fn check_keys(pushed: &Value, problems: &mut Problems) {
@@ -340,8 +336,7 @@ fn policy_files(directory: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
 /// Why that is not possible, with the place.
 pub fn read_yaml(file: &Path) -> Result<Value, String> {
     let text = fs::read(file).map_err(|error| format!("cannot read it: {}", reason(&error)))?;
-    let value = document::text(text).and_then(|text| yaml::value(&text));
-    value.map_err(|message| format!("{}:{message}", file.display()))
+    yaml::file(text).map_err(|message| format!("{}:{message}", file.display()))
 }
 
 fn read_keys(file: &Path) -> Result<Value, String> {

@@ -1,12 +1,19 @@
 //! YAML text to a JSON value.
 
+mod document;
 mod lost;
 
 use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::document;
+/// Reads one YAML document, the bytes of a file.
+///
+/// # Errors
+/// As [`value`], and where it is not UTF-8.
+pub fn file(bytes: Vec<u8>) -> Result<Value, String> {
+    value(&document::text(bytes)?)
+}
 
 /// Reads one YAML document.
 ///

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use mcp_deputy::config::pushed::Pushed;
 use mcp_deputy::exchange::source::{ClientAuthentication, Exchange};
 
-use super::{Address, Envoy, GENERATED, Server, Tls, asked, authenticates, directory};
+use super::{Address, Envoy, GENERATED, Server, Tls, asked, directory};
 use crate::yaml::{indented, scalar};
 
 /// What Envoy may buffer beyond a body of the largest size, so that the filter is the one to refuse
@@ -179,7 +179,7 @@ fn clusters(envoy: &Envoy, asked: &[Exchange]) -> String {
             asked.iter().filter(|exchange| exchange.cluster.as_ref() == Some(name)).collect();
         let is_server = envoy.routes.values().any(|routed| routed == name);
         clusters.push_str(&limits(is_server, !asked.is_empty()));
-        if asked.iter().any(|one| authenticates(one) == ClientAuthentication::Injected) {
+        if asked.iter().any(|one| one.authentication() == ClientAuthentication::Injected) {
             clusters.push_str(&credentials(envoy));
         }
     }
