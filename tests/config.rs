@@ -72,9 +72,7 @@ fn every_policy_that_is_shipped_compiles() {
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("policies")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let stem = name.strip_suffix(".yaml");
-        if stem.is_some_and(|stem| {
-            !stem.ends_with("_bad") && Path::new(stem).extension().is_none_or(|kind| kind != "test")
-        }) {
+        if stem.is_some_and(|stem| Path::new(stem).extension().is_none_or(|kind| kind != "test")) {
             let mut pushed = pushed();
             pushed["policies"] = json!({"it": yaml(&format!("policies/{name}"))});
             pushed["endpoints"][0]["policy"] = json!("it");
@@ -86,7 +84,7 @@ fn every_policy_that_is_shipped_compiles() {
 #[test]
 fn a_bad_policy_is_refused_with_every_error() {
     let mut pushed = pushed();
-    pushed["policies"]["enterprise-ledger"] = yaml("policies/enterprise-ledger_bad.yaml");
+    pushed["policies"]["enterprise-ledger"] = yaml("policies/bad/enterprise-ledger.yaml");
     assert_eq!(
         errors(pushed),
         "\
@@ -1193,6 +1191,18 @@ fn a_policy_whose_file_is_misnamed_is_told() {
     }
     assert!(!stderr(&output).contains("notes.txt"));
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_policy_may_have_any_name() {
+    let policies = scratch("any-name");
+    fs::copy("policies/enterprise-ledger.yaml", policies.join("not_bad.yaml")).unwrap();
+    let policies = format!("--set=policies={}", policies.display());
+    let output = deputy(&["check", &policies, "--set=endpoints[0].policy=not_bad"]);
+    assert_eq!(
+        (stderr(&output).as_str(), output.status.code()),
+        ("deputy.yaml: fine, 1 endpoint\n", Some(0))
+    );
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn a_case_that_fails_says_what_was_expected_and_what_came() {
 fn bad_cases_are_refused_with_every_error() {
     for (file, printed) in [
         (
-            "policies/enterprise-ledger_bad.test.yaml",
+            "policies/bad/enterprise-ledger.test.yaml",
             "tests/decisions/enterprise-ledger_bad.stderr",
         ),
         ("tests/decisions/misshapen_bad.test.yaml", "tests/decisions/misshapen_bad.stderr"),

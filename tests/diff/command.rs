@@ -324,7 +324,7 @@ fn what_people_write_stays_text() {
 
 #[test]
 fn what_cannot_be_compared_is_said() {
-    let file = Path::new(ROOT).join("policies/enterprise-ledger_bad.yaml");
+    let file = Path::new(ROOT).join("policies/bad/enterprise-ledger.yaml");
     for (old, new, code, expected) in [
         (".", "no-such-directory", 1, "error: `no-such-directory`: no such file or directory\n"),
         (".", "src", 1, "error: `src/deputy.yaml`: no such file or directory\n"),
@@ -334,7 +334,7 @@ fn what_cannot_be_compared_is_said() {
             1,
             "error: `policies/enterprise-ledger.yaml` and `.` are not of one kind: one is a policy, the other a configuration\n",
         ),
-        (POLICY, file.to_str().unwrap(), 2, "error: policies.enterprise-ledger_bad.audience: "),
+        (POLICY, file.to_str().unwrap(), 2, "error: policies.enterprise-ledger.audience: "),
         (".", "tests/config/deputy_bad.yaml", 2, "error: "),
     ] {
         let (text, status) = diff(&[old, new]);

@@ -310,7 +310,7 @@ fn check_keys(pushed: &Value, problems: &mut Problems) {
     }
 }
 
-/// `NAME.yaml` by `NAME`, without the bad samples and the decision cases.
+/// `NAME.yaml` by `NAME`, without the decision cases.
 fn policy_files(directory: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -318,11 +318,10 @@ fn policy_files(directory: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
         let kind = path.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let has_cases = Path::new(stem).extension().is_some_and(|kind| kind == "test");
-        let is_policy = !has_cases && !stem.ends_with("_bad");
         // What is misnamed is to be told, whatever it is.
         let is_misnamed = kind != "yaml"
             && ["yaml", "yml", "json"].iter().any(|other| kind.eq_ignore_ascii_case(other));
-        if !stem.starts_with('.') && (is_misnamed || kind == "yaml" && is_policy) {
+        if !stem.starts_with('.') && (is_misnamed || kind == "yaml" && !has_cases) {
             files.push((stem.to_owned(), path));
         }
     }
