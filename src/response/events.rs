@@ -1,12 +1,15 @@
 //! An event stream, each event of which is redacted and filtered like a response of its own.
 //!
-//! Framing: WHATWG HTML section 9.2.6, "Interpreting an event stream". Bytes of an event that need
-//! no change pass as they are; of one that must be changed, the `data` lines are written anew. An
-//! event that the stream's end cuts off is dropped, as every reader drops it.
+//! Framing: WHATWG HTML section 9.2.6, "Interpreting an event stream". Readers differ in what ends a
+//! line and in where a byte order mark may stand, so nothing passes in which any of them could find
+//! data that was not looked at: every line ends as LF, and beside `data` only an id, `retry`, the
+//! event's name `message` and empty comments are left. An event of another name, which could lead a
+//! client elsewhere, loses its data. One that the stream's end cuts off is dropped, as every reader
+//! drops it.
 
 use std::borrow::Cow;
 
-use memchr::{memchr_iter, memchr2, memchr2_iter, memchr3};
+use memchr::{memchr, memchr_iter, memchr2, memchr3};
 
 use super::ResponseError;
 use super::lists::View;
@@ -30,6 +33,8 @@ pub struct EventFilter {
     line: usize,
     /// Whether it holds a `data` line.
     has_data: bool,
+    /// Whether the event has another name than `message`.
+    is_foreign: bool,
     /// Whether no line has ended yet: a byte order mark may lead the first.
     at_start: bool,
     /// Whether the byte before ended a line as CR, so that LF belongs to it.
@@ -45,6 +50,7 @@ impl EventFilter {
             held: Vec::new(),
             line: 0,
             has_data: false,
+            is_foreign: false,
             at_start: true,
             after_cr: false,
         }
@@ -61,31 +67,21 @@ impl EventFilter {
         out: &mut Vec<u8>,
     ) -> Result<(), ResponseError> {
         let mut rest = chunk;
-        if let (true, Some((b'\n', after))) = (self.after_cr, rest.split_first()) {
-            self.end_of_terminator(out);
-            rest = after;
-        }
-        self.after_cr &= chunk.is_empty();
-        while let Some(end) = memchr2(b'\n', b'\r', rest) {
+        while !rest.is_empty() {
+            if std::mem::take(&mut self.after_cr)
+                && let Some(after) = rest.strip_prefix(b"\n")
+            {
+                rest = after;
+                continue;
+            }
+            let Some(end) = memchr2(b'\n', b'\r', rest) else { return self.hold(rest) };
             let (line, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
             self.hold(line)?;
-            let (terminator, after) = match after {
-                [b'\r', after @ ..] => (b'\r', after),
-                [_, after @ ..] => (b'\n', after),
-                [] => break,
-            };
-            self.end_line(terminator, view, out)?;
-            rest = after;
-            if terminator == b'\r' {
-                if let Some((b'\n', after)) = rest.split_first() {
-                    self.end_of_terminator(out);
-                    rest = after;
-                } else {
-                    self.after_cr = rest.is_empty();
-                }
-            }
+            self.end_line(view, out)?;
+            self.after_cr = after.starts_with(b"\r");
+            rest = after.get(1..).unwrap_or_default();
         }
-        self.hold(rest)
+        Ok(())
     }
 
     pub(super) fn held(&self) -> usize {
@@ -100,78 +96,83 @@ impl EventFilter {
         Ok(())
     }
 
-    /// The LF of a CRLF goes where its CR went.
-    fn end_of_terminator(&mut self, out: &mut Vec<u8>) {
-        if self.has_data {
-            self.held.push(b'\n');
-            self.line = self.held.len();
-        } else {
-            out.push(b'\n');
-        }
-    }
-
-    fn end_line(
-        &mut self,
-        terminator: u8,
-        view: View,
-        out: &mut Vec<u8>,
-    ) -> Result<(), ResponseError> {
+    fn end_line(&mut self, view: View, out: &mut Vec<u8>) -> Result<(), ResponseError> {
         if std::mem::take(&mut self.at_start) && self.held.starts_with(BYTE_ORDER_MARK) {
-            out.extend(self.held.drain(..BYTE_ORDER_MARK.len()));
+            self.held.drain(..BYTE_ORDER_MARK.len());
         }
         let line = self.held.get(self.line..).unwrap_or_default();
-        let ends_event = line.is_empty();
-        self.has_data |= data(line).is_some();
-        if ends_event && self.has_data {
-            dispatch(&self.held, self.longest, view, out)?;
-        }
-        if self.has_data && !ends_event {
-            self.held.push(terminator);
-        } else {
-            if !self.has_data {
-                out.extend_from_slice(&self.held);
-            }
-            out.push(terminator);
+        if line.is_empty() {
+            self.dispatch(view, out)?;
             self.held.clear();
             self.held.shrink_to(KEPT);
-            self.has_data = false;
+            self.line = 0;
+            return Ok(());
+        }
+        let mut is_kept = true;
+        match field(line) {
+            (b"data", _) => self.has_data = true,
+            (b"", _) => self.held.truncate(self.line.saturating_add(1)),
+            (b"event", b"" | b"message") => {}
+            (b"event", _) => (self.is_foreign, is_kept) = (true, false),
+            (b"id", id) => is_kept = id.iter().all(u8::is_ascii_graphic),
+            (b"retry", time) => is_kept = time.iter().all(u8::is_ascii_digit),
+            _ => is_kept = false,
+        }
+        if is_kept {
+            self.held.push(b'\n');
+        } else {
+            self.held.truncate(self.line);
+        }
+        if !self.has_data {
+            out.append(&mut self.held);
         }
         self.line = self.held.len();
         Ok(())
     }
+
+    /// Passes an event, of which its lines from the first `data` line on are held.
+    fn dispatch(&mut self, view: View, out: &mut Vec<u8>) -> Result<(), ResponseError> {
+        let is_foreign = std::mem::take(&mut self.is_foreign);
+        if std::mem::take(&mut self.has_data) {
+            pass(&self.held, is_foreign, self.longest, view, out)?;
+        }
+        out.push(b'\n');
+        Ok(())
+    }
 }
 
-/// Passes an event: its lines from the first `data` line on, without the blank one.
-fn dispatch(
+/// Passes an event's lines, without the data of a foreign one.
+fn pass(
     event: &[u8],
+    is_foreign: bool,
     longest: usize,
     view: View,
     out: &mut Vec<u8>,
 ) -> Result<(), ResponseError> {
-    if view.redact.is_none() && !is_of_interest(event) {
-        out.extend_from_slice(event);
-        return Ok(());
-    }
-    let text = text(event);
-    let mut filtered = Vec::with_capacity(text.len());
-    match filter(&text, longest, view, &mut filtered) {
-        Ok(()) if filtered == *text => {
+    if !is_foreign {
+        if view.redact.is_none() && !is_of_interest(event) {
             out.extend_from_slice(event);
             return Ok(());
         }
-        Ok(()) => {
-            let mut start = 0;
-            for end in memchr_iter(b'\n', &filtered).chain([filtered.len()]) {
-                out.extend_from_slice(b"data: ");
-                out.extend_from_slice(filtered.get(start..end).unwrap_or_default());
-                out.push(b'\n');
-                start = end.saturating_add(1);
+        let text = text(event);
+        let mut filtered = Vec::with_capacity(text.len());
+        match filter(&text, longest, view, &mut filtered) {
+            Ok(()) if filtered == *text => {
+                out.extend_from_slice(event);
+                return Ok(());
             }
+            Ok(()) => {
+                for line in filtered.split(|byte| *byte == b'\n') {
+                    out.extend_from_slice(b"data: ");
+                    out.extend_from_slice(line);
+                    out.push(b'\n');
+                }
+            }
+            // A server may tell of any task in any stream. Here its tool is not known, so this event
+            // is none: one without data.
+            Err(ResponseError::Task(TaskError::Unasked)) => {}
+            Err(error) => return Err(error),
         }
-        // A server may tell of any task in any stream. Here its tool is not known, so this event is
-        // none: one without data.
-        Err(ResponseError::Task(TaskError::Unasked)) => {}
-        Err(error) => return Err(error),
     }
     for line in lines(event).filter(|line| data(line).is_none()) {
         out.extend_from_slice(line);
@@ -191,25 +192,28 @@ fn text(event: &[u8]) -> Cow<'_, [u8]> {
     text
 }
 
-/// The lines of an event, each of which has its end; none is blank, but that CRLF looks like one.
+/// The lines of an event, each of which has its end.
 fn lines(event: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut ends = memchr2_iter(b'\n', b'\r', event);
     let mut start = 0;
-    std::iter::from_fn(move || {
-        let end = ends.next()?;
+    memchr_iter(b'\n', event).map_while(move |end| {
         let line = event.get(start..end);
         start = end.saturating_add(1);
         line
     })
-    .filter(|line| !line.is_empty())
 }
 
-/// The value of a `data` line. Other names, also in other case, are other fields.
+/// The value of a `data` line.
 fn data(line: &[u8]) -> Option<&[u8]> {
-    match line.strip_prefix(b"data")? {
-        [] => Some(&[]),
-        [b':', b' ', value @ ..] | [b':', value @ ..] => Some(value),
-        _ => None,
+    let (name, value) = field(line);
+    (name == b"data").then_some(value)
+}
+
+/// The name of a line's field, and its value. Other names, also in other case, are other fields.
+fn field(line: &[u8]) -> (&[u8], &[u8]) {
+    let end = memchr(b':', line).unwrap_or(line.len());
+    match line.split_at_checked(end) {
+        Some((name, [b':', b' ', value @ ..] | [b':', value @ ..])) => (name, value),
+        _ => (line, b""),
     }
 }
 

@@ -99,7 +99,8 @@ enum Place {
     Protocol,
     /// What MCP leaves to servers: every value has its name.
     Data,
-    /// The data of a tool's result. SDKs put what is no object into a member `result`: prose, say.
+    /// The data of a tool's result, in `structuredContent` or in a text. SDKs put what is no object into
+    /// a member `result`: prose, say.
     Structured,
     /// Data without a name of its own: a string here is free text.
     Unnamed,
@@ -300,7 +301,9 @@ impl<'a> Writer<'a> {
         if nested > NESTED || json::check(text.as_bytes(), &LIMITS).is_err() {
             return Ok(None);
         }
-        self.redaction.redact(text, Place::Data, nested).map(Some)
+        // What has no name out here has none in there.
+        let place = if place.is_named() { Place::Data } else { Place::Structured };
+        self.redaction.redact(text, place, nested).map(Some)
     }
 
     fn withhold(&mut self, with: &str) {

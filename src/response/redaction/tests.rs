@@ -103,6 +103,17 @@ fn p17_free_text_is_withheld_and_structured_data_is_not() {
             r#""structuredContent":{"result":"{\"name\":\"a\",\"ssn\":null}"}"#,
         ),
         (
+            r#""structuredContent":{"result":"[\"078\",{\"name\":\"a\"}]"}"#,
+            r#""structuredContent":{"result":"[\"[redacted]\",{\"name\":\"a\"}]"}"#,
+        ),
+        (r#""text":"[[\"a\",78,true]]""#, r#""text":"[[\"[redacted]\",null,true]]""#),
+        (r#""text":"{\"result\":\"078\"}""#, r#""text":"{\"result\":\"[redacted]\"}""#),
+        (r#""text":"{\"result\":[78]}""#, r#""text":"{\"result\":[null]}""#),
+        (
+            r#""text":"[{\"name\":\"a\",\"ids\":[7]}]""#,
+            r#""text":"[{\"name\":\"a\",\"ids\":[7]}]""#,
+        ),
+        (
             r#""structuredContent":{"result":{"name":"a"}}"#,
             r#""structuredContent":{"result":{"name":"a"}}"#,
         ),
