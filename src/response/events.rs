@@ -9,12 +9,12 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr_iter, memchr2, memchr3};
+use memchr::{memchr, memchr_iter, memchr2};
 
 use super::ResponseError;
 use super::lists::View;
 use super::redaction::filter;
-use crate::mcp::List;
+use crate::mcp::{List, MARKED};
 use crate::task::TaskError;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -217,25 +217,39 @@ fn field(line: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Whether an event's text could, to any reader, have a member that is a list or a task's id: a quick
-/// look at what is mostly other things.
+/// Whether an event's text could, to any reader, have a member that is a list or a task's id, or the
+/// marked id of a request: a quick look at what is mostly other things.
 fn is_of_interest(event: &[u8]) -> bool {
     let mut rest = event;
-    while let Some(at) = memchr3(b'"', b'\\', 0xc5, rest) {
+    while let Some(at) = memchr2(b'"', b'\\', rest) {
         let (_, found) = rest.split_at_checked(at).unwrap_or((&[], rest));
-        let is_name = |name: &str| {
-            let (start, end) = (1, name.len().saturating_add(1));
-            found.get(start..end).is_some_and(|bytes| bytes.eq_ignore_ascii_case(name.as_bytes()))
-                && found.get(end) == Some(&b'"')
-        };
         match found {
-            // An escaped letter, or the long s, which some readers fold.
-            [b'\\', b'u', ..] | [0xc5, 0xbf, ..] => return true,
-            [b'"', ..] if List::ALL.iter().any(|list| is_name(list.member())) => return true,
-            [b'"', ..] if ["taskId", "taskIds"].into_iter().any(is_name) => return true,
+            // An escaped letter.
+            [b'\\', b'u', ..] => return true,
+            [b'"', name @ ..] if name.starts_with(MARKED.as_bytes()) => return true,
+            [b'"', name @ ..] if List::ALL.iter().any(|list| is(name, list.member())) => {
+                return true;
+            }
+            [b'"', name @ ..] if ["taskId", "taskIds"].iter().any(|known| is(name, known)) => {
+                return true;
+            }
             [_, after @ ..] => rest = after,
             [] => return false,
         }
     }
     false
+}
+
+/// Whether what stands before the next quote is `name`, for a reader that ignores case.
+fn is(text: &[u8], name: &str) -> bool {
+    let mut rest = text;
+    for letter in name.bytes().map(|letter| letter.to_ascii_lowercase()) {
+        rest = match (letter, rest) {
+            (_, [byte, after @ ..]) if byte.to_ascii_lowercase() == letter => after,
+            // The long s and the Kelvin sign, which some readers fold.
+            (b's', [0xc5, 0xbf, after @ ..]) | (b'k', [0xe2, 0x84, 0xaa, after @ ..]) => after,
+            _ => return false,
+        };
+    }
+    rest.starts_with(b"\"")
 }

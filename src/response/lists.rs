@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use memchr::memchr2;
 
 use super::element::read_element;
+use super::redaction::unmarked;
 use super::{ResponseError, tasks};
 use crate::json::{self, JsonError, Limits, fold, is_variant};
 use crate::mcp::List;
@@ -100,6 +101,8 @@ enum Place {
     Result,
     List(List),
     Element(List),
+    /// The id of a request, which may have gone up with a mark.
+    RequestId,
     /// What can name a task.
     Named(tasks::Place),
     /// Who may share a cached result (MCP 2026-07-28, caching).
@@ -196,7 +199,14 @@ impl ListFilter {
             (Place::Root | Place::Message | Place::Result, _) => Err(ResponseError::NotAMessage),
             (Place::List(_), _) => Err(ResponseError::NotAList),
             (_, b']' | b'}' | b',') => Err(JsonError::Syntax.into()),
-            (Place::Element(_) | Place::Named(_) | Place::CacheScope | Place::Other, _) => Ok(true),
+            (
+                Place::Element(_)
+                | Place::RequestId
+                | Place::Named(_)
+                | Place::CacheScope
+                | Place::Other,
+                _,
+            ) => Ok(true),
         }
     }
 
@@ -280,6 +290,9 @@ impl ListFilter {
                 };
                 self.pass_element(token, is_shown, out);
             }
+            Expect::Value(Place::RequestId) if let Some(given) = unmarked(token) => {
+                out.extend_from_slice(given.as_bytes());
+            }
             Expect::Value(Place::Named(place)) => tasks::seal(token, place, view, out)?,
             Expect::Value(Place::CacheScope) if is_public(token)? => {
                 // What is shown to one caller is not for others.
@@ -332,8 +345,11 @@ impl ListFilter {
     }
 }
 
-const MESSAGE: [(&str, Place); 2] =
-    [("result", Place::Result), ("params", Place::Named(tasks::Place::Params))];
+const MESSAGE: [(&str, Place); 3] = [
+    ("id", Place::RequestId),
+    ("result", Place::Result),
+    ("params", Place::Named(tasks::Place::Params)),
+];
 
 const RESULT: [(&str, Place); 8] = [
     ("tools", Place::List(List::Tools)),

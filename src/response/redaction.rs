@@ -15,6 +15,7 @@ use std::rc::Rc;
 use super::ResponseError;
 use super::lists::{LIMITS, ListFilter, Scan, View};
 use crate::json::{self, JsonError, folded};
+pub(super) use ids::unmarked;
 pub use ids::{mark_cancelled, mark_ids};
 
 /// What stands in place of a string.

@@ -8,7 +8,7 @@ use super::Question;
 use crate::answer::Refusal;
 use crate::exchange::shared::SharedData;
 use crate::fingerprint::fingerprint;
-use crate::mcp::{Id, Operation};
+use crate::mcp::{Id, List, Operation};
 use crate::policy::Permit;
 use crate::response::{mark_cancelled, mark_ids};
 
@@ -52,35 +52,50 @@ fn place(session: &str, id: &Id) -> Option<(String, Box<str>)> {
     Some((format!("request.{}", request.get(..PLACE_DIGITS)?), request))
 }
 
-/// Gives the body the ids by which the MCP server is to know a session's requests.
+/// The mark of lists, whose answers are filtered.
+const LIST: &str = "list";
+
+/// Gives the body the ids by which the MCP server is to know a session's requests: those whose answers
+/// do not pass as they are. A body has at most `longest` bytes.
 ///
 /// # Errors
-/// The body is not what it was when it was read.
+/// [`Refusal::TooLarge`]: Envoy holds no more, and fails when it must grow what it holds. Or the body
+/// is not what it was when it was read.
 pub(super) fn mark(
     requests: &MarkedRequests,
     question: &mut Question,
     operations: &[Operation],
     permit: &Permit,
     body: &[u8],
+    longest: usize,
 ) -> Result<(), Refusal> {
     let Some(session) = &question.session else { return Ok(()) };
     let body = question.edits.body.as_deref().unwrap_or(body);
     let ids: Vec<&Id> = operations.iter().filter_map(|one| one.id.as_ref()).collect();
-    let marked = match (permit.redaction(), operations) {
-        (Some(redaction), _) if !ids.is_empty() => {
-            let mark = redaction.mark();
+    let is_list = |one: &Operation| List::of(one.method).is_some();
+    let mark = match permit.redaction() {
+        _ if ids.is_empty() => None,
+        Some(redaction) => Some(redaction.mark()),
+        None => operations.iter().any(is_list).then(|| LIST.into()),
+    };
+    let marked = match (mark, operations) {
+        (Some(mark), _) => {
             for id in ids {
                 requests.remember(session, id, &mark);
             }
             Some(mark_ids(body, &mark))
         }
-        (_, [Operation { cancels: Some(id), .. }]) => {
+        (None, [Operation { cancels: Some(id), .. }]) => {
             requests.find(session, id).map(|mark| mark_cancelled(body, &mark))
         }
         _ => None,
     };
     if let Some(marked) = marked {
-        question.edits.body = Some(marked.map_err(|_| Refusal::Failed)?);
+        let marked = marked.map_err(|_| Refusal::Failed)?;
+        if marked.len() > longest {
+            return Err(Refusal::TooLarge);
+        }
+        question.edits.body = Some(marked);
     }
     Ok(())
 }

@@ -170,6 +170,7 @@ impl Transaction {
         let mirrored = question.mirrored.as_ref().map_err(|error| misled(error.clone()))?;
         let revision = mirrored.revision();
         let is_in_session = question.session.is_some() && !revision.is_stateless();
+        let longest = config.limits.body_bytes;
         let mut parsed = mcp::parse(body, revision, &limits);
         let is_initialize =
             matches!(&parsed, Ok(Body::One(one)) if one.method == Method::Initialize);
@@ -205,7 +206,7 @@ impl Transaction {
                 }
                 question.tasks = Tasks::of(&operation, claims, &permit);
                 if is_in_session {
-                    mark(marked, question, &[operation], &permit, body)?;
+                    mark(marked, question, &[operation], &permit, body, longest)?;
                 }
                 Ok(permit)
             }
@@ -223,7 +224,7 @@ impl Transaction {
                 let permit =
                     policy.decide_batch(caller, &operations, now).map_err(Refusal::Denied)?;
                 if is_in_session {
-                    mark(marked, question, &operations, &permit, body)?;
+                    mark(marked, question, &operations, &permit, body, longest)?;
                 }
                 Ok(permit)
             }

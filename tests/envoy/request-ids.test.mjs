@@ -18,6 +18,9 @@ tools:
     delegation: {scope: "ledger:ListAccounts"}
 `;
 
+/** The default of `limits.body_bytes`. */
+const LONGEST = 1 << 20;
+
 const call = (name, id, args = {}) => ({ message: { id, method: 'tools/call', params: { name, arguments: args } } });
 const cancel = (requestId) => ({ message: { id: undefined, method: 'notifications/cancelled', params: { requestId } } });
 const answered = async (response) => {
@@ -34,7 +37,10 @@ describe('the requests of a session whose answers are redacted', () => {
   before(async () => {
     server = await startStatefulServer();
     const set = { sessions: keysFrom('DEPUTY_SESSION_KEY') };
-    target = await startTarget({ upstream: server, policy: () => POLICY, gateway: { set, env: KEYS, workers: 3 } });
+    // What Envoy must hold at the least, and not a byte more.
+    const tight = (text) => text.replace(/(per_connection_buffer_limit_bytes: )\d+/, `$1${LONGEST + 1}`);
+    const gateway = { set, env: KEYS, workers: 3, edit: { 'envoy.yaml': tight } };
+    target = await startTarget({ upstream: server, policy: () => POLICY, gateway });
     token = target.mint.token();
     ({ session } = await initialize(target.stack, token));
   });
@@ -64,17 +70,29 @@ describe('the requests of a session whose answers are redacted', () => {
     });
   }
 
-  test('a body as long as may be goes up, with or without an exchange before it', async () => {
+  test('a body as long as may be goes up with its mark, with or without an exchange before it; a longer one does not', async () => {
+    const message = (more) => call('getTransactions', 9, { more });
+    const first = ask(message(''));
+    (await underWay()).release();
+    await first;
+    const { id, jsonrpc, method, params } = server.heard.at(-1);
+    const rest = LONGEST - JSON.stringify({ jsonrpc, id, method, params }).length;
     for (const tokenBefore of [token, target.mint.token()]) {
       token = tokenBefore;
-      const message = (more) => call('getTransactions', 9, { more });
-      const longest = 1 << 20;
-      const bare = JSON.stringify({ jsonrpc: '2.0', ...message('').message }).length;
-      const redacted = ask(message('x'.repeat(longest - bare)));
+      const redacted = ask(message('x'.repeat(rest)));
       (await underWay()).release();
       assert.deepEqual(await answered(await redacted), { id: 9, text: '[redacted]' });
-      assert.equal(server.heard.at(-1).params.arguments.more.length, longest - bare);
-      assert.equal((await ask(message('x'.repeat(longest - bare + 1)))).status, 413);
+      assert.equal(server.heard.at(-1).params.arguments.more.length, rest);
     }
+    // Envoy ends when it must hold more than it may, so nobody may be let do that to it.
+    const mark = id.length + '""'.length - '9'.length;
+    for (const more of [1, mark - 1, mark, mark + 1]) {
+      for (const fresh of [token, target.mint.token()]) {
+        token = fresh;
+        assert.equal((await ask(message('x'.repeat(rest + more)))).status, 413, `${more}`);
+      }
+    }
+    const plain = await ask(call('listAccounts', 9, { more: 'x'.repeat(rest) }));
+    assert.equal((await answered(plain)).id, 9);
   });
 });

@@ -36,7 +36,11 @@ struct Session {
 
 impl Session {
     fn open(data: Rc<Data>) -> Self {
-        let (mut stage, token) = (Stage::beside(redacting(), data), token(json!({})));
+        Self::open_with(redacting(), data)
+    }
+
+    fn open_with(configuration: Value, data: Rc<Data>) -> Self {
+        let (mut stage, token) = (Stage::beside(configuration, data), token(json!({})));
         let initialize = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize"}).to_string();
         let (mut stream, step) = stage.send(&token, &initialize);
         let _ = stream.go_up(&mut stage, step);
@@ -155,6 +159,31 @@ fn p17_so_do_the_answers_to_a_batch() {
     assert_eq!(out, answers(&json!(2), &json!(1)));
 }
 
+/// In another request's answer, which is not filtered, a list would show all that it has.
+#[test]
+fn a_list_goes_up_under_an_id_of_its_own() {
+    let mut session = Session::open(Rc::default());
+    let list = |id: &Value| json!({"jsonrpc": "2.0", "id": id, "method": "tools/list"}).to_string();
+    for id in [json!(7), json!("7")] {
+        let (_, up) = session.send(&list(&id));
+        let marked = up.unwrap()["id"].clone();
+        assert_ne!(marked, id);
+        assert_ne!(session.send(&calling("profile", &id)).1.unwrap()["id"], marked);
+        let answer = |id: &Value, tools: Value| json!({"id": id, "result": {"tools": tools}});
+        let (all, shown) =
+            (json!([{"name": "hidden"}, {"name": "plain"}]), json!([{"name": "plain"}]));
+        for (headers, around) in [(JSON, ["", ""]), (EVENTS, ["data: ", "\n\n"])] {
+            let body = |id, tools| [around[0], &*answer(id, tools).to_string(), around[1]].concat();
+            let (mut stream, _) = session.send(&list(&id));
+            let out = session.answer(&mut stream, &headers, &body(&marked, all.clone()));
+            assert_eq!(out, body(&id, shown.clone()));
+        }
+        let (mut stream, _) = session.send(&list(&id));
+        let failure = |id: &Value| format!("data: {}\n\n", json!({"error": {"code": 1}, "id": id}));
+        assert_eq!(session.answer(&mut stream, &EVENTS, &failure(&marked)), failure(&id));
+    }
+}
+
 #[test]
 fn p17_whichever_worker_is_told_that_a_request_is_cancelled_tells_the_server() {
     let data: Rc<Data> = Rc::default();
@@ -191,4 +220,34 @@ fn p17_outside_of_sessions_ids_stay() {
     let mut stage = Stage::with(redacting());
     let (mut stream, step) = stage.send(&token(json!({})), &calling("profile", &json!(7)));
     assert_eq!(stream.go_up(&mut stage, step).body, None);
+}
+
+/// What Envoy's buffer cannot hold when the filter puts it there ends Envoy itself, and it need hold
+/// no more than `body_bytes`.
+#[test]
+fn no_body_goes_up_that_with_its_marks_is_longer_than_one_may_be() {
+    let longest = 700;
+    let mut configuration = redacting();
+    configuration["limits"] = json!({ "body_bytes": longest });
+    let mut session = Session::open_with(configuration, Rc::default());
+    let padded = |tool: &str, length: usize| {
+        let body = calling(tool, &json!(7));
+        let padding = " ".repeat(length - body.len());
+        body + &padding
+    };
+    for (tool, length, expected) in
+        [("plain", longest, true), ("profile", longest, false), ("profile", longest - 20, false)]
+    {
+        let headers = [("mcp-session-id", &*session.id)];
+        let (mut stream, _) = session.stage.post(&session.token, &headers);
+        let step = stream.body(&mut session.stage, padded(tool, length).as_bytes());
+        if expected {
+            let _ = stream.go_up(&mut session.stage, step);
+            continue;
+        }
+        assert_eq!(step.reply().status, 413);
+        assert_eq!(stream.close(&mut session.stage, 413).unwrap()["reason"], "body_too_large");
+    }
+    let (_, up) = session.send(&padded("profile", longest - 100));
+    assert!(up.unwrap().to_string().contains("mcp-deputy:"));
 }

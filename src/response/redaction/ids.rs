@@ -1,8 +1,8 @@
 //! The ids of a session's requests, marked by what their answers lose.
 //!
 //! Servers on the official SDKs know the requests of a session by their ids alone: a second request
-//! under an id of one under way gets the first one's answer. So the id goes up with the redaction's
-//! mark, and no two requests have the same whose answers are redacted differently.
+//! under an id of one under way gets the first one's answer. So the id goes up with the mark of the
+//! redaction, or of a list, and no two requests have the same whose answers lose different things.
 
 use std::borrow::Cow;
 
@@ -37,8 +37,8 @@ pub fn mark_cancelled(message: &[u8], mark: &str) -> Result<Vec<u8>, JsonError> 
 }
 
 /// The id that a client gave, of one with a mark; both as JSON has them.
-fn unmarked(id: &str) -> Option<String> {
-    let text = unescape(id).ok()?;
+pub(in crate::response) fn unmarked(id: &[u8]) -> Option<String> {
+    let text = unescape(std::str::from_utf8(id).ok()?).ok()?;
     let (_, given) = text.strip_prefix(MARKED)?.split_once(':')?;
     match given.strip_prefix('"') {
         Some(text) => serde_json::to_string(text).ok(),
@@ -70,7 +70,8 @@ impl Writer<'_> {
     /// Passes an id without its mark. False if it has none; then nothing has passed.
     pub(super) fn unmark(&mut self) -> bool {
         let id = Scan::default().take(self.rest.as_bytes()).0;
-        let Some(given) = self.rest.get(..id).and_then(unmarked) else { return false };
+        let id = self.rest.as_bytes().get(..id);
+        let Some(given) = id.and_then(unmarked) else { return false };
         self.take();
         self.out.push_str(&given);
         true
