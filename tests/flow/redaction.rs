@@ -162,7 +162,7 @@ fn p17_every_message_of_an_event_stream_is_redacted() {
         json!({"jsonrpc": "2.0", "method": "notifications/message", "params": params}).to_string()
     };
     let body = |log: &str, profile: &str| {
-        format!(": ping\n\nid: 0\ndata: \n\n{}{}", event(log), event(profile))
+        format!(":\n\nid: 0\ndata: \n\n{}{}", event(log), event(profile))
     };
     let server = body(&log("SSN 078"), &profile("078"));
     let mut stream = called(&mut stage, "", "profile");
