@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use crate::challenge::Challenge;
 use crate::config::Config;
 use crate::exchange::reply::ExchangeError;
-use crate::mcp::{BodyError, HeaderError, Id, MediaError, UnsupportedRevision};
+use crate::mcp::{ARGUMENT_HEADER, BodyError, HeaderError, Id, MediaError, UnsupportedRevision};
 use crate::policy::{Denial, Remedy};
-use crate::request::RequestError;
+use crate::request::{RequestError, is_token};
 use crate::response::ResponseError;
 use crate::session::SessionError;
 use crate::task::TaskError;
@@ -265,16 +265,24 @@ pub fn metadata(document: &str) -> LocalReply {
     LocalReply { status: 200, headers, body: document.as_bytes().to_vec() }
 }
 
-/// The answer to a CORS preflight. `origin` is an endpoint's allowed one; the metadata document,
-/// which has none, is open to all.
+/// The answer to a CORS preflight that asks for headers with these names. `origin` is an endpoint's
+/// allowed one; the metadata document, which has none, is open to all.
 #[must_use]
-pub fn preflight(origin: Option<&str>) -> LocalReply {
-    let requested = "authorization, content-type, accept, last-event-id, mcp-protocol-version, \
-                     mcp-session-id, mcp-method, mcp-name";
+pub fn preflight<'a>(origin: Option<&str>, asked: impl IntoIterator<Item = &'a str>) -> LocalReply {
+    let mut allowed = String::from(
+        "authorization, content-type, accept, last-event-id, mcp-protocol-version, mcp-session-id, \
+         mcp-method, mcp-name",
+    );
+    // What an argument is called is the tool's (MCP 2026-07-28, `x-mcp-header`).
+    for name in asked.into_iter().filter(|name| name.starts_with(ARGUMENT_HEADER) && is_token(name))
+    {
+        allowed.push_str(", ");
+        allowed.push_str(name);
+    }
     let headers = vec![
         ("access-control-allow-origin", origin.unwrap_or("*").to_owned()),
         ("access-control-allow-methods", "GET, HEAD, POST, DELETE, OPTIONS".to_owned()),
-        ("access-control-allow-headers", requested.to_owned()),
+        ("access-control-allow-headers", allowed),
         ("access-control-max-age", "600".to_owned()),
         ("vary", "origin".to_owned()),
     ];
@@ -286,7 +294,10 @@ pub fn preflight(origin: Option<&str>) -> LocalReply {
 pub fn cors(origin: &str) -> [(&'static str, String); 3] {
     [
         ("access-control-allow-origin", origin.to_owned()),
-        ("access-control-expose-headers", "WWW-Authenticate, Mcp-Session-Id".to_owned()),
+        (
+            "access-control-expose-headers",
+            "WWW-Authenticate, Mcp-Session-Id, Retry-After".to_owned(),
+        ),
         ("vary", "origin".to_owned()),
     ]
 }

@@ -357,7 +357,7 @@ pub fn escape(json: String) -> String {
 #[must_use]
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -367,10 +367,12 @@ mod tests {
     #[test]
     fn l01_a_record_is_one_line_that_no_terminal_obeys() {
         let mut record = Record::default();
-        let hostile = "a\r\nb\u{1b}[31mc\u{0}\u{7f}\u{85}\u{2028}\u{202e}\u{feff}\"}";
+        let hostile = "a\r\nb\u{1b}[31mc\u{0}\u{7f}\u{85}\u{2028}\u{61c}\u{202e}\u{feff}\"}";
         record.request(Some(hostile), "GET", &"é".repeat(10_000));
         let line = record.line("hash", 200, Now::default(), Now::default());
-        assert!(line.chars().all(|c| !c.is_control() && !"\u{2028}\u{202e}\u{feff}".contains(c)));
+        assert!(
+            line.chars().all(|c| !c.is_control() && !"\u{2028}\u{61c}\u{202e}\u{feff}".contains(c))
+        );
         let read: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(read["request_id"], hostile);
         assert_eq!(read["path"], "é".repeat(LONGEST_TEXT));

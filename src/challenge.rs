@@ -70,9 +70,11 @@ impl Challenges {
                 members.insert(name.to_owned(), value.as_str().into());
             }
         }
-        let inserted = |path: &str| format!("{WELL_KNOWN}{}", path.trim_end_matches('/'));
+        // Only the slash right after the host goes; some clients have every last one go.
+        let inserted = |path: &str| format!("{WELL_KNOWN}{}", if path == "/" { "" } else { path });
         let own = inserted(resource.path());
-        let mut document_paths = vec![WELL_KNOWN.into(), own.as_str().into()];
+        let trimmed = own.trim_end_matches('/').into();
+        let mut document_paths = vec![WELL_KNOWN.into(), own.as_str().into(), trimmed];
         document_paths.extend(endpoints.iter().map(|endpoint| inserted(&endpoint.path).into()));
         Self {
             document: document.to_string().into(),
@@ -153,9 +155,18 @@ mod tests {
                 "https://a.example/x/mcp",
                 "https://a.example/.well-known/oauth-protected-resource/x/mcp",
             ),
+            // RFC 9728 section 3.1: only the slash right after the host goes.
+            (
+                "https://a.example/mcp/",
+                "https://a.example/.well-known/oauth-protected-resource/mcp/",
+            ),
         ] {
             let challenges = challenges(resource);
             assert_eq!(&*challenges.document_url, url);
+            let path = url.strip_prefix("https://a.example").unwrap();
+            for path in [path, path.trim_end_matches('/')] {
+                assert!(challenges.document_at(path).is_some(), "{path}");
+            }
             let document = challenges.document_at("/.well-known/oauth-protected-resource").unwrap();
             assert_eq!(challenges.document_at("/.well-known/oauth-protected-resource/"), None);
             let read: serde_json::Value = serde_json::from_str(document).unwrap();

@@ -312,9 +312,9 @@ impl Exchanges {
                 }
             }
         }
-        let time = flight.remaining(profile, now);
         self.attempts = self.attempts.saturating_add(1);
         flight.ask(leader, self.attempts, now);
+        let time = flight.remaining(profile, now);
         let asked = (key, self.attempts);
         Departure::Call(request::exchange(profile, asked, actor, time, &*self.signer, now))
     }

@@ -98,9 +98,7 @@ impl RootContext for Root {
             );
             return false;
         }
-        let Some(worker) = Worker::new(Engine::new(config, host), self.id, shadow_denials) else {
-            return false;
-        };
+        let worker = Worker::new(Engine::new(config, host), self.id, shadow_denials);
         let policy_hash = &worker.engine.config.policy_hash;
         // In pages of 64 KiB; it never shrinks.
         let memory = core::arch::wasm32::memory_size::<0>().saturating_mul(64);
@@ -150,11 +148,8 @@ impl Stream {
     fn carry_out(&self, step: Step, map: MapType) -> Action {
         match step {
             Step::Continue(edits) => {
-                if edit(map, &edits) {
-                    return Action::Continue;
-                }
-                let failed = self.worker.as_ref().map(|worker| worker.borrow_mut().fail(self.id));
-                failed.map_or(Action::Pause, |step| self.carry_out(step, map))
+                edit(map, &edits);
+                Action::Continue
             }
             // Nobody is told to give a request again while it comes.
             Step::Pause | Step::Reread => Action::Pause,
@@ -180,16 +175,14 @@ impl Stream {
                 }
                 action
             }
-            Step::Filter { edits, hold } => match self.carry_out(Step::Continue(edits), map) {
-                Action::Continue if hold => Action::Pause,
-                action => action,
-            },
+            Step::Filter { edits, hold } => {
+                edit(map, &edits);
+                if hold { Action::Pause } else { Action::Continue }
+            }
             Step::Replace(chunk) => {
                 // Never paused here: Envoy fails when it must grow a body that it holds.
-                if hostcalls::set_buffer(BufferType::HttpResponseBody, 0, ALL, &chunk).is_ok() {
-                    return Action::Continue;
-                }
-                self.carry_out(Step::Reset, map)
+                let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, 0, ALL, &chunk);
+                Action::Continue
             }
         }
     }
@@ -240,7 +233,8 @@ impl HttpContext for Stream {
 
     fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
         let step = with_headers(MapType::HttpResponseHeaders, |headers| {
-            self.deliver(Event::ResponseHeaders { headers, end_of_stream })
+            let from_server = is_from_server(headers);
+            self.deliver(Event::ResponseHeaders { headers, from_server, end_of_stream })
         });
         self.filters = matches!(step, Step::Filter { .. });
         self.carry_out(step, MapType::HttpResponseHeaders)
@@ -331,11 +325,8 @@ fn carry_out(shared: &Shared, steps: Vec<(u32, Step)>) {
         }
         match step {
             Step::Continue(edits) => {
-                if edit(MapType::HttpRequestHeaders, &edits) {
-                    let _ = hostcalls::resume_http_request();
-                } else {
-                    send(&LocalReply { status: 500, headers: vec![], body: vec![] });
-                }
+                edit(MapType::HttpRequestHeaders, &edits);
+                let _ = hostcalls::resume_http_request();
             }
             Step::Reply(reply) => send(&reply),
             Step::Reset => reset(),
@@ -354,15 +345,17 @@ fn carry_out(shared: &Shared, steps: Vec<(u32, Step)>) {
     }
 }
 
-fn edit(map: MapType, edits: &Edits) -> bool {
-    let body = edits.body.iter();
-    let mut bodies =
-        body.map(|body| hostcalls::set_buffer(BufferType::HttpRequestBody, 0, ALL, body));
-    bodies.all(|set| set.is_ok())
-        && edits.remove.iter().all(|name| hostcalls::remove_map_value(map, name).is_ok())
-        && edits.set.iter().all(|(name, value)| {
-            hostcalls::set_map_value_bytes(map, name, Some(value.as_bytes())).is_ok()
-        })
+/// What Envoy does not do, the SDK panics at: then the VM fails, and the request with it.
+fn edit(map: MapType, edits: &Edits) {
+    if let Some(body) = &edits.body {
+        let _ = hostcalls::set_buffer(BufferType::HttpRequestBody, 0, ALL, body);
+    }
+    for name in &edits.remove {
+        let _ = hostcalls::remove_map_value(map, name);
+    }
+    for (name, value) in &edits.set {
+        let _ = hostcalls::set_map_value_bytes(map, name, Some(value.as_bytes()));
+    }
 }
 
 fn send(reply: &LocalReply) {
@@ -383,6 +376,13 @@ fn with_headers<T>(map: MapType, read: impl FnOnce(Headers) -> T) -> T {
 
 fn buffer(kind: BufferType) -> Vec<u8> {
     hostcalls::get_buffer(kind, 0, ALL).ok().flatten().unwrap_or_default()
+}
+
+/// Whether the MCP server answered, and not Envoy in its place, which it does by errors alone.
+fn is_from_server(headers: Headers) -> bool {
+    crate::response::status(headers).is_some_and(|status| status < 400)
+        || hostcalls::get_property(vec!["response", "code_details"])
+            .is_ok_and(|details| details.as_deref() == Some(b"via_upstream"))
 }
 
 fn response_code() -> u16 {

@@ -4,7 +4,7 @@
 //! objects that its [`Operation`]s name. Then the body goes upstream byte for byte: it is never
 //! written anew, for that would launder what the reader overlooked. Only the ids of tasks, which a
 //! client holds sealed ([`task`](crate::task)), give way to the MCP server's, and the ids of requests
-//! whose answers are redacted get a mark ([`mark_ids`](crate::response::mark_ids)).
+//! whose answers lose something get a mark ([`mark_ids`](crate::response::mark_ids)).
 
 mod draft;
 mod error;
@@ -20,7 +20,7 @@ mod task;
 mod tests;
 
 pub use error::BodyError;
-pub use header::{HeaderError, MirroredHeaders, encode as encode_name};
+pub use header::{ARGUMENT_HEADER, HeaderError, MirroredHeaders, encode as encode_name};
 pub use list::List;
 pub use media::{MediaError, check_content_encoding, check_content_type, check_media_type};
 pub use message::{Body, Id, MARKED, Object, Operation, is_name, parse, read_arguments, read_id};

@@ -283,6 +283,21 @@ impl Ignore {
     }
 }
 
+/// The names of headers that a page would send, by its CORS preflight.
+pub fn asked_headers(headers: Headers<'_>) -> impl Iterator<Item = &str> {
+    let lists = headers.all("access-control-request-headers");
+    let lists = lists.filter_map(|list| std::str::from_utf8(list).ok());
+    lists.flat_map(|list| list.split(',')).map(str::trim)
+}
+
+/// Whether a text can be a header's name (RFC 9110 section 5.6.2).
+#[must_use]
+pub fn is_token(name: &str) -> bool {
+    let is_token_byte =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_token_byte)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -66,7 +66,8 @@ pub enum Head {
     /// again, which cannot help.
     DelegationRejected,
     /// The status would lead the client, with its token, elsewhere: to another URL, to another
-    /// protocol or to an earlier answer. Or there is none, so the headers could not be read.
+    /// protocol or to an earlier answer. Or the body is a part of one, which no filter can read. Or
+    /// there is no status, so the headers could not be read.
     UnexpectedStatus,
     /// The server names a session that cannot be bound to the caller.
     SessionNotBound(SessionError),
@@ -74,8 +75,18 @@ pub enum Head {
 
 /// Headers by which a server would speak to the client past this filter, or lead it past this
 /// gateway.
-const STRIPPED: [&str; 6] =
-    ["www-authenticate", "set-cookie", "proxy-authenticate", "location", "refresh", "alt-svc"];
+const STRIPPED: [&str; 9] = [
+    "www-authenticate",
+    "set-cookie",
+    "clear-site-data",
+    "proxy-authenticate",
+    "location",
+    "refresh",
+    "alt-svc",
+    // By these, a proxy before this gateway gives a file of its own.
+    "x-accel-redirect",
+    "x-sendfile",
+];
 
 /// Headers that describe the very bytes of a body.
 const OF_THE_BODY: [&str; 8] = [
@@ -101,7 +112,7 @@ pub fn head(
 ) -> Head {
     let status = match status(headers) {
         Some(401) => return Head::DelegationRejected,
-        None | Some(..=199 | 300..=399) => return Head::UnexpectedStatus,
+        None | Some(..=199 | 206 | 300..=399) => return Head::UnexpectedStatus,
         Some(status) => status,
     };
     let binding = Binding::new(Purpose::Session, &reader.caller, endpoint);
@@ -217,19 +228,14 @@ impl BodyFilter {
             Self::Empty if chunk.is_empty() => {}
             Self::Withheld => {}
             Self::Empty => return Err(ResponseError::MediaType),
-            Self::Message(filter) => {
-                filter.chunk(chunk, view, &mut out)?;
-                if end_of_stream {
-                    filter.finish()?;
-                }
-            }
-            Self::Whole(filter) => {
-                filter.chunk(chunk, view, &mut out)?;
-                if end_of_stream {
-                    filter.finish()?;
-                }
-            }
+            Self::Message(filter) => filter.chunk(chunk, view, &mut out)?,
+            Self::Whole(filter) => filter.chunk(chunk, view, &mut out)?,
             Self::Events(filter) => filter.chunk(chunk, view, &mut out)?,
+        }
+        match self {
+            Self::Message(filter) if end_of_stream => filter.finish()?,
+            Self::Whole(filter) if end_of_stream => filter.finish()?,
+            _ => {}
         }
         Ok(out)
     }

@@ -93,6 +93,8 @@ pub enum Event<'a> {
     ResponseHeaders {
         /// All of them.
         headers: Headers<'a>,
+        /// Whether the MCP server answered, and not the host in its place.
+        from_server: bool,
         /// Whether nothing follows.
         end_of_stream: bool,
     },
@@ -237,9 +239,10 @@ impl Transaction {
             (State::AwaitExchange(waiting), Event::Tick) => {
                 self.on_tick_for_exchange(waiting, engine, now)
             }
-            (State::Forwarded(reader), Event::ResponseHeaders { headers, end_of_stream }) => {
-                self.on_response(headers, reader, !end_of_stream, engine)
-            }
+            (
+                State::Forwarded(reader),
+                Event::ResponseHeaders { headers, from_server, end_of_stream },
+            ) => self.on_response(headers, from_server, reader, !end_of_stream, engine),
             (State::Filtering(filtering), Event::ResponseBody { chunk, end_of_stream }) => {
                 self.on_response_body(filtering, chunk, end_of_stream, &engine.config, now)
             }
@@ -275,13 +278,12 @@ impl Transaction {
                 Step::Continue(Edits::default())
             }
             // Envoy itself answers, a timeout say, while this filter holds the request.
-            (State::AwaitKeys(_) | State::AwaitBody(_), Event::ResponseHeaders { .. }) => {
-                self.state = State::Replied;
-                Step::Continue(Edits::default())
-            }
-            (State::AwaitExchange(waiting), Event::ResponseHeaders { .. }) => {
-                engine.exchanges.abandon(&waiting.key, self.stream);
-                self.state = State::Replied;
+            (
+                state @ (State::AwaitKeys(_) | State::AwaitBody(_) | State::AwaitExchange(_)),
+                Event::ResponseHeaders { .. },
+            ) => {
+                self.state = state;
+                self.leave("Envoy answered before there was a decision", engine);
                 Step::Continue(Edits::default())
             }
             (State::Failed, Event::ResponseHeaders { .. } | Event::Tick) => {
@@ -295,8 +297,7 @@ impl Transaction {
         }
     }
 
-    /// The host could not do what a step said.
-    pub fn fail(&mut self, config: &Config) -> Step {
+    fn fail(&mut self, config: &Config) -> Step {
         self.record.refused(&Refusal::Failed);
         self.state = State::Failed;
         Step::Reply(refuse(config, &Refusal::Failed, About::default()))
@@ -321,21 +322,31 @@ impl Transaction {
         matches!(self.state, State::AwaitKeys(_) | State::AwaitBody(_) | State::AwaitExchange(_))
     }
 
-    /// Whether it was allowed by a rule in shadow, which would have denied it.
+    /// Whether it went up by a rule in shadow, which would have denied it.
     #[must_use]
     pub fn is_shadow_denial(&self) -> bool {
-        self.record.is_shadow_denial()
+        !self.is_undecided() && self.record.is_shadow_denial()
     }
 
     /// The transaction is over: leaves whatever it waits for, and gives its audit record, unless it
     /// was none of this filter's business. `status` is what the client got, 0 if it was gone.
-    pub fn close(self, status: u16, engine: &mut Engine, now: Now) -> Option<String> {
-        match &self.state {
-            State::Ignored | State::AwaitHeaders => return None,
-            State::AwaitExchange(waiting) => engine.exchanges.abandon(&waiting.key, self.stream),
-            _ => {}
+    pub fn close(mut self, status: u16, engine: &mut Engine, now: Now) -> Option<String> {
+        if matches!(self.state, State::Ignored | State::AwaitHeaders) {
+            return None;
         }
+        self.leave("it ended before there was a decision", engine);
         Some(self.record.line(&engine.config.policy_hash, status, self.started, now))
+    }
+
+    /// Leaves whatever it waits for, if it does. `cause` is for the record.
+    fn leave(&mut self, cause: &'static str, engine: &mut Engine) {
+        if !self.is_undecided() {
+            return;
+        }
+        self.record.refused(&Refusal::Undecided(cause));
+        if let State::AwaitExchange(waiting) = std::mem::replace(&mut self.state, State::Replied) {
+            engine.exchanges.abandon(&waiting.key, self.stream);
+        }
     }
 
     fn is_in_time(&self, engine: &Engine, now: Now) -> bool {

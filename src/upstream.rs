@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use crate::config::Problems;
 use crate::exchange::Delegated;
+use crate::mcp::ARGUMENT_HEADER;
 use crate::policy::Permit;
 use crate::request::Headers;
 
@@ -54,8 +55,10 @@ fn folded(name: &str) -> Cow<'_, str> {
 
 /// Headers by which servers have been told who asks, or that change how a request is read, or that
 /// ask for an answer which cannot be read.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 22] = [
     "accept-encoding",
+    "range",
+    "if-range",
     "cookie",
     "proxy-authorization",
     "x-forwarded-client-cert",
@@ -143,7 +146,7 @@ impl StrippedHeaders {
             // One that stays is read here, so another must not pass for it. What an argument is called
             // (`Mcp-Param-Region_Code`) is the tool's.
             let is_alias = *folded != *name
-                && !name.starts_with("mcp-param-")
+                && !name.starts_with(ARGUMENT_HEADER)
                 && (KEPT.contains(&&*folded) || folded.starts_with("mcp-"));
             is_alias || known.is_some_and(|known| known.iter().any(|one| one.matches(&folded)))
         };

@@ -93,7 +93,11 @@ fn main() {
         let step = transaction.handle(whole, shared, now);
         assert!(matches!(step, Step::Continue(_)), "{step:?}");
         let headers = header_map::read(&answered).unwrap();
-        let headers = Event::ResponseHeaders { headers: Headers(&headers), end_of_stream: false };
+        let headers = Event::ResponseHeaders {
+            headers: Headers(&headers),
+            from_server: true,
+            end_of_stream: false,
+        };
         let step = transaction.handle(headers, shared, now);
         assert!(matches!(step, Step::Continue(_)), "{step:?}");
         std::hint::black_box(transaction.close(200, shared, now));

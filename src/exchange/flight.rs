@@ -15,7 +15,7 @@ pub(super) struct Flight {
     pub(super) caller: Rc<Caller>,
     /// The place of the profile of the authorization server that is asked.
     pub(super) place: usize,
-    /// When that server was first asked, and how often since.
+    /// When that server was first asked, or from when that is waited for; and how often since.
     started: Duration,
     attempts: u32,
     /// The number of the last attempt, of all exchanges, and when it was made.
@@ -64,6 +64,9 @@ impl Flight {
         self.leader = Some(leader);
         self.attempt = attempt;
         self.sent = now;
+        if self.attempts == 0 {
+            self.started = now.monotonic;
+        }
         self.attempts = self.attempts.saturating_add(1);
     }
 
@@ -75,12 +78,7 @@ impl Flight {
         let claim = shared.claim(address, self.claimed_until, self.started, times);
         self.is_left_to_others = matches!(claim, Claim::Elsewhere);
         match claim {
-            Claim::Granted => {
-                if self.claimed_until.is_none() {
-                    self.started = now.monotonic;
-                }
-                self.claimed_until = Some(until);
-            }
+            Claim::Granted => self.claimed_until = Some(until),
             Claim::Elsewhere => {
                 // The longer it takes, the less often it is looked for.
                 let waited = now.monotonic.saturating_sub(self.started);

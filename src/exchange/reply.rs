@@ -79,15 +79,15 @@ impl ExchangeError {
         }
     }
 
-    /// What another worker was told, by its [`reason`](Self::reason): the details are in that
-    /// worker's log.
-    pub(super) fn from_reason(reason: &str) -> Self {
+    /// What another worker was told, by its [`reason`](Self::reason), and `claims` if those are
+    /// required: other details are in that worker's log.
+    pub(super) fn from_reason(reason: &str, claims: &str) -> Self {
         let known = [
             Self::Unreachable,
             Self::NoAnswer,
             Self::Unavailable,
             Self::SubjectRejected,
-            Self::ClaimsRequired(Box::default()),
+            Self::ClaimsRequired(claims.into()),
             Self::SubjectExpires,
             Self::Denied,
             Self::ClientRejected,
@@ -346,9 +346,10 @@ fn check_reply(
         are_granted(granted.split(' '), profile, target)?;
     }
     begin(Check::ReplyLifetime);
-    let is_unfit = |lifetime: u64| lifetime == 0 || lifetime > longest;
-    if success.expires_in.is_some_and(is_unfit) {
-        return bad("it lives longer than the rule allows");
+    match success.expires_in {
+        Some(0) => return bad("its life is over"),
+        Some(lifetime) if lifetime > longest => return bad("it lives longer than the rule allows"),
+        _ => {}
     }
     if target.authorization_details.is_some() {
         begin(Check::ReplyDetails);

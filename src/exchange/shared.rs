@@ -82,8 +82,8 @@ enum Entry {
     Asked,
     /// The delegation token that came.
     Delegated { token: Box<str>, id: Box<str>, lifetime: u64, actors: Vec<Box<str>> },
-    /// Why none came, and on the monotonic clock when.
-    Failed { reason: Box<str>, at: Duration },
+    /// Why none came, with the claims that the server asks for, and on the monotonic clock when.
+    Failed { reason: Box<str>, claims: Box<str>, at: Duration },
 }
 
 /// A place for an entry.
@@ -146,8 +146,8 @@ impl SharedExchanges {
                 let delegated = Delegated { token, id, lifetime, actors, usable_until };
                 Claim::Settled(Ok(delegated), holds_until)
             }
-            Some(Entry::Failed { ref reason, at })
-                if let error = ExchangeError::from_reason(reason)
+            Some(Entry::Failed { ref reason, ref claims, at })
+                if let error = ExchangeError::from_reason(reason, claims)
                     && (error.is_refusal() || at > since) =>
             {
                 Claim::Settled(Err(error), holds_until)
@@ -173,7 +173,11 @@ impl SharedExchanges {
                 (entry, *usable_until)
             }
             Err(error) => {
-                let entry = Entry::Failed { reason: error.reason().into(), at: now };
+                let claims = match error {
+                    ExchangeError::ClaimsRequired(claims) => claims.clone(),
+                    _ => Box::default(),
+                };
+                let entry = Entry::Failed { reason: error.reason().into(), claims, at: now };
                 (entry, now.saturating_add(REFUSED_FOR))
             }
         };

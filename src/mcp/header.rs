@@ -9,6 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use super::{Method, Object, Operation, Revision, Task, UnsupportedRevision};
 use crate::request::{Headers, NotOne};
 
+/// How the names of headers begin that mirror an argument, in lower case; the rest is the tool's to say.
+pub const ARGUMENT_HEADER: &str = "mcp-param-";
+
 /// What a request's headers say of its body.
 #[derive(Debug, Default)]
 pub struct MirroredHeaders {
@@ -101,7 +104,7 @@ impl MirroredHeaders {
             return Vec::new();
         }
         let mirrors = |name: &&str| {
-            ["mcp-method", "mcp-name"].contains(name) || name.starts_with("mcp-param-")
+            ["mcp-method", "mcp-name"].contains(name) || name.starts_with(ARGUMENT_HEADER)
         };
         headers.0.iter().map(|(name, _)| *name).filter(mirrors).map(str::to_owned).collect()
     }

@@ -6,6 +6,7 @@ use super::ResponseError;
 use super::lists::{LIMITS, check_name};
 use crate::json::{JsonError, Observer, Token, walk};
 use crate::mcp::List;
+use crate::request::is_token;
 
 /// What is read of an element.
 pub(super) struct Element {
@@ -117,11 +118,4 @@ impl Headers {
             || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
         self.is_harmful |= is_reserved || !is_token(&name) || !self.names.insert(name);
     }
-}
-
-/// RFC 9110 section 5.6.2.
-fn is_token(name: &str) -> bool {
-    let is_token_byte =
-        |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !name.is_empty() && name.bytes().all(is_token_byte)
 }

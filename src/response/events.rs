@@ -35,10 +35,18 @@ pub struct EventFilter {
     has_data: bool,
     /// Whether the event has another name than `message`.
     is_foreign: bool,
-    /// Whether no line has ended yet: a byte order mark may lead the first.
-    at_start: bool,
-    /// Whether the byte before ended a line as CR, so that LF belongs to it.
-    after_cr: bool,
+    position: Position,
+}
+
+/// Where the next byte stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Position {
+    /// In the first line, which a byte order mark may lead.
+    FirstLine,
+    /// After a CR that ended a line, so that LF belongs to it.
+    AfterCr,
+    /// Anywhere else.
+    Later,
 }
 
 impl EventFilter {
@@ -51,8 +59,7 @@ impl EventFilter {
             line: 0,
             has_data: false,
             is_foreign: false,
-            at_start: true,
-            after_cr: false,
+            position: Position::FirstLine,
         }
     }
 
@@ -68,17 +75,16 @@ impl EventFilter {
     ) -> Result<(), ResponseError> {
         let mut rest = chunk;
         while !rest.is_empty() {
-            if std::mem::take(&mut self.after_cr)
-                && let Some(after) = rest.strip_prefix(b"\n")
-            {
-                rest = after;
-                continue;
+            if self.position == Position::AfterCr {
+                self.position = Position::Later;
+                rest = rest.strip_prefix(b"\n").unwrap_or(rest);
             }
             let Some(end) = memchr2(b'\n', b'\r', rest) else { return self.hold(rest) };
             let (line, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
             self.hold(line)?;
             self.end_line(view, out)?;
-            self.after_cr = after.starts_with(b"\r");
+            let is_cr = after.starts_with(b"\r");
+            self.position = if is_cr { Position::AfterCr } else { Position::Later };
             rest = after.get(1..).unwrap_or_default();
         }
         Ok(())
@@ -97,7 +103,7 @@ impl EventFilter {
     }
 
     fn end_line(&mut self, view: View, out: &mut Vec<u8>) -> Result<(), ResponseError> {
-        if std::mem::take(&mut self.at_start) && self.held.starts_with(BYTE_ORDER_MARK) {
+        if self.position == Position::FirstLine && self.held.starts_with(BYTE_ORDER_MARK) {
             self.held.drain(..BYTE_ORDER_MARK.len());
         }
         let line = self.held.get(self.line..).unwrap_or_default();

@@ -15,6 +15,7 @@ impl Transaction {
     pub(super) fn on_response(
         &mut self,
         headers: Headers,
+        from_server: bool,
         reader: Box<Reader>,
         has_body: bool,
         engine: &Engine,
@@ -23,7 +24,9 @@ impl Transaction {
         let Some(endpoint) = config.endpoints.get(reader.endpoint) else {
             return self.fail(config);
         };
-        self.record.answered(response::status(headers));
+        if from_server {
+            self.record.answered(response::status(headers));
+        }
         let (path, sessions) = (&endpoint.path, &config.sessions);
         let refusal = match response::head(headers, &reader, path, sessions, has_body) {
             Head::Pass(edits) => {

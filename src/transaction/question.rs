@@ -65,7 +65,10 @@ impl Transaction {
                 return Err(Step::Continue(Edits::default()));
             }
             Ok(Intake::Metadata(document)) => return Err(self.serve(metadata(document))),
-            Ok(Intake::Preflight) => return Err(self.serve(preflight(origin.as_deref()))),
+            Ok(Intake::Preflight) => {
+                let asked = request::asked_headers(headers);
+                return Err(self.serve(preflight(origin.as_deref(), asked)));
+            }
             Ok(Intake::Endpoint(endpoint)) => endpoint,
             Err(error) => {
                 return Err(self.refuse(config, &Refusal::Request(error), About::default(), None));

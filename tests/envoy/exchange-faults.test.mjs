@@ -181,7 +181,7 @@ describe('an exchange that gives no delegation token', () => {
     ['another issued_token_type', { issued_token_type: 'urn:ietf:params:oauth:token-type:refresh_token' }, 'another type of token was issued'],
     ['no issued_token_type', { issued_token_type: undefined }, 'another type of token was issued'],
     ['a longer life', { expires_in: 3600 }, 'it lives longer than the rule allows'],
-    ['no life', { expires_in: 0 }, 'it lives longer than the rule allows'],
+    ['no life', { expires_in: 0 }, 'its life is over'],
     ['a life that ran backwards', { expires_in: -5 }, 'members are missing'],
     ['a wider scope', { scope: 'ledger:ListAccounts ledger:ReadPII' }, 'it has scopes that were not asked for'],
     ['another scope', { scope: 'ledger:ReadPII' }, 'it has scopes that were not asked for'],

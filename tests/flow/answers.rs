@@ -213,10 +213,15 @@ fn p22_a_server_cannot_speak_to_the_client_past_the_filter() {
     let edits = stream
         .response(
             &mut stage,
-            &[(":status", "200"), ("set-cookie", "a=b"), ("www-authenticate", "Bearer x")],
+            &[
+                (":status", "200"),
+                ("set-cookie", "a=b"),
+                ("www-authenticate", "Bearer x"),
+                ("x-accel-redirect", "/internal/secrets"),
+            ],
         )
         .edits();
-    assert_eq!(edits.remove, ["www-authenticate", "set-cookie"]);
+    assert_eq!(edits.remove, ["www-authenticate", "set-cookie", "x-accel-redirect"]);
     assert_eq!(stream.close(&mut stage, 200).unwrap()["upstream_status"], 200);
 
     stage.pass(std::time::Duration::from_secs(1));
@@ -234,7 +239,51 @@ fn p22_a_server_cannot_speak_to_the_client_past_the_filter() {
 
     stage.pass(std::time::Duration::from_secs(1));
     let mut stream = go(&mut stage);
-    let unreadable = Event::ResponseHeaders { headers: Headers(&[]), end_of_stream: false };
+    let unreadable =
+        Event::ResponseHeaders { headers: Headers(&[]), from_server: true, end_of_stream: false };
     assert_eq!(stream.event(&mut stage, unreadable).reply().status, 502);
     assert_eq!(stream.close(&mut stage, 502).unwrap()["reason"], "unexpected_status");
+}
+
+/// Envoy answers itself where no server does: that one is not the server's.
+#[test]
+fn the_status_of_the_server_is_recorded_and_of_nobody_else() {
+    let mut stage = Stage::new();
+    for (from_server, recorded) in [(true, json!(503)), (false, Value::Null)] {
+        let (mut stream, step) = stage.send(&token(json!({})), &call("listAccounts"));
+        let _ = stream.go_up(&mut stage, step);
+        let headers = Headers(&[(":status", b"503")]);
+        let event = Event::ResponseHeaders { headers, from_server, end_of_stream: true };
+        let _ = stream.event(&mut stage, event).edits();
+        assert_eq!(stream.close(&mut stage, 503).unwrap()["upstream_status"], recorded);
+    }
+}
+
+#[test]
+fn what_ends_before_its_decision_is_recorded_as_refused() {
+    let ends = |stage: &mut Stage, mut stream: Stream, answers: bool| {
+        if answers {
+            let headers = Headers(&[(":status", b"504")]);
+            let event = Event::ResponseHeaders { headers, from_server: false, end_of_stream: true };
+            let _ = stream.event(stage, event).edits();
+        }
+        let record = stream.close(stage, if answers { 504 } else { 0 }).unwrap();
+        assert_eq!(
+            (&record["decision"], &record["reason"]),
+            (&json!("refuse"), &json!("undecided"))
+        );
+        let detail = record["detail"].as_str().unwrap().to_owned();
+        assert_eq!(detail.starts_with("Envoy answered"), answers, "{detail}");
+        record
+    };
+    for answers in [false, true] {
+        let mut stage = Stage::new();
+        let (stream, step) = stage.post(&token(json!({})), &[]);
+        assert!(step.is_pause());
+        ends(&mut stage, stream, answers);
+        let (stream, step) = stage.send(&token(json!({})), &call("listAccounts"));
+        let _ = step.callout();
+        let record = ends(&mut stage, stream, answers);
+        assert!(record["rule"].is_string() && record["delegation"].is_null(), "{record}");
+    }
 }

@@ -299,6 +299,25 @@ fn the_gateways_own_token_is_fetched_once_for_all_who_wait() {
     assert_eq!(field(&step.callout(), "actor_token").as_deref(), Some("mine"), "at once");
 }
 
+/// An exchange has the server's time from when it is made, whether or not others may share it.
+#[test]
+fn the_wait_for_the_gateways_own_token_takes_nothing_from_the_exchange() {
+    for cache in [true, false] {
+        let mut configuration = configuration();
+        configuration["exchange"]["actor_token"] = json!({"client_credentials": {}});
+        configuration["exchange"]["timeout"] = json!("2s");
+        configuration["policies"]["ledger"]["tools"]["listAccounts"]["delegation"]["cache"] =
+            json!(cache);
+        let mut stage = Stage::with(configuration);
+        assert!(stage.send(&another(1), &call("listAccounts")).1.is_pause());
+        let own = own_callout(&mut stage);
+        stage.pass(Duration::from_millis(1_500));
+        assert!(stage.settle(&own, Ok(reply(200, own_token("mine", 100)))).is_none());
+        let [exchange] = stage.due().try_into().unwrap();
+        assert_eq!(exchange.timeout, Duration::from_secs(2), "cache: {cache}");
+    }
+}
+
 /// The server says `invalid_request` of a caller's token and of the gateway's own alike.
 #[test]
 fn the_gateways_own_token_is_renewed_when_it_may_be_what_was_rejected() {

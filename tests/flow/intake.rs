@@ -151,6 +151,22 @@ fn a_preflight_needs_no_token_but_an_allowed_origin() {
     assert_eq!(status(&mut stage, &ask("https://evil.example")), Some(403));
 }
 
+/// What an argument's header is called is the tool's (MCP 2026-07-28), so the page says it.
+#[test]
+fn a_page_may_send_the_headers_that_mirror_arguments_and_no_others() {
+    let mut stage = Stage::new();
+    let asked = "authorization,mcp-param-region, mcp-param-a\"b,mcp-param-x y,x-user,mcp-param-t_1";
+    let headers = [
+        (":method", "OPTIONS"),
+        (":path", "/mcp"),
+        ("origin", "https://app.example"),
+        ("access-control-request-headers", asked),
+    ];
+    let reply = stage.begin().headers(&mut stage, &headers, true).reply();
+    let allowed = header(&reply, "access-control-allow-headers").unwrap();
+    assert!(allowed.ends_with(", mcp-name, mcp-param-region, mcp-param-t_1"), "{allowed}");
+}
+
 #[test]
 fn t19_other_http_methods_are_refused_after_the_token_is_checked() {
     let mut stage = Stage::new();

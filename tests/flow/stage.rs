@@ -421,7 +421,10 @@ impl Stream {
             headers.push((":status", b"200"));
         }
         let headers = Headers(&headers);
-        self.event(stage, Event::ResponseHeaders { headers, end_of_stream: false })
+        self.event(
+            stage,
+            Event::ResponseHeaders { headers, from_server: true, end_of_stream: false },
+        )
     }
 
     pub fn chunk(&mut self, stage: &mut Stage, chunk: &[u8], end: bool) -> Step {

@@ -98,7 +98,10 @@ fn meet(stage: &mut Stage, stream: &mut Stream, event: &str) -> Step {
             stream.event(stage, Event::Tick)
         }
         "chunk" => stream.chunk(stage, b"data: 1\n\n", false),
-        _ => stream.event(stage, Event::ResponseHeaders { headers, end_of_stream: false }),
+        _ => stream.event(
+            stage,
+            Event::ResponseHeaders { headers, from_server: true, end_of_stream: false },
+        ),
     }
 }
 

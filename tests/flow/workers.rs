@@ -9,7 +9,8 @@ use mcp_deputy::transaction::{Event, Step};
 use serde_json::{Value, json};
 
 use crate::stage::{
-    Data, Expect, Stage, Stream, call, configuration, delegation, issued, merge, reply, token,
+    Data, Expect, Stage, Stream, call, configuration, delegation, header, issued, merge, reply,
+    token,
 };
 
 const SCOPE: &str = "ledger:ListAccounts";
@@ -126,6 +127,23 @@ fn an_error_is_told_to_those_who_waited_and_a_refusal_to_all_for_a_second() {
         let step = ask(&mut workers[0], &token).1;
         assert_eq!(step.is_pause(), !is_refusal, "{answer:?}: {step:?}");
     }
+}
+
+/// The same request gets the same challenge, whichever worker it comes to.
+#[test]
+fn what_the_server_asks_of_the_user_is_told_by_every_worker() {
+    let (_, mut workers) = workers();
+    let token = token(json!({}));
+    let claims = r#"{"access_token":{"acrs":{"essential":true,"value":"c1"}}}"#;
+    let error = json!({"error": "interaction_required", "claims": claims});
+    let [first, second] = &mut workers;
+    let (mut asker, step) = ask(first, &token);
+    let settled = first.settle(&step.callout(), Ok(reply(400, error))).unwrap();
+    let reply = asker.event(first, Event::Exchanged(settled.result.as_ref())).reply();
+    let challenge = header(&reply, "www-authenticate").unwrap();
+    assert!(challenge.contains("insufficient_claims"), "{challenge}");
+    let reply = ask(second, &token).1.reply();
+    assert_eq!(header(&reply, "www-authenticate"), Some(challenge));
 }
 
 #[test]

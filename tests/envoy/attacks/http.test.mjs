@@ -281,7 +281,7 @@ describe('HTTP', () => {
   });
 
   const IDENTITY = ['x-forwarded-client-cert', 'x-forwarded-user', 'x-forwarded-email', 'x-forwarded-groups', 'x-forwarded-preferred-username', 'x-forwarded-access-token', 'x-remote-user', 'x-mcp-user', 'X-MCP-Authorized', 'x-mcp-',
-    'x-jwt-claim-sub', 'X-JWT-Payload', 'x-user-sub', 'x-auth-request-user', 'router-key', 'mcp-init-host', 'x-envoy-original-path', 'x-envoy-retry-on', 'x-envoy-upstream-rq-timeout-ms', 'x-envoy-decorator-operation'];
+    'x-jwt-claim-sub', 'X-JWT-Payload', 'x-user-sub', 'x-auth-request-user', 'router-key', 'range', 'if-range', 'mcp-init-host', 'x-envoy-original-path', 'x-envoy-retry-on', 'x-envoy-upstream-rq-timeout-ms', 'x-envoy-decorator-operation'];
   const CREDENTIALS = ['cookie', 'proxy-authorization', 'Cookie'];
 
   /** On every way up none of these headers is there, nor in an answer that is made here. */

@@ -98,8 +98,13 @@ describe('the answers of an MCP server', () => {
     assertRefused(await list());
   });
 
-  attack('P02: a list under any status is filtered', async ({ list }) => {
-    await each([200, 201, 202, 203, 206, 226, 299, 400, 402, 403, 404, 405, 409, 410, 418, 429, 451, 499, 500, 501, 502, 503, 504, 511, 599], async (status) => {
+  attack('P02: a list under any status is filtered', async ({ list, call: ask }) => {
+    // A part of an answer could begin anywhere in it.
+    for (const request of [list, ask]) {
+      answer(206, { ...JSON_TYPE, 'content-range': 'bytes 0-9/10' }, BAIT);
+      assert.equal((await request()).status, 502);
+    }
+    await each([200, 201, 202, 203, 226, 299, 400, 402, 403, 404, 405, 409, 410, 418, 429, 451, 499, 500, 501, 502, 503, 504, 511, 599], async (status) => {
       answer(status, { ...JSON_TYPE, 'content-range': 'bytes 0-9/10' }, BOTH);
       const seen = await list();
       assert.deepEqual([seen.status, visible(seen)], [status, ['listAccounts']]);
@@ -185,6 +190,7 @@ describe('the answers of an MCP server', () => {
   });
 
   attack('P07: every line ending ends a line, in whatever pieces it comes', async ({ call: ask, list, listen }) => {
+    // The comment loses its words, and every line ends alike.
     const event = (end) => `: ping${end}id: 1${end}data: ${BOTH}${end}${end}`;
     const ends = ['\n', '\r\n', '\r'];
     const mixed = `: ping\r\ndata: ${BOTH}\r\r: ping\ndata: ${BOTH}\n\r\n: ping\rdata: ${BOTH}\r\n\n`;
@@ -197,7 +203,8 @@ describe('the answers of an MCP server', () => {
           assert.ok(seen.whole);
           const count = stream.match(/: ping/g).length;
           assert.deepEqual(visible(seen), Array(count).fill('listAccounts'));
-          assert.equal(seen.text.match(/: ping/g).length, count);
+          assert.equal(seen.text.match(/^:$/gm).length, count);
+          assert.ok(!seen.text.includes('\r'));
         }
       });
     }
@@ -218,10 +225,13 @@ describe('the answers of an MCP server', () => {
   });
 
   attack('P09: what every reader takes for data is data, and nothing else', async ({ list, listen }) => {
-    const filtered = [`data:${BOTH}\n\n`, `data:  ${BOTH}\n\n`, `data:\t${BOTH}\n\n`, `data\ndata: ${BOTH}\ndata\n\n`, `event: foo\ndata: ${BOTH}\n\n`,
+    const filtered = [`data:${BOTH}\n\n`, `data:  ${BOTH}\n\n`, `data:\t${BOTH}\n\n`, `data\ndata: ${BOTH}\ndata\n\n`,
       `id: 1\nretry: 1\n: x\ndata: ${BOTH}\nid: 2\n\n`, `data: ${BOTH}\nevent: message\n\n`, `DATA: {}\ndata: ${BOTH}\nData: {}\n\n`];
     const ignored = [`data : ${BAIT}\n\n`, `DATA: ${BAIT}\n\n`, `Data:${BAIT}\n\n`, ` data: ${BAIT}\n\n`, `: data: ${BAIT}\n\n`, `event: ${BAIT}\n\n`, `dat\u0430: ${BAIT}\n\n`,
-      `data\0: ${BAIT}\n\n`, `datax: ${BAIT}\n\n`];
+      `data\0: ${BAIT}\n\n`, `datax: ${BAIT}\n\n`,
+      // An event of another name can lead a client elsewhere; and what some readers take for data.
+      `event: foo\ndata: ${BAIT}\n\n`, `data: ${BAIT}\nevent: endpoint\n\n`, `data:\r\r${BAIT}\n\n`, `: c\u2028data: ${BAIT}\n\n`, `\u00ef\u00bb\u00bfdata: ${BAIT}\n\n`,
+      `: c\n\ufeffdata: ${BAIT}\n\n`];
     for (const request of [list, listen]) {
       await each(filtered, async (event) => {
         answer(200, STREAM, event);
@@ -231,7 +241,8 @@ describe('the answers of an MCP server', () => {
       });
       await each(ignored, async (event) => {
         answer(200, STREAM, event);
-        assert.deepEqual(visible(await request()), []);
+        const seen = await request();
+        assert.ok(seen.whole && !seen.text.includes('secret'), seen.text);
       });
     }
   });
