@@ -187,7 +187,10 @@ impl SharedExchanges {
     /// Tells the other workers that this one does not ask any more.
     pub(super) fn release(&self, address: &Address) {
         let place = self.find(address, Duration::ZERO);
-        self.write(address, &place, &Entry::Asked, Duration::ZERO);
+        // Another one may stand there by now.
+        if place.entry.is_some() {
+            self.write(address, &place, &Entry::Asked, Duration::ZERO);
+        }
     }
 
     /// The place of the entry for `address`; if there is none, a free one, or else the one that will

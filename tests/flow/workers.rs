@@ -175,6 +175,28 @@ fn when_those_who_asked_are_gone_another_worker_asks() {
     assert_eq!(second.settle(&calls[0], reply).unwrap().waiting, [waiter.id]);
 }
 
+/// There are four places, and five who exchange: the first one's has gone to the fifth.
+#[test]
+fn who_has_lost_its_place_to_another_frees_none() {
+    let mut configuration = configuration();
+    configuration["limits"] = json!({"cached_delegations": 1});
+    let (_, mut workers) = with(configuration);
+    let tokens: Vec<String> =
+        (0..5).map(|number: u8| token(json!({"jti": number.to_string()}))).collect();
+    let mut asked = Vec::new();
+    for token in &tokens {
+        let (stream, step) = ask(&mut workers[0], token);
+        let _ = step.callout();
+        asked.push(stream);
+        pass(&mut workers, TICK);
+    }
+    let [first, second] = &mut workers;
+    assert!(asked.remove(0).close(first, 0).is_some());
+    for token in &tokens[1..] {
+        assert!(ask(second, token).1.is_pause(), "the first worker has asked");
+    }
+}
+
 #[test]
 fn a_worker_that_dies_holds_the_others_up_no_longer_than_its_server_has() {
     let (_, mut workers) = workers();
