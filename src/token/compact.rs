@@ -10,8 +10,9 @@ use crate::json::{self, Limits};
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
 /// Header members that change what the signature means, or bring their own key. The thumbprint of one,
-/// `x5t`, does not: the key is found by the issuer and `kid` all the same. None of these is supported, and a token that depends on one must be refused (RFC 7515 section 4.1.11,
-/// RFC 7797 section 6, RFC 8725 section 3.10).
+/// `x5t`, does not: the key is found by the issuer and `kid` all the same. None of these is supported,
+/// and a token that depends on one must be refused (RFC 7515 section 4.1.11, RFC 7797 section 6, RFC
+/// 8725 section 3.10).
 const FORBIDDEN: [&str; 8] = ["crit", "b64", "zip", "cty", "jwk", "jku", "x5u", "x5c"];
 
 /// A compact JWS in its parts. Nothing in it is verified.
