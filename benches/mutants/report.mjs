@@ -9,7 +9,8 @@ By \`make mutants\` (cargo-mutants): the code that decides, changed in one place
 does not end; *missed* if none does; *unviable* if it does not compile. The unit tests are asked first, and about those that they
 miss the tests of whole requests (\`tests/flow\`), policies, their differences, configurations, exchanges and decision cases. What
 \`.cargo/mutants.toml\` leaves out is not counted, with the reasons there. Where fewer were tried than there are, it was a sample; what a test was
-written for after it was missed counts as caught, so that the figures say nothing of the mutants that were not tried.
+written for after it was missed counts as caught, so that the figures say nothing of the mutants that were not tried. Of code that went
+after it was tried, nothing counts: as nobody knows any more what its mutants were, they are taken from those that were caught.
 `;
 const KINDS = { CaughtMutant: 'caught', Timeout: 'caught', MissedMutant: 'missed', Unviable: 'unviable' };
 
@@ -25,7 +26,7 @@ const files = [...new Set(all.map(({ file }) => file))].map((file) => {
   const found = [...last.values()].filter((one) => one.file === file);
   const earlier = known.find((other) => other.file === file);
   const one = found.length >= (earlier?.tried ?? 0) ? count(file, found) : askedAgain(earlier, found);
-  return { ...one, mutants: all.filter((other) => other.file === file).length };
+  return ofWhatIsThere(one, all.filter((other) => other.file === file).length);
 });
 files.sort((one, other) => one.file.localeCompare(other.file));
 writeFileSync(before, `${JSON.stringify({ files }, null, 1)}\n`);
@@ -50,6 +51,12 @@ function askedAgain(earlier, found) {
   const caught = new Set(found.filter(({ kind }) => kind === 'caught').map(({ name }) => name));
   const names = earlier.names.filter((name) => !caught.has(`${earlier.file}:${name}`));
   return { ...earlier, caught: earlier.tried - earlier.unviable - names.length, missed: names.length, names };
+}
+
+/** What was tried of a file that has so many mutants now. */
+function ofWhatIsThere(one, mutants) {
+  const gone = Math.max(0, one.tried - mutants);
+  return { ...one, mutants, tried: one.tried - gone, caught: Math.max(0, one.caught - gone) };
 }
 
 function markdown() {
