@@ -47,10 +47,7 @@ impl Render {
         if self.json {
             return print_json(&source.pushed);
         }
-        let Some(envoy) = &source.envoy else {
-            let message = format!("`{}` has no section `envoy`", self.source.file().display());
-            return Err(Failure::Usage(format!("{message}; only `--json` does without")));
-        };
+        let envoy = source.rendered_envoy()?;
         // The filter last: Envoy watches it, and takes it up as soon as it is there.
         let files = [
             (Path::new(BOOTSTRAP), bootstrap::render(envoy, &source.typed)),

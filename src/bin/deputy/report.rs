@@ -204,6 +204,11 @@ pub struct Diagnostic {
     /// The problem.
     pub problem: ConfigError,
 }
+/// A value as people write it, a string without its quotes.
+pub fn written(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
 
 impl Diagnostic {
     /// All that is wrong in one file.

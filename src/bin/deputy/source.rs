@@ -51,6 +51,8 @@ impl SourceArguments {
 
 /// A source file without errors.
 pub struct Source {
+    /// The file.
+    pub file: PathBuf,
     /// What the filter gets.
     pub pushed: Value,
     /// The same, typed.
@@ -122,7 +124,20 @@ impl Source {
         warnings.extend(odd::warnings(&typed, &config));
         warnings.extend(envoy.iter().flat_map(|envoy| envoy.warnings(&typed.exchange)));
         let warnings = files.locate(warnings);
-        Ok(Self { pushed, typed, config, envoy, written_envoy, warnings, policies })
+        let file = path.to_owned();
+        Ok(Self { file, pushed, typed, config, envoy, written_envoy, warnings, policies })
+    }
+
+    /// How Envoy is set up, for what is rendered.
+    ///
+    /// # Errors
+    /// The file does not say it.
+    pub fn rendered_envoy(&self) -> Result<&Envoy, Failure> {
+        self.envoy.as_ref().ok_or_else(|| {
+            let file = self.file.display();
+            let help = "say there how Envoy is set up; only `deputy render --json` does without";
+            Failure::Usage(format!("`{file}` has no section `envoy`; help: {help}"))
+        })
     }
 
     /// The file with a policy's decision cases.

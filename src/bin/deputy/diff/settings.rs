@@ -6,6 +6,7 @@ use mcp_deputy::mcp::Revision;
 use serde_json::{Map, Value};
 
 use super::{Line, Severity};
+use crate::report::written;
 
 /// What is compared by its meaning: policies, and the endpoints that they judge.
 const JUDGED: [&str; 3] = ["policies", "endpoints", "enforcement"];
@@ -164,11 +165,4 @@ fn line(path: &str, can_open: bool, text: String) -> Line {
     let is_door = !is_patience && DOORS.iter().any(|door| path.starts_with(door));
     let severity = if is_door && can_open { Severity::MayOpen } else { Severity::Setting };
     Line { severity, subject: path.to_owned(), text, endpoints: Vec::new(), calls: Value::Null }
-}
-
-fn written(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        value => value.to_string(),
-    }
 }

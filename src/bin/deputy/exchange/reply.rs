@@ -11,7 +11,7 @@ use mcp_deputy::token::Caller;
 use serde_json::{Map, Value, json};
 
 use super::request::Shown;
-use crate::report::{BAD, GOOD, visible};
+use crate::report::{BAD, GOOD, visible, written};
 
 /// What a reply says, and what the filter makes of it.
 pub struct Reply {
@@ -67,7 +67,7 @@ impl Reply {
         // Some servers quote what they do not accept.
         let hidden =
             |text: String| text.replace(caller.token.reveal(), "(the token of the caller)");
-        let said = |name| members.get(name).map(|value| (name, hidden(text(value))));
+        let said = |name| members.get(name).map(|value| (name, hidden(written(value))));
         let error = ["error", "error_description"].into_iter().filter_map(said).collect();
         let rows = if members.contains_key("access_token") {
             rows(&members, profile, caller, target)
@@ -164,7 +164,7 @@ fn rows(
     let mut row = |name: &str, expected: String, found: Option<Shown>| {
         rows.push(Row { name: name.to_owned(), expected, found });
     };
-    let plain = |value: Option<&Value>| value.map(|value| Shown::Plain(text(value)));
+    let plain = |value: Option<&Value>| value.map(|value| Shown::Plain(written(value)));
     let lifetime = match expectations.max_lifetime {
         u64::MAX => "any".to_owned(),
         seconds => format!("at most {seconds}"),
@@ -185,7 +185,7 @@ fn rows(
     row("token aud", expectations.audiences.join(" or "), plain(claims.get("aud")));
     let inbound = match &*profile.inbound_subject_claim {
         "sub" => caller.claims.subject.to_string(),
-        name => caller.claims.members.get(name).map(text).unwrap_or_default(),
+        name => caller.claims.members.get(name).map(written).unwrap_or_default(),
     };
     let subject = &*profile.subject_claim;
     row(&format!("token {subject}"), inbound, plain(claims.get(subject)));
@@ -208,8 +208,4 @@ fn rows(
 
 fn decoded(part: &str) -> Option<Map<String, Value>> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
