@@ -304,6 +304,14 @@ issuers[1].jwks: other keys are believed (may open what was closed)
     );
 }
 
+/// A name for people is no door.
+#[test]
+fn what_the_resource_is_called_opens_nothing() {
+    let copy = Copy::new("name", &[(SOURCE, "Enterprise Ledger", "Ledger")]);
+    let told = "protected_resource.resource_name: Ledger instead of Enterprise Ledger\n";
+    assert_eq!(copy.diff(), (told.to_owned(), Some(11)));
+}
+
 /// Text of the policy's goes to a terminal and into a page.
 #[test]
 fn what_people_write_stays_text() {

@@ -162,7 +162,11 @@ fn is_danger(path: &str, value: &Value) -> bool {
 fn line(path: &str, can_open: bool, text: String) -> Line {
     let name = path.rsplit('.').next().unwrap_or_default();
     let is_patience = path.starts_with(EXCHANGE) && PATIENCE.contains(&name);
-    let is_door = !is_patience && DOORS.iter().any(|door| path.starts_with(door));
+    let is_at = |door: &&str| {
+        let rest = path.strip_prefix(*door);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    let is_door = !is_patience && DOORS.iter().any(is_at);
     let severity = if is_door && can_open { Severity::MayOpen } else { Severity::Setting };
     Line { severity, subject: path.to_owned(), text, endpoints: Vec::new(), calls: Value::Null }
 }
