@@ -1236,3 +1236,45 @@ fn the_tool_takes_no_configuration_that_the_filter_refuses() {
     let text = pushed.to_string();
     assert_eq!(Config::parse(text.as_bytes(), &|_| None).unwrap_err().to_string(), told);
 }
+
+/// serde reads a struct from a list too, by the order of its fields.
+#[test]
+fn a_list_is_no_object() {
+    let key = json!({"keys": []});
+    for (place, list) in [
+        ("protected_resource", json!(["http://127.0.0.1:1/mcp", ["http://127.0.0.1:1"], []])),
+        ("issuers/0", json!(["http://127.0.0.1:1", key])),
+        ("issuers/0/remote_jwks", json!(["keys", "localhost", "/jwks"])),
+        ("revoked", json!([[{"issuer": "http://127.0.0.1:9400", "id": "ann"}]])),
+        ("revoked", json!({"subjects": [["http://127.0.0.1:9400", "ann"]]})),
+        ("endpoints/0", json!(["/mcp", "enterprise-ledger"])),
+        ("policies/enterprise-ledger", json!(["https://ledger.example/"])),
+        ("policies/enterprise-ledger/declares", json!([["a"]])),
+        ("policies/enterprise-ledger/tools/a", json!({"delegation": ["a"]})),
+        ("policies/enterprise-ledger/tools/a", json!({"require": [["pii:read"]]})),
+        ("policies/enterprise-ledger/tools/a", json!({"require": {"time": [["mon"]]}})),
+        ("exchange", json!(["sts", "localhost", "/token"])),
+        ("sessions", json!([["KEY"]])),
+        ("ignore", json!([["example.com"]])),
+        ("limits", json!([65536])),
+    ] {
+        let mut pushed = pushed();
+        let (around, name) = place.rsplit_once('/').unwrap_or(("", place));
+        let around = if around.is_empty() { String::new() } else { format!("/{around}") };
+        match pushed.pointer_mut(&around).unwrap() {
+            Value::Array(all) => all[name.parse::<usize>().unwrap()] = list,
+            other => {
+                other.as_object_mut().unwrap().insert(name.to_owned(), list);
+            }
+        }
+        let told = errors(pushed);
+        assert!(told.contains("invalid type: list, expected "), "{place}: {told}");
+    }
+    for set in ["limits=[65536]", "envoy=[\"127.0.0.1:1\"]", "envoy.tls=[/tls/chain.pem, /tls/key]"]
+    {
+        let output = deputy(&["check", "--set", set]);
+        let told = "invalid type: list, expected an object";
+        assert!(stderr(&output).contains(told), "{set}: {}", stderr(&output));
+        assert_eq!(output.status.code(), Some(2));
+    }
+}

@@ -103,6 +103,19 @@ impl<'d> Deserializer<'d> for Tracked<'_, 'd> {
         visitor.visit_newtype_struct(self)
     }
 
+    fn deserialize_struct<V: Visitor<'d>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match self.value {
+            // serde would read it as the fields in their order.
+            Value::Array(_) => Err(Error::invalid_type(Unexpected::Seq, &visitor)),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
     fn deserialize_enum<V: Visitor<'d>>(
         self,
         _: &'static str,
@@ -137,7 +150,7 @@ impl<'d> Deserializer<'d> for Tracked<'_, 'd> {
     forward_to_deserialize_any! {
         <W: Visitor<'d>>
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
-        unit_struct seq tuple tuple_struct map struct identifier
+        unit_struct seq tuple tuple_struct map identifier
     }
 }
 
@@ -252,10 +265,10 @@ impl<'d> VariantAccess<'d> for Variant<'_, 'd> {
 
     fn struct_variant<V: Visitor<'d>>(
         self,
-        _: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        self.content(|content| content.deserialize_any(visitor))
+        self.content(|content| content.deserialize_struct("", fields, visitor))
     }
 }
 
@@ -301,7 +314,6 @@ mod tests {
             (json!({"kinds": {}, "pair": [256, true]}), Some("pair 0")),
             (json!({"kinds": {}, "other": 1}), Some("other")),
             (json!({}), Some("")),
-            (json!([]), Some("")),
             (json!(1.5), Some("")),
         ] {
             let plain = Outer::deserialize(&document).map_err(|error| error.to_string());
@@ -316,6 +328,17 @@ mod tests {
             let found = tracked.as_ref().err().map(|(_, found)| steps(found));
             assert_eq!(found.as_deref(), place, "{document}");
             assert_eq!(tracked.map_err(|(error, _)| error.to_string()), plain, "{document}");
+        }
+    }
+
+    /// serde would read one by the order of its fields.
+    #[test]
+    fn a_list_is_no_object() {
+        for (document, place) in [(json!([{}]), 0), (json!({"kinds": {"a": [{"sized": [1]}]}}), 4)]
+        {
+            let (error, steps) = read::<Outer>(&document).unwrap_err();
+            assert!(error.to_string().starts_with("invalid type: sequence, expected "), "{error}");
+            assert_eq!(steps.len(), place, "{document}");
         }
     }
 
