@@ -1278,3 +1278,24 @@ fn a_list_is_no_object() {
         assert_eq!(output.status.code(), Some(2));
     }
 }
+
+/// Whoever believed it would take out the rule that is right.
+#[test]
+fn a_slip_in_one_rule_makes_no_other_unreachable() {
+    for (require, slip) in [
+        (json!({"scopes": ["pii:reed"]}), "scopes[0]: unknown scope `pii:reed`"),
+        (json!({"any_scope": ["pii:reed"]}), "any_scope[0]: unknown scope `pii:reed`"),
+        (json!({"clams": {"group": {"equals": "a"}}}), "clams: unknown field `clams`"),
+        (json!({"claims": {"group": {"equal": "a"}}}), "claims.group.equal: unknown field `equal`"),
+    ] {
+        let mut pushed = pushed();
+        pushed["policies"]["enterprise-ledger"]["tools"]["read"] = json!([
+            {"require": require, "delegation": {"scope": "a"}},
+            {"delegation": {"scope": "b"}},
+        ]);
+        let told = errors(pushed);
+        let path = "policies.enterprise-ledger.tools.read[0].require.";
+        assert!(told.starts_with(&format!("{path}{slip}")), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+}

@@ -117,6 +117,12 @@ impl Problems {
         self.0.len()
     }
 
+    /// What was noted after so many.
+    #[must_use]
+    pub fn after(&self, count: usize) -> &[ConfigError] {
+        self.0.get(count..).unwrap_or_default()
+    }
+
     /// Whether nothing was noted.
     #[must_use]
     pub fn is_empty(&self) -> bool {

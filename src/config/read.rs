@@ -87,6 +87,8 @@ pub struct Reading<T> {
     /// What is wrong with it.
     pub problems: Problems,
     stand_ins: StandIns,
+    /// Where a field that is not known was left out.
+    left_out: Vec<Place>,
 }
 
 impl<T> Reading<T> {
@@ -95,7 +97,9 @@ impl<T> Reading<T> {
     pub fn of_its_own(&self, found: Vec<ConfigError>) -> Option<Vec<ConfigError>> {
         // Nothing else depends on what stands in the rules for one object of a policy.
         let objects: Option<Vec<String>> = self.stand_ins.0.keys().map(Place::object).collect();
-        let objects = objects?;
+        let mut objects = objects?;
+        // It was to say something there; elsewhere, the rest means what it says.
+        objects.extend(self.left_out.iter().filter_map(Place::object));
         let is_doubtful = |error: &ConfigError| {
             let after = objects.iter().filter_map(|object| error.path.strip_prefix(&**object));
             after.into_iter().any(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
@@ -108,9 +112,10 @@ impl<T> Reading<T> {
 pub fn reading<T: DeserializeOwned>(mut document: Value) -> Reading<T> {
     let mut problems = Problems::default();
     let mut stand_ins = StandIns::default();
+    let mut left_out = Vec::new();
     loop {
         let (error, steps) = match tracked::read::<T>(&document) {
-            Ok(typed) => return Reading { typed: Some(typed), problems, stand_ins },
+            Ok(typed) => return Reading { typed: Some(typed), problems, stand_ins, left_out },
             Err(error) => error,
         };
         let message = error.to_string();
@@ -124,12 +129,14 @@ pub fn reading<T: DeserializeOwned>(mut document: Value) -> Reading<T> {
             note(&mut problems, if missing.is_some() { &owner } else { &place }, &message);
         }
         let mended = if quoted(&message, "unknown field ").is_some() {
-            place.remove(&mut document)
+            let removed = place.remove(&mut document);
+            left_out.push(place);
+            removed
         } else {
             stand_ins.put(&mut document, place, &message)
         };
         if !mended {
-            return Reading { typed: None, problems, stand_ins };
+            return Reading { typed: None, problems, stand_ins, left_out };
         }
     }
 }

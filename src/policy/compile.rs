@@ -195,18 +195,28 @@ impl Compiler<'_> {
             self.problems.add_with_help(&path, "there is no rule here", help);
         }
         let several = source.0.len() > 1;
+        let place = |index| if several { format!("[{index}]") } else { String::new() };
         let mut rules: Vec<Rule> = Vec::with_capacity(source.0.len());
+        let mut are_as_written = true;
         for (index, source) in source.0.iter().enumerate() {
-            let place = if several { format!("[{index}]") } else { String::new() };
+            let place = place(index);
             let (path, name) = (format!("{path}{place}"), format!("{name}{place}"));
-            let rule = self.rule(source, object, &path, name, kind);
+            let before = self.problems.count();
+            rules.push(self.rule(source, object, &path, name, kind));
+            // Of a requirement that is wrong nothing is left: its rule holds where it was not meant to.
+            let requirement = format!("{path}.require");
+            let mut wrong = self.problems.after(before).iter();
+            are_as_written &= !wrong.any(|problem| problem.path.starts_with(&requirement));
+        }
+        for (index, rule) in rules.iter().enumerate().filter(|_| are_as_written) {
+            let mut before = rules.iter().take(index);
             if let Some(earlier) =
-                rules.iter().find(|earlier| earlier.is_implied_by(&rule, self.around.scopes))
+                before.find(|earlier| earlier.is_implied_by(rule, self.around.scopes))
             {
                 let help = format!("`{}` holds whenever it does, and comes first", earlier.name);
-                self.problems.add_with_help(&path, "can never be reached", help);
+                let path = format!("{path}{}", place(index));
+                self.problems.add_with_help(path, "can never be reached", help);
             }
-            rules.push(rule);
         }
         rules.into()
     }
