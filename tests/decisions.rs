@@ -279,7 +279,7 @@ fn who_is_revoked_is_told_so() {
 fn no_claim_is_overwritten_in_silence() {
     for (claim, help) in [
         ("sub=ann", "write it as `subject`, on the command line as `--subject`"),
-        ("iss=x", "write it as `issuer`, beside `claims`"),
+        ("iss=x", "write it as `issuer`, on the command line as `--issuer`"),
         ("aud=x", "leave it out: it is made as the issuer's tokens have it"),
         ("iat=1", "leave it out: it is made as the issuer's tokens have it"),
         ("exp=1", "leave it out: it is made as the issuer's tokens have it"),
@@ -309,6 +309,42 @@ cases: [{given: {caller: john, tool: getAccount}, expect: allow}]
     let (printed, code) = with_cases("claims", cases, &[]);
     assert!(printed.starts_with("error: callers.john.claims.sub: "), "{printed}");
     assert_eq!(code, Some(2));
+}
+
+/// Each issuer's tokens have their own claims.
+#[test]
+fn a_caller_of_another_issuer_than_the_first_can_be_described() {
+    let other = "issuers=[{issuer: \"https://a.example\", jwks_file: keys/authorization-server.jwks.json}, \
+                 {issuer: \"http://127.0.0.1:9400\", jwks_file: keys/authorization-server.jwks.json, profile: okta}]";
+    let explain = |more: &[&str]| {
+        let arguments =
+            ["explain", "--tool", "listAccounts", "--scope", "mcp:connect", "--set", other];
+        deputy(&[&arguments[..], more].concat())
+    };
+    assert_eq!(explain(&[]).status.code(), Some(0));
+    let output = explain(&["--issuer", "http://127.0.0.1:9400"]);
+    assert!(stderr(&output).contains("none of the claims `cid` is there"), "{}", stderr(&output));
+    let output = explain(&["--issuer", "http://127.0.0.1:9401"]);
+    let told = "error: caller.issuer: unknown issuer `http://127.0.0.1:9401`\n  help: did you mean `http://127.0.0.1:9400`?\n";
+    assert!(stderr(&output).ends_with(told), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn cases_that_are_no_yaml_are_told_alike_by_explain_and_test() {
+    let directory = scratch("broken-cases");
+    fs::copy("policies/enterprise-ledger.yaml", directory.join("enterprise-ledger.yaml")).unwrap();
+    let cases = directory.join("enterprise-ledger.test.yaml");
+    fs::write(&cases, "callers: [\n").unwrap();
+    let policies = format!("policies={}", directory.display());
+    let run = |command: &[&str]| deputy(&[command, &["--set", &policies]].concat());
+    let explained = run(&["explain", "--tool", "a", "--caller", "a"]);
+    assert!(stderr(&explained).contains(&format!("\n  --> {}\n", cases.display())));
+    assert_eq!(explained.status.code(), Some(2));
+    assert_eq!(run(&["test"]).status.code(), Some(2));
+    let told = stdout(&run(&["explain", "--tool", "a", "--caller", "a", "--format", "json"]));
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["errors"][0]["file"], cases.to_str().unwrap());
 }
 
 /// Who describes a caller that the filter would send away is told so.

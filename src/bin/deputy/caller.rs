@@ -147,7 +147,7 @@ impl Caller {
     fn check_claims(&self, path: &str, config: &Config, problems: &mut Problems) {
         let made = "leave it out: it is made as the issuer's tokens have it";
         for (name, help) in [
-            ("iss", "write it as `issuer`, beside `claims`"),
+            ("iss", "write it as `issuer`, on the command line as `--issuer`"),
             ("sub", "write it as `subject`, on the command line as `--subject`"),
             ("aud", made),
             ("iat", made),

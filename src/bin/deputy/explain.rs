@@ -81,6 +81,9 @@ struct Who {
     /// The user
     #[arg(long, value_name = "ID")]
     subject: Option<String>,
+    /// The issuer; by default the first that is configured
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
     /// Another claim, JSON or else a string: `groups=["a","b"]`; may stand several times
     #[arg(long, value_name = "NAME=VALUE")]
     claim: Vec<Claim>,
@@ -92,7 +95,7 @@ struct Who {
     auth_age: Option<Duration>,
 }
 
-const DESCRIPTION: [&str; 6] = ["scope", "client", "subject", "claim", "acr", "auth_age"];
+const DESCRIPTION: [&str; 7] = ["scope", "client", "subject", "issuer", "claim", "acr", "auth_age"];
 
 /// A claim on the command line.
 #[derive(Clone)]
@@ -189,9 +192,10 @@ impl Who {
     }
 
     fn description(self) -> Caller {
-        let Self { scope, client, subject, claim, acr, auth_age, .. } = self;
+        let Self { scope, client, subject, issuer, claim, acr, auth_age, .. } = self;
         let claims = claim.into_iter().map(|Claim(name, value)| (name, value)).collect();
-        Caller { subject, client, scopes: scope, acr, auth_age, claims, ..Caller::default() }
+        let scopes = scope;
+        Caller { issuer, subject, client, scopes, acr, auth_age, claims, ..Caller::default() }
     }
 }
 
@@ -206,9 +210,13 @@ fn described(source: &Source, policy: &str, name: &str) -> Result<Caller, Failur
     let Some(file) = file.filter(|file| file.exists()) else {
         return Err(Failure::Usage(format!("`{policy}` has no file with callers")));
     };
-    let document = read_yaml(&file).map_err(Failure::Usage)?;
-    let mut cases = typed::<Cases>(document)
-        .map_err(|errors| Failure::Configuration(Diagnostic::all_in(&file, errors.0)))?;
+    let wrong = |problems| Failure::Configuration(Diagnostic::all_in(&file, problems));
+    let document = read_yaml(&file).map_err(|message| {
+        let mut problems = Problems::default();
+        problems.add("", message);
+        wrong(problems.into_errors())
+    })?;
+    let mut cases = typed::<Cases>(document).map_err(|errors| wrong(errors.0))?;
     cases.callers.remove(name).ok_or_else(|| {
         let mut problems = Problems::default();
         let known = cases.callers.keys().map(String::as_str);
