@@ -266,6 +266,53 @@ fn every_shell_has_completions() {
     assert_eq!(deputy(&["completions", "dos"], "").status.code(), Some(1));
 }
 
+/// The pull request that brings the first `deputy.yaml` has nothing to be compared with.
+#[test]
+fn the_example_pipeline_succeeds_where_there_was_no_configuration() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = root.join("deploy/github-actions/policy.yaml");
+    let workflow: Value = serde_yaml_ng::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let steps = workflow["jobs"]["review"]["steps"].as_array().unwrap();
+    let step = steps.iter().find(|step| step["name"] == "Say what changes").unwrap();
+    let directory = scratch("pipeline");
+    let (project, runner) = (directory.join("project"), directory.join("runner"));
+    for directory in [&project, &runner] {
+        fs::create_dir(directory).unwrap();
+    }
+    let tools = Path::new(env!("CARGO_BIN_EXE_deputy")).parent().unwrap().to_str().unwrap();
+    let run = |script: &str| {
+        let output = Command::new("bash")
+            .args(["--noprofile", "--norc", "-eo", "pipefail", "-c", script])
+            .current_dir(&project)
+            .env("PATH", format!("{tools}:{}", std::env::var("PATH").unwrap()))
+            .env("BASE", "HEAD~1")
+            .env("RUNNER_TEMP", &runner)
+            .env("GITHUB_STEP_SUMMARY", runner.join("summary.md"))
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    };
+    let commit = "git add . && git -c user.name=a -c user.email=a@example.com commit -qm change";
+    run(&format!("git init -q && touch README && {commit}"));
+    for name in ["deputy.yaml", "policies", "keys"] {
+        run(&format!("cp -r {} .", root.join(name).display()));
+    }
+    run(commit);
+    let summary = || {
+        run(step["run"].as_str().unwrap());
+        run("git worktree remove --force \"$RUNNER_TEMP/base\"");
+        assert_eq!(
+            fs::read_to_string(runner.join("summary.md")).unwrap(),
+            fs::read_to_string(runner.join("diff.md")).unwrap()
+        );
+        fs::remove_file(runner.join("summary.md")).unwrap();
+        fs::read_to_string(runner.join("diff.md")).unwrap()
+    };
+    assert_eq!(summary(), "No configuration before.\n");
+    run(&format!("sed -i 's/resource_name: .*/resource_name: Ledger/' deputy.yaml && {commit}"));
+    assert!(summary().contains("Ledger instead of Enterprise Ledger"));
+}
+
 #[test]
 fn the_example_pipeline_says_nothing_that_the_tool_does_not_understand() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/github-actions/policy.yaml");
