@@ -390,7 +390,18 @@ fn origins(pushed: &Pushed, resource: Option<&HttpUrl>, problems: &mut Problems)
     let mut origins: Vec<Box<str>> = resource.iter().map(|url| url.origin().into()).collect();
     for (index, origin) in pushed.allowed_origins.iter().enumerate() {
         match HttpUrl::parse(origin) {
-            Some(url) if url.origin() == origin => origins.push(url.origin().into()),
+            Some(url) if url.origin() == origin => {
+                // RFC 6454 section 6.1.
+                let default = if origin.starts_with("https:") { ":443" } else { ":80" };
+                if let Some(named) = origin.strip_suffix(default) {
+                    problems.add_with_help(
+                        format!("allowed_origins[{index}]"),
+                        "no browser names its default port in an origin",
+                        format!("write `{named}`"),
+                    );
+                }
+                origins.push(url.origin().into());
+            }
             _ => problems.add_with_help(
                 format!("allowed_origins[{index}]"),
                 format!("`{origin}` is not an origin"),

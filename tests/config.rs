@@ -901,7 +901,9 @@ exchange: missing field `issuer`"),
         ("/issuers/0/leeway", json!("301s"), "\
 issuers[0].leeway: `301s` is more than `5m`; help: so long would a token serve after its end: set the clocks"),
         ("/issuers/0/max_lifetime", json!("900ms"), "\
-issuers[0].max_lifetime: accepts no token; help: tokens count whole seconds: write `1h`, say"),
+issuers[0].max_lifetime: `900ms` is not a number of whole seconds; help: tokens count in them"),
+        ("/issuers/0/max_lifetime", json!("0s"), "\
+issuers[0].max_lifetime: accepts no token; help: write `1h`, say"),
         ("/issuers", json!([{"issuer": "http://127.0.0.1:9400", "jwks": keys, "client_claims": [], "client_required": true}]), "\
 issuers[0].client_claims: an empty list accepts no token"),
         ("/issuers", json!([{"issuer": "http://127.0.0.1:9400", "jwks": keys, "client_claims": [], "profile": "okta"}]), "\
@@ -1298,4 +1300,72 @@ fn a_slip_in_one_rule_makes_no_other_unreachable() {
         assert!(told.starts_with(&format!("{path}{slip}")), "{told}");
         assert_eq!(told.lines().count(), 1, "{told}");
     }
+}
+
+#[test]
+fn what_would_never_work_or_be_cut_short_is_refused() {
+    for (set, told) in [
+        ("issuers[0].audiences=[\"\"]", "issuers[0].audiences[0]: `` is not an audience"),
+        ("issuers[0].audiences=[\"a b\"]", "issuers[0].audiences[0]: `a b` is not an audience"),
+        (
+            "issuers[0].scope_claims=[]",
+            "issuers[0].scope_claims: an empty list leaves every caller without scopes",
+        ),
+        ("issuers[0].leeway=500ms", "issuers[0].leeway: `500ms` is not a number of whole seconds"),
+        (
+            "issuers[0].max_lifetime=90500ms",
+            "issuers[0].max_lifetime: `90500ms` is not a number of whole seconds",
+        ),
+        (
+            "allowed_origins=[\"https://app.example.com:443\"]",
+            "allowed_origins[0]: no browser names its default port in an origin\n  --> deputy.yaml\n  help: write `https://app.example.com`",
+        ),
+        (
+            "allowed_origins=[\"http://app.example.com:80\"]",
+            "allowed_origins[0]: no browser names its default port in an origin\n  --> deputy.yaml\n  help: write `http://app.example.com`",
+        ),
+        ("envoy.filter=..", "envoy.filter: not the name of a file"),
+        ("envoy.filter=/x/..", "envoy.filter: not the name of a file"),
+        ("envoy.wasm=/x/.", "envoy.wasm: not the name of a file"),
+    ] {
+        let whole = "issuers[0]={issuer: \"http://127.0.0.1:9400\", jwks: {keys: []}}";
+        let more = if set.contains("jwks=") { ["--set", whole].to_vec() } else { Vec::new() };
+        let output = deputy(&[&["check"][..], &more, &["--set", set]].concat());
+        let expected = format!("error: {told}");
+        assert!(stderr(&output).contains(&expected), "{set}: {}", stderr(&output));
+        assert_eq!(output.status.code(), Some(2));
+    }
+    let others = "allowed_origins=[\"https://a.example:80\", \"http://a.example:443\"]";
+    assert_eq!(deputy(&["check", "--set", others]).status.code(), Some(0));
+}
+
+#[test]
+fn what_is_sound_and_can_never_work_is_warned_of() {
+    let rule = |condition: &str| {
+        format!(
+            "policies={{enterprise-ledger: {{audience: \"https://a.example/\", baseline: without_token, \
+             tools: {{read: {{require: {{claims: {{iss: {condition}}}}}, delegation: {{scope: a}}}}}}}}}}"
+        )
+    };
+    let claims = "policies.enterprise-ledger.tools.read.require.claims.iss: unknown issuer `http://127.0.0.1:9401`";
+    for (set, told) in [
+        (
+            "issuers[0].algorithms=[ES384]".to_owned(),
+            "issuers[0].algorithms: no key of `jwks` is for any of these",
+        ),
+        (rule("{equals: \"http://127.0.0.1:9401\"}"), claims),
+        (rule("{in: [\"http://127.0.0.1:9400\", \"http://127.0.0.1:9401\"]}"), claims),
+        (
+            "envoy.clusters.spare=127.0.0.1:1".to_owned(),
+            "envoy.clusters.spare: nothing uses this cluster",
+        ),
+    ] {
+        let output = deputy(&["check", "--set", &set]);
+        assert!(stderr(&output).contains(&format!("warning: {told}\n")), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(0));
+    }
+    let output = deputy(&["check", "--set", &rule("{equals: \"http://127.0.0.1:9401\"}")]);
+    assert!(stderr(&output).contains("  help: did you mean `http://127.0.0.1:9400`?\n"));
+    let output = deputy(&["check", "--set", &rule("{equals: \"http://127.0.0.1:9400\"}")]);
+    assert!(!stderr(&output).contains("warning"), "{}", stderr(&output));
 }

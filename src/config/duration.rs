@@ -28,6 +28,12 @@ impl Duration {
         self.milliseconds / 1_000
     }
 
+    /// Whether the length in whole seconds is all of it.
+    #[must_use]
+    pub const fn is_whole_seconds(self) -> bool {
+        self.milliseconds.is_multiple_of(1_000)
+    }
+
     /// The length as the standard library has it.
     #[must_use]
     pub const fn as_std(self) -> std::time::Duration {

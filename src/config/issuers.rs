@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::pushed::Pushed;
 use super::{ConfigError, Duration, Problems, http_url, profile, remote_jwks, revoked};
+use crate::policy::compile::check_audience;
 use crate::token::{self, KeySet, TrustedIssuer};
 
 /// What clocks may differ at the most: "usually no more than a few minutes" (RFC 7519 section 4.1.4).
@@ -32,18 +33,30 @@ pub fn compile(
                 .add(format!("{path}.issuer"), format!("issuer `{}` is listed twice", raw.issuer));
         }
         let none = |list: &Option<Vec<String>>| list.as_ref().is_some_and(Vec::is_empty);
-        for (name, list_is_empty) in [
-            ("algorithms", raw.algorithms.is_empty()),
-            ("token_types", none(&raw.token_types)),
-            ("audiences", none(&raw.audiences)),
-            ("client_claims", none(&raw.client_claims) && profile::requires_client(raw)),
+        let no_token = "an empty list accepts no token";
+        let no_scope = "an empty list leaves every caller without scopes";
+        for (name, list_is_empty, message) in [
+            ("algorithms", raw.algorithms.is_empty(), no_token),
+            ("token_types", none(&raw.token_types), no_token),
+            ("audiences", none(&raw.audiences), no_token),
+            ("scope_claims", none(&raw.scope_claims), no_scope),
+            ("client_claims", none(&raw.client_claims) && profile::requires_client(raw), no_token),
         ] {
             if list_is_empty {
-                problems.add(format!("{path}.{name}"), "an empty list accepts no token");
+                problems.add(format!("{path}.{name}"), message);
             }
         }
-        if raw.max_lifetime.is_some_and(|lifetime| lifetime.as_seconds() == 0) {
-            let help = "tokens count whole seconds: write `1h`, say";
+        for (index, audience) in raw.audiences.iter().flatten().enumerate() {
+            check_audience(audience, &format!("{path}.audiences[{index}]"), problems);
+        }
+        for (name, length) in [("leeway", Some(raw.leeway)), ("max_lifetime", raw.max_lifetime)] {
+            if let Some(length) = length.filter(|length| !length.is_whole_seconds()) {
+                let message = format!("`{length}` is not a number of whole seconds");
+                problems.add_with_help(format!("{path}.{name}"), message, "tokens count in them");
+            }
+        }
+        if raw.max_lifetime.is_some_and(|lifetime| lifetime == Duration::seconds(0)) {
+            let help = "write `1h`, say";
             problems.add_with_help(format!("{path}.max_lifetime"), "accepts no token", help);
         }
         if raw.leeway > LONGEST_LEEWAY {

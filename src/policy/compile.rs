@@ -430,16 +430,15 @@ fn scope_message(what: &str, required: &ScopeSet, scopes: &ScopeTable) -> Rc<str
     format!("Access denied: {what} requires the scope {}.", scopes.names(required).join(" ")).into()
 }
 
-fn check_audience(audience: &str, path: &str, problems: &mut Problems) {
+/// Checks that it can be the audience of a token.
+pub(crate) fn check_audience(audience: &str, path: &str, problems: &mut Problems) {
     if audience.is_empty() || audience.chars().any(|c| c.is_control() || c.is_whitespace()) {
         problems.add(path, format!("`{audience}` is not an audience"));
     }
 }
 
 fn check_lifetime(lifetime: Duration, path: &str, problems: &mut Problems) {
-    if lifetime != Duration::seconds(u32::try_from(lifetime.as_seconds()).unwrap_or(0))
-        || lifetime.as_seconds() == 0
-    {
+    if !lifetime.is_whole_seconds() || lifetime.as_seconds() == 0 {
         problems.add_with_help(
             path,
             format!("`{lifetime}` is not a token lifetime"),

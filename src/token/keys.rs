@@ -91,6 +91,12 @@ impl KeySet {
         self.keys.is_empty()
     }
 
+    /// Whether some key is for one of `algorithms`.
+    #[must_use]
+    pub fn has_key_for(&self, algorithms: &[Algorithm]) -> bool {
+        self.keys.iter().any(|key| algorithms.iter().any(|algorithm| key.allows(*algorithm)))
+    }
+
     /// The one key that a header with this `kid` and `alg` means, if there is one.
     ///
     /// Without a `kid` that is the only key of a set of one. Keys are never tried in turn.

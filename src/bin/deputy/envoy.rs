@@ -82,7 +82,7 @@ impl Envoy {
             [("wasm", &self.wasm), ("filter", &self.filter), ("trusted_ca", &self.trusted_ca)];
         let secret = self.secret.iter().map(|file| ("secret", file));
         for (name, text) in files.into_iter().chain(secret).chain(tls) {
-            if text.is_empty() || text.ends_with('/') {
+            if matches!(text.rsplit('/').next(), None | Some("" | "." | "..")) {
                 problems.add(format!("envoy.{name}"), "not the name of a file");
             }
         }
@@ -110,15 +110,9 @@ impl Envoy {
                         `injected`, and must know by what";
             problems.add_with_help("envoy", "missing field `secret`", help);
         }
-        let exchange = &pushed.exchange;
-        let targets = exchange.targets.iter();
-        let targets = targets.map(|(name, target)| (format!("exchange.targets.{name}"), target));
-        for (path, target) in [("exchange".to_owned(), exchange)].into_iter().chain(targets) {
-            let failover = target.failover.as_deref().map(|other| (".failover", other));
-            for (more, one) in [("", target)].into_iter().chain(failover) {
-                if let Some(cluster) = &one.cluster {
-                    self.check_cluster(format!("{path}{more}.cluster"), cluster, problems);
-                }
+        for (path, one) in written(&pushed.exchange) {
+            if let Some(cluster) = &one.cluster {
+                self.check_cluster(format!("{path}.cluster"), cluster, problems);
             }
         }
         for (index, issuer) in pushed.issuers.iter().enumerate() {
@@ -147,7 +141,7 @@ impl Envoy {
     }
 
     /// What is odd about the section.
-    pub fn warnings(&self, exchange: &Exchange) -> Vec<ConfigError> {
+    pub fn warnings(&self, pushed: &Pushed) -> Vec<ConfigError> {
         let exposed = self.admin.iter().filter(|address| !address.is_loopback());
         let admin = exposed.map(|address| {
             let message = format!("`{}` can be reached from elsewhere", address.authority());
@@ -160,6 +154,12 @@ impl Envoy {
             let help = "write `tls`, or let what ends TLS reach Envoy on `127.0.0.1`";
             warn("envoy.listen".to_owned(), message, help)
         });
+        let used = self.used(pushed);
+        let unused = self.clusters.keys().filter(|name| !used.contains(&***name));
+        let unused = unused.map(|name| {
+            let help = "name it in `envoy.routes`, `exchange` or `remote_jwks`, or leave it out";
+            warn(format!("envoy.clusters.{name}"), "nothing uses this cluster".to_owned(), help)
+        });
         let clusters = self
             .clusters
             .iter()
@@ -169,7 +169,18 @@ impl Envoy {
             let help = "write `https://` before its name, unless something else sees to TLS";
             warn(format!("envoy.clusters.{name}"), message, help)
         });
-        admin.chain(listen).chain(clusters).chain(credential_warnings(exchange)).collect()
+        let credentials = credential_warnings(&pushed.exchange);
+        admin.chain(listen).chain(unused).chain(clusters).chain(credentials).collect()
+    }
+
+    /// The clusters that something names.
+    fn used<'a>(&'a self, pushed: &'a Pushed) -> BTreeSet<&'a str> {
+        let remotes = pushed.issuers.iter().filter_map(|issuer| issuer.remote_jwks.as_ref());
+        let exchanges = written(&pushed.exchange);
+        let exchanges = exchanges.into_iter().filter_map(|(_, one)| one.cluster.as_ref());
+        let routes = self.routes.values();
+        let all = routes.chain(exchanges).chain(remotes.map(|remote| &remote.cluster));
+        all.map(String::as_str).collect()
     }
 
     /// The name under which the filter is rendered: that which Envoy watches.
@@ -215,6 +226,19 @@ fn credential_warnings(exchange: &Exchange) -> Vec<ConfigError> {
         warnings.push(warn(format!("envoy.clusters.{cluster}"), message, help));
     }
     warnings
+}
+
+/// What is written of each authorization server, those that stand in for others too, and where.
+fn written(exchange: &Exchange) -> Vec<(String, &Exchange)> {
+    let targets = exchange.targets.iter();
+    let targets = targets.map(|(name, target)| (format!("exchange.targets.{name}"), target));
+    let mut all = Vec::new();
+    for (path, one) in [("exchange".to_owned(), exchange)].into_iter().chain(targets) {
+        let failover = one.failover.as_deref();
+        let failover = failover.map(|other| (format!("{path}.failover"), other));
+        all.extend([(path, one)].into_iter().chain(failover));
+    }
+    all
 }
 
 /// All authorization servers that are asked, those that stand in for others too.

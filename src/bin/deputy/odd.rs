@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 
 use mcp_deputy::config::pushed::Pushed;
 use mcp_deputy::config::{Config, ConfigError, HttpUrl, Problems};
+use serde_json::Value;
 
 /// All of it.
 pub fn warnings(pushed: &Pushed, config: &Config) -> Vec<ConfigError> {
     let mut odd = Problems::default();
     in_clear(pushed, &mut odd);
+    keys(pushed, config, &mut odd);
+    unknown_issuers(pushed, &mut odd);
     targets(pushed, config, &mut odd);
     odd.into_errors()
 }
@@ -27,6 +30,49 @@ fn in_clear(pushed: &Pushed, odd: &mut Problems) {
         if HttpUrl::parse(text).as_ref().is_some_and(is_in_clear) {
             let help = "write `https://`: who is on the way reads tokens, or writes them";
             odd.add_with_help(path, format!("`{text}` is in clear"), help);
+        }
+    }
+}
+
+/// Keys that are fetched may be others.
+fn keys(pushed: &Pushed, config: &Config, odd: &mut Problems) {
+    for (at, (written, trusted)) in pushed.issuers.iter().zip(&config.issuers).enumerate() {
+        let issuer = &trusted.issuer;
+        if written.remote_jwks.is_none() && !issuer.keys.has_key_for(&issuer.algorithms) {
+            let path = format!("issuers[{at}].algorithms");
+            let help = "name that of the keys, or take the list out";
+            odd.add_with_help(path, "no key of `jwks` is for any of these", help);
+        }
+    }
+}
+
+/// A rule for the tokens of an issuer whose tokens are not believed never holds.
+fn unknown_issuers(pushed: &Pushed, odd: &mut Problems) {
+    let known = || pushed.issuers.iter().map(|issuer| issuer.issuer.as_str());
+    for (policy, source) in &pushed.policies {
+        let objects = [
+            ("tools", &source.tools),
+            ("prompts", &source.prompts),
+            ("resources", &source.resources),
+            ("methods", &source.methods),
+        ];
+        let objects = objects.into_iter().flat_map(|(kind, objects)| {
+            objects.iter().map(move |(name, rules)| (kind, name, &rules.0))
+        });
+        for (kind, name, rules) in objects {
+            for (index, rule) in rules.iter().enumerate() {
+                let Some(condition) = rule.require.claims.as_ref().and_then(|all| all.get("iss"))
+                else {
+                    continue;
+                };
+                let place = if rules.len() > 1 { format!("[{index}]") } else { String::new() };
+                let path = format!("policies.{policy}.{kind}.{name}{place}.require.claims.iss");
+                let meant = condition.one_of.iter().flatten().chain(&condition.equals);
+                let meant = meant.filter_map(Value::as_str);
+                for issuer in meant.filter(|issuer| known().all(|other| other != *issuer)) {
+                    odd.add_unknown(&path, format!("unknown issuer `{issuer}`"), issuer, known());
+                }
+            }
         }
     }
 }

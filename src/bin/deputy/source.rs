@@ -122,7 +122,7 @@ impl Source {
         };
         let mut warnings = config.warnings.clone();
         warnings.extend(odd::warnings(&typed, &config));
-        warnings.extend(envoy.iter().flat_map(|envoy| envoy.warnings(&typed.exchange)));
+        warnings.extend(envoy.iter().flat_map(|envoy| envoy.warnings(&typed)));
         let warnings = files.locate(warnings);
         let file = path.to_owned();
         Ok(Self { file, pushed, typed, config, envoy, written_envoy, warnings, policies })
