@@ -276,6 +276,12 @@ fn what_is_wrong_with_yaml_is_told_with_its_place() {
         (format!("{head}limits:\n  ~: 1\n").into_bytes(), "5:3: limits: a key is empty"),
         ([head.as_bytes(), b"# f\xfcr\n"].concat(), "4:4: not UTF-8"),
         (format!("# a\n---\n{head}---\nb: 1\n").into_bytes(), "6:1: a second document begins"),
+        (format!("{head}---\tb\n").into_bytes(), "4:1: a second document begins"),
+        (format!("{head}...\n# b\nb: 1\n").into_bytes(), "6:1: a second document begins"),
+        (
+            format!("{head}limits: {{}} # a\u{7}\n").into_bytes(),
+            "4:15: YAML forbids the character `\\u{7}`",
+        ),
     ] {
         fs::write(&file, &bytes).unwrap();
         let output = deputy(&["check", "--config", file.to_str().unwrap()]);
@@ -1327,6 +1333,7 @@ fn what_would_never_work_or_be_cut_short_is_refused() {
         ("envoy.filter=..", "envoy.filter: not the name of a file"),
         ("envoy.filter=/x/..", "envoy.filter: not the name of a file"),
         ("envoy.wasm=/x/.", "envoy.wasm: not the name of a file"),
+        ("issuers[0].jwks={keys: []}", "issuers[0].jwks: this set has no keys\n"),
     ] {
         let whole = "issuers[0]={issuer: \"http://127.0.0.1:9400\", jwks: {keys: []}}";
         let more = if set.contains("jwks=") { ["--set", whole].to_vec() } else { Vec::new() };

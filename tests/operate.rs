@@ -103,6 +103,17 @@ fn what_is_pushed_can_be_read_by_whoever_could_read_it_before() {
     assert_eq!(mode(), 0o640);
 }
 
+#[test]
+fn every_command_says_what_its_exit_codes_mean() {
+    for command in [
+        "check", "diff", "exchange", "explain", "keys", "push", "render", "schema", "shadow",
+        "test",
+    ] {
+        let help = stdout(&deputy(&[command, "--help"], ""));
+        assert!(help.contains("Exit codes:"), "{command}: {help}");
+    }
+}
+
 fn record(time: u32, subject: &str, tool: &str, would_deny: bool) -> Value {
     let mut record = json!({
         "time": format!("2026-11-21T04:52:{time:02}.000Z"), "issuer": "https://login.example",

@@ -107,11 +107,13 @@ fn keys(
         Ok((keys, skipped)) => {
             if keys.is_empty() {
                 let reasons: Vec<String> = skipped.iter().map(ToString::to_string).collect();
-                problems.add_with_help(
-                    path,
-                    format!("no key of this set can verify a token: {}", reasons.join("; ")),
-                    "push the authorization server's public keys, as its `jwks_uri` serves them",
-                );
+                let message = match reasons.as_slice() {
+                    [] => "this set has no keys".to_owned(),
+                    some => format!("no key of this set can verify a token: {}", some.join("; ")),
+                };
+                let help =
+                    "push the authorization server's public keys, as its `jwks_uri` serves them";
+                problems.add_with_help(path, message, help);
             }
             warnings.extend(skipped.iter().map(|key| ConfigError {
                 path: format!("{path}.keys[{}]", key.index),

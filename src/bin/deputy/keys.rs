@@ -16,6 +16,7 @@ use discovery::{Discovery, Found};
 
 /// Look after the public keys of issuers
 #[derive(Subcommand)]
+#[command(after_help = EXIT_CODES)]
 pub enum Keys {
     Fetch(Fetch),
 }

@@ -22,6 +22,7 @@ pub fn file(bytes: Vec<u8>) -> Result<Value, String> {
 pub fn value(text: &str) -> Result<Value, String> {
     // Some editors begin a file with a byte order mark; the parser takes it for a document of its own.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    document::check_characters(text)?;
     if let Some(line) = document::second(text) {
         return Err(format!("{line}:1: a second document begins"));
     }

@@ -27,15 +27,44 @@ pub fn read(text: &str) -> Result<Value, serde_yaml_ng::Error> {
 
 /// The line in which a second document begins. No other line can begin like this.
 pub fn second(text: &str) -> Option<usize> {
-    let mut has_begun = false;
+    let is = |line: &str, marker: &str| {
+        let rest = line.strip_prefix(marker);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
+    };
+    let (mut has_begun, mut has_ended) = (false, false);
     for (number, line) in (1..).zip(text.lines()) {
-        let begins = line == "---" || line.starts_with("--- ");
-        if begins && has_begun {
+        let begins = is(line, "---");
+        let says_something = !(line.trim().is_empty() || line.starts_with(['#', '%']));
+        if is(line, "...") {
+            has_ended = has_begun;
+        } else if begins && has_begun || says_something && has_ended {
             return Some(number);
+        } else {
+            has_begun |= begins || says_something;
         }
-        has_begun |= begins || !(line.trim().is_empty() || line.starts_with(['#', '%']));
     }
     None
+}
+
+/// Looks for a character that YAML forbids.
+///
+/// # Errors
+/// `LINE:COLUMN: what`, of the first. The parser knows only how many bytes stand before it.
+pub fn check_characters(text: &str) -> Result<(), String> {
+    let forbidden = |c: char| {
+        c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')
+            || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+    };
+    let Some((place, c)) = text.char_indices().find(|(_, c)| forbidden(*c)) else { return Ok(()) };
+    let before = text.get(..place).unwrap_or_default();
+    Err(format!("{}: YAML forbids the character `{}`", end(before), c.escape_unicode()))
+}
+
+/// `LINE:COLUMN` of what follows this text.
+fn end(before: &str) -> String {
+    let line = before.matches('\n').count().saturating_add(1);
+    let last = before.rsplit('\n').next().unwrap_or_default();
+    format!("{line}:{}", last.chars().count().saturating_add(1))
 }
 
 /// The text of a file.
@@ -46,9 +75,7 @@ pub fn text(bytes: Vec<u8>) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|error| {
         let sound = error.utf8_error().valid_up_to();
         let before = String::from_utf8_lossy(error.as_bytes().get(..sound).unwrap_or_default());
-        let line = before.matches('\n').count().saturating_add(1);
-        let last = before.rsplit('\n').next().unwrap_or_default();
-        format!("{line}:{}: not UTF-8", last.chars().count().saturating_add(1))
+        format!("{}: not UTF-8", end(&before))
     })
 }
 
