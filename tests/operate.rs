@@ -6,8 +6,11 @@
 mod support;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::thread;
 
 use serde_json::{Value, json};
 use support::{deputy_with as deputy, scratch, stderr, stdout};
@@ -101,6 +104,74 @@ fn what_is_pushed_can_be_read_by_whoever_could_read_it_before() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
     deputy(&["push", into, "--set", "limits.body_bytes=1000"], "");
     assert_eq!(mode(), 0o640);
+}
+
+/// Envoy's buffer holds what the filter reads of a body: a smaller one could end Envoy.
+#[test]
+fn a_push_that_needs_a_larger_buffer_than_envoy_has_is_refused() {
+    let directory = scratch("push-buffer");
+    let into = directory.to_str().unwrap();
+    let filter = directory.join("filter.yaml");
+    let rendered = |more: &[&str]| {
+        deputy(&[&["render", "--out", into], more].concat(), "");
+        fs::read_to_string(&filter).unwrap()
+    };
+    let before = rendered(&[]);
+    for (size, more) in [(2_000_000, &[][..]), (1_114_112, &["--dry-run"])] {
+        let set = format!("limits.body_bytes={size}");
+        let output = deputy(&[&["push", into, "--set", &set], more].concat(), "");
+        let told = format!(
+            "error: `{into}/envoy.yaml`: `per_connection_buffer_limit_bytes` is 1114112, not above \
+             `limits.body_bytes`, {size}\n  help: render elsewhere, move that `envoy.yaml` here, \
+             restart Envoy, and push again\n"
+        );
+        assert!(stderr(&output).ends_with(&told), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(3));
+        assert_eq!(fs::read_to_string(&filter).unwrap(), before);
+    }
+    let fits = |size: u32| {
+        let set = format!("limits.body_bytes={size}");
+        let output = deputy(&["push", into, "--set", &set], "");
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    };
+    fits(1_114_111);
+    rendered(&["--set", "limits.body_bytes=2000000"]);
+    fits(3_000);
+    // What Envoy has where nothing says it, is for the owner of that file to see to.
+    fs::write(directory.join("envoy.yaml"), "admin: {}\n").unwrap();
+    fits(4_000_000);
+}
+
+/// Statistics of an Envoy that has no eye on the directory.
+fn admin() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 1024]);
+            let body = r#"{"stats": []}"#;
+            let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length";
+            let _ = write!(stream, "{head}: {}\r\n\r\n{body}", body.len());
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn a_push_that_envoy_does_not_see_says_that_the_file_stays() {
+    let directory = scratch("push-unseen");
+    let arguments = ["push", directory.to_str().unwrap(), "--admin", &admin(), "--wait", "100ms"];
+    let told = format!(
+        "; the file stays, and Envoy may take it yet\n  help: is `{}` the directory of \
+         `envoy.filter`, as Envoy sees it?\n",
+        directory.display()
+    );
+    for _ in 0..2 {
+        let output = deputy(&arguments, "");
+        assert!(stderr(&output).ends_with(&told), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(8));
+        assert_eq!(names(&directory), ["filter.yaml"]);
+    }
 }
 
 #[test]

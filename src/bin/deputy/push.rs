@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use mcp_deputy::config::Duration;
+use mcp_deputy::config::pushed::Pushed;
 
 use crate::admin::{Admin, Outcome, Pushes};
-use crate::envoy::{bootstrap, filter};
+use crate::envoy::bootstrap::{self, BUFFER};
+use crate::envoy::{BOOTSTRAP, Envoy, filter};
 use crate::file;
 use crate::report::{Diagnostic, EXIT_CODES, Failure, say};
 use crate::source::SourceArguments;
@@ -40,24 +42,16 @@ impl Push {
     /// Runs the command.
     ///
     /// # Errors
-    /// The configuration has errors, a file cannot be read or written, or Envoy did not take it.
+    /// The configuration has errors or needs a larger buffer, a file cannot be read or written, or Envoy
+    /// did not take it.
     pub fn run(self) -> Result<(), Failure> {
         let source = self.source.read()?;
         source.warnings.iter().for_each(Diagnostic::print_warning);
-        let envoy = source.envoy.as_ref().ok_or_else(|| {
-            Failure::Usage(format!("`{}` has no section `envoy`", self.source.file().display()))
-        })?;
+        let envoy = source.rendered_envoy()?;
         let filter = filter::render(envoy, &source.pushed, &source.typed);
         let path = self.directory.join(envoy.filter_file());
         let found = read(&path)?;
-        let bootstrap = self.directory.join("envoy.yaml");
-        let rendered = bootstrap::render(envoy, &source.typed);
-        if read(&bootstrap)?.is_some_and(|found| found != rendered.as_bytes()) {
-            let stale = bootstrap.display();
-            say(format!(
-                "{stale}: stale; what Envoy does not watch takes `deputy render` and a restart"
-            ));
-        }
+        check_bootstrap(&self.directory, envoy, &source.typed)?;
 
         let wait = self.wait.as_std();
         let admin = self.admin.map(|url| Admin::new(&url, wait));
@@ -76,7 +70,7 @@ impl Push {
         let hash = &source.config.policy_hash;
         say(format!("{}: {done}, policy {hash}, version {}", path.display(), filter.version));
         let (Some(admin), Some(before)) = (admin, before) else { return Ok(()) };
-        confirm(&admin, &before, &filter.version, self.wait, || {
+        confirm(&admin, &before, &filter.version, &self.directory, self.wait, || {
             if is_new {
                 take_back(&path, filter.text.as_bytes(), found.as_deref())
             } else {
@@ -86,11 +80,37 @@ impl Push {
     }
 }
 
+/// Looks at what Envoy was started with, if it is in this directory too.
+///
+/// # Errors
+/// It cannot be read, or it leaves Envoy less room for bodies than the filter is to read.
+fn check_bootstrap(directory: &Path, envoy: &Envoy, pushed: &Pushed) -> Result<(), Failure> {
+    let path = directory.join(BOOTSTRAP);
+    let Some(found) = read(&path)? else { return Ok(()) };
+    if found == bootstrap::render(envoy, pushed).as_bytes() {
+        return Ok(());
+    }
+    let largest = pushed.limits.body_bytes;
+    // A body that does not fit is not refused: it can end Envoy.
+    if let Some(size) = bootstrap::buffer_of(&found).filter(|size| *size <= largest) {
+        // `render` would write the filter's file too, which Envoy takes before it is started again.
+        let help = "render elsewhere, move that `envoy.yaml` here, restart Envoy, and push again";
+        return Err(Failure::SmallBuffer(format!(
+            "`{}`: `{BUFFER}` is {size}, not above `limits.body_bytes`, {largest}; help: {help}",
+            path.display()
+        )));
+    }
+    let stale = path.display();
+    say(format!("{stale}: stale; what Envoy does not watch takes `deputy render` and a restart"));
+    Ok(())
+}
+
 /// Waits for what Envoy makes of it.
 fn confirm(
     admin: &Admin,
     before: &Pushes,
     version: &str,
+    directory: &Path,
     wait: Duration,
     take_back: impl FnOnce() -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
@@ -111,7 +131,9 @@ fn confirm(
             )))
         }
         Outcome::Unknown(state) => Err(Failure::NotTaken(format!(
-            "Envoy has not taken version {version} within {wait}: {state}"
+            "Envoy has not taken version {version} within {wait}: {state}; the file stays, and Envoy may \
+             take it yet; help: is `{}` the directory of `envoy.filter`, as Envoy sees it?",
+            directory.display()
         ))),
     }
 }

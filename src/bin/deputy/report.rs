@@ -18,6 +18,7 @@ Exit codes:
   1  wrong usage, or a file that cannot be read or written
   2  the configuration, or a file of decision cases, has errors
   3  `render --check`: a rendered file is not what the configuration says
+     `push`: the buffer in the rendered `envoy.yaml` is too small for the configuration
   4  `explain`, `exchange`: the call is not allowed
   5  `test`: a case fails, or a rule is not covered
   8  `push --admin`: Envoy refused the configuration, or did not take it in time
@@ -80,6 +81,8 @@ pub enum Failure {
     Cases,
     /// These files are not what the configuration says.
     Stale(Vec<PathBuf>),
+    /// Envoy was started with too little room for what the configuration lets in.
+    SmallBuffer(String),
     /// Envoy does not serve what was pushed.
     NotTaken(String),
     /// Rules in shadow would have denied something.
@@ -167,6 +170,10 @@ impl Failure {
                 say(format!("  {HELP}help{HELP:#}: run `deputy render`"));
                 ExitCode::from(3)
             }
+            Self::SmallBuffer(message) => {
+                say_error(&message);
+                ExitCode::from(3)
+            }
             Self::NotTaken(message) => {
                 say_error(&message);
                 ExitCode::from(8)
@@ -197,6 +204,11 @@ pub fn visible(text: &str) -> String {
     text.chars().map(written).collect()
 }
 
+/// A value as people write it, a string without its quotes.
+pub fn written(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
 /// A problem and the file where it is mended.
 pub struct Diagnostic {
     /// The file.
@@ -204,11 +216,6 @@ pub struct Diagnostic {
     /// The problem.
     pub problem: ConfigError,
 }
-/// A value as people write it, a string without its quotes.
-pub fn written(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
 
 impl Diagnostic {
     /// All that is wrong in one file.

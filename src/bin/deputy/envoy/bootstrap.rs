@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use mcp_deputy::config::pushed::Pushed;
 use mcp_deputy::exchange::source::{ClientAuthentication, Exchange};
+use serde_json::Value;
 
 use super::{Address, Envoy, GENERATED, Server, Tls, asked, directory};
 use crate::yaml::{indented, scalar};
@@ -12,8 +13,19 @@ use crate::yaml::{indented, scalar};
 /// a larger one.
 const SLACK: usize = 65_536;
 
+/// Where a listener says how much it buffers.
+pub const BUFFER: &str = "per_connection_buffer_limit_bytes";
+
 /// How many clients may be connected at once.
 const DOWNSTREAM_CONNECTIONS: u32 = 50_000;
+
+/// How many bytes Envoy buffers by a bootstrap: by the listener that says the most. None if none says it.
+pub fn buffer_of(bootstrap: &[u8]) -> Option<usize> {
+    let document: Value = serde_yaml_ng::from_slice(bootstrap).ok()?;
+    let listeners = document.pointer("/static_resources/listeners")?.as_array()?.iter();
+    let sizes = listeners.filter_map(|listener| listener.get(BUFFER)?.as_u64());
+    sizes.max().and_then(|size| usize::try_from(size).ok())
+}
 
 /// Renders the file.
 pub fn render(envoy: &Envoy, pushed: &Pushed) -> String {
