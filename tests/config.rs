@@ -1376,3 +1376,34 @@ fn what_is_sound_and_can_never_work_is_warned_of() {
     let output = deputy(&["check", "--set", &rule("{equals: \"http://127.0.0.1:9400\"}")]);
     assert!(!stderr(&output).contains("warning"), "{}", stderr(&output));
 }
+
+/// Whoever starts from the page gets no error, and no warning.
+#[test]
+fn the_first_configuration_of_the_page_is_sound() {
+    let page = text("docs/start.md");
+    let blocks: Vec<&str> = page.split("```yaml\n").skip(1).collect();
+    let block = |index: usize| blocks[index].split("```").next().unwrap();
+    let directory = scratch("start");
+    for name in ["policies", "keys"] {
+        fs::create_dir(directory.join(name)).unwrap();
+    }
+    fs::copy("keys/authorization-server.jwks.json", directory.join("keys/login.jwks.json"))
+        .unwrap();
+    fs::write(directory.join("policies/notes.yaml"), block(1)).unwrap();
+    let file = directory.join("deputy.yaml");
+    fs::write(&file, block(0)).unwrap();
+    let check = |more: &[&str]| {
+        let output = deputy(&[&["check", "--config", file.to_str().unwrap()], more].concat());
+        assert_eq!(stderr(&output), format!("{}: fine, 1 endpoint\n", file.display()));
+    };
+    check(&[]);
+    let more: Value = serde_yaml_ng::from_str(block(2)).unwrap();
+    let documentation = &more["protected_resource"]["resource_documentation"];
+    let mut sets = vec![
+        format!("protected_resource.resource_documentation={documentation}"),
+        format!("ignore={}", more["ignore"]),
+    ];
+    let envoy = more["envoy"].as_object().unwrap().iter();
+    sets.extend(envoy.map(|(name, value)| format!("envoy.{name}={value}")));
+    check(&sets.iter().flat_map(|set| ["--set", set]).collect::<Vec<_>>());
+}
