@@ -1,6 +1,9 @@
 //! Rules for resources: an exact URI, or all below a prefix that ends with `/`.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use percent_encoding::percent_decode_str;
 
 use super::Rules;
 use super::patterns::Patterns;
@@ -25,9 +28,10 @@ impl Resources {
             Some(_) => return Err("write `*` after a `/`, at the end"),
             None => pattern,
         };
-        if uri.contains(['*', ' ']) || !is_absolute(uri) || !is_canonical(uri) {
+        if uri.contains('*') || !is_canonical(uri) {
             return Err(
-                "write an absolute URI, its scheme in lower case, without dot segments and needless escapes",
+                "write an absolute URI, its scheme in lower case, `://` after `https` and `file`, without \
+                 dot segments and needless escapes",
             );
         }
         if uri == pattern {
@@ -60,8 +64,12 @@ impl Resources {
         let stem = stem(literal);
         let is_certain = is_canonical(uri) && !uri.contains(';') && !self.stems.contains(stem);
         let rules = self.rules.longest_beginning(literal).filter(|_| is_certain)?;
+        let is_same = |other: &Rules| std::ptr::eq(other, rules);
+        // Where the prefix itself names the authority, its form is the one that the policy wants.
+        let origin = origin(literal);
+        let is_open = self.rules.longest_beginning(origin).is_some_and(is_same);
         let below = self.rules.longest_beginning(&format!("{stem}/"));
-        below.is_none_or(|below| std::ptr::eq(below, rules)).then_some(rules)
+        (below.is_none_or(is_same) && (!is_open || has_one_form(origin))).then_some(rules)
     }
 }
 
@@ -71,21 +79,75 @@ pub(super) fn stem(uri: &str) -> &str {
     path.strip_suffix('/').unwrap_or(path)
 }
 
-fn is_absolute(uri: &str) -> bool {
-    split_scheme(uri).is_some_and(|(scheme, _)| !scheme.contains(|c: char| c.is_ascii_uppercase()))
+/// A URI without its path and query.
+fn origin(uri: &str) -> &str {
+    let (_, rest) = scheme_and_authority(uri).unwrap_or_default();
+    let path = rest.find(['/', '?']).and_then(|at| rest.get(at..)).unwrap_or_default();
+    uri.strip_suffix(path).unwrap_or(uri)
 }
 
-/// Whether every server takes a URI to lead where its text says: no dot segments, no empty segments,
-/// no fragment, no escape without need (RFC 3986 section 6.2.2), and nothing that needs one. Templates
-/// have `{` and `}`, which no path of a pattern has.
+/// The scheme, and the authority with all that follows, if there is one (RFC 3986 section 3.2).
+fn scheme_and_authority(uri: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = uri.split_once(':')?;
+    Some((scheme, rest.strip_prefix("//")?))
+}
+
+/// Whether no other authority leads to the same server as that of `origin` does, as far as URL parsers
+/// go: there is no user, no port that goes without saying, nothing to be put in lower case or unescaped,
+/// and no IP address written otherwise than usual.
+fn has_one_form(origin: &str) -> bool {
+    let Some((scheme, authority)) = scheme_and_authority(origin) else { return true };
+    let (host, port) = match authority.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (authority, None),
+    };
+    let is_due = |port: &str| {
+        let number = port.parse::<u16>().ok().filter(|number| ![21, 80, 443].contains(number));
+        number.is_some_and(|number| number.to_string() == port)
+    };
+    let fits_scheme = match scheme {
+        "file" => authority.is_empty(),
+        scheme if needs_host(scheme) => {
+            !host.is_empty() && (!is_numeric(host) || host.parse::<Ipv4Addr>().is_ok())
+        }
+        _ => true,
+    };
+    fits_scheme
+        && port.is_none_or(is_due)
+        && !host.contains(|c: char| c.is_ascii_uppercase() || "@%[".contains(c))
+        && !host.ends_with('.')
+        // Behind `xn--`, it is Punycode of mere ASCII.
+        && !host.split('.').any(|label| label.ends_with('-'))
+}
+
+/// Whether all URLs of a scheme have a host.
+fn needs_host(scheme: &str) -> bool {
+    matches!(scheme, "http" | "https" | "ws" | "wss" | "ftp")
+}
+
+/// Whether URL parsers take a host for an IPv4 address, in whatever form.
+fn is_numeric(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or_default();
+    last.starts_with("0x") || last.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether every server takes the path and query of a URI to lead where its text says: no dot
+/// segments, no empty segments, no fragment, no escape without need (RFC 3986 section 6.2.2), and
+/// nothing that needs one. Templates have `{` and `}`, which no path of a pattern has.
 fn is_canonical(uri: &str) -> bool {
-    let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
-    is_absolute(uri)
+    let Some((scheme, rest)) = split_scheme(uri) else { return false };
+    let has_authority = rest.starts_with("//");
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let is_text = |text: &str| !text.contains(char::is_control);
+    !scheme.contains(|c: char| c.is_ascii_uppercase())
+        // To URL parsers, `https:/a` is `https://a`, and `file:/a` is `file:///a`.
+        && (has_authority || !needs_host(scheme) && scheme != "file")
         && rest.split(['/', '?']).all(|segment| segment != "." && segment != "..")
         && !rest.contains("//")
         && !rest.contains(['\\', '#'])
         && uri.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>^`|".contains(&byte))
         && uri.split('%').skip(1).all(begins_with_due_escape)
+        && percent_decode_str(uri).decode_utf8().is_ok_and(|text| is_text(&text))
 }
 
 /// Whether what follows a `%` is the escape, in capitals, of a byte that means something else in
@@ -96,7 +158,7 @@ fn begins_with_due_escape(text: &str) -> bool {
     let digits = text.get(..2).filter(|digits| digits.bytes().all(is_digit));
     digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).is_some_and(|byte| {
         let is_plain = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
-        !is_plain && !byte.is_ascii_control() && !b"/\\%".contains(&byte)
+        !is_plain && !b"/\\%".contains(&byte)
     })
 }
 
@@ -179,8 +241,93 @@ mod tests {
             "file:///data/a<b>",
             "file:///data/a^b`",
             "file:///c|/x",
+            "file:///data/%FF",
+            "file:///data/%C0%AE%C0%AE/etc",
+            "file:///data/%C3x%A9",
+            "file:///data/%C2%85",
         ] {
             assert_eq!(named(rules.rules(uri)), None, "{uri}");
+        }
+    }
+
+    #[test]
+    fn n04_an_authority_in_another_form_leads_past_no_stricter_rule() {
+        let rules = rules(&[
+            "docs://*",
+            "docs://board/*",
+            "docs://u@board:80/*",
+            "https://*",
+            "https://hr.example/salaries",
+            "wss://*",
+            "file://*",
+            "file:///secret/*",
+        ]);
+        for uri in [
+            "docs://board:/minutes",
+            "docs://@board/minutes",
+            "docs://:@board/minutes",
+            "docs://u:p@board/minutes",
+            "docs://Board/minutes",
+            "docs://bo%61rd/minutes",
+            "docs://bo%C3%A4rd/minutes",
+            "docs://board:80/minutes",
+            "docs://board:080/minutes",
+            "docs://board:+8080/minutes",
+            "docs://board:8080:/minutes",
+            "docs://board:99999/minutes",
+            "docs://board./minutes",
+            "docs://[::1]/minutes",
+            "docs://[0:0:0:0:0:0:0:1]:8080/minutes",
+            "docs://board:?x",
+            "docs://board:",
+            "https://hr.example:443/salaries",
+            "https://hr.example:/salaries",
+            "https://hr.example:0443/salaries",
+            "https:///hr.example/salaries",
+            "https://u@hr.example/salaries",
+            "https://HR.example/salaries",
+            "https://hr.example./salaries",
+            "https://xn--hr-.example/salaries",
+            "https://127.1/x",
+            "https://0x7f.1/x",
+            "https://127.0.0.0x1/x",
+            "https://2130706433/x",
+            "https://0177.0.0.1/x",
+            "https://127.0.0.1./x",
+            "https://127.0.0.1:443/x",
+            "wss:///a",
+            "file://localhost/secret/x",
+            "file://x/secret/x",
+        ] {
+            assert_eq!(named(rules.rules(uri)), None, "{uri}");
+        }
+        for (uri, expected) in [
+            ("docs://team/minutes", "docs://*"),
+            ("docs://team:8080/minutes", "docs://*"),
+            ("docs:///board", "docs://*"),
+            ("docs://team/Mail/a@b:80", "docs://*"),
+            ("docs://team?by=a@b:", "docs://*"),
+            ("docs://2026/x", "docs://*"),
+            ("docs://u@board:80/minutes", "docs://u@board:80/*"),
+            ("https://hr.example/holidays", "https://*"),
+            ("https://hr.example:8443/salaries", "https://*"),
+            ("https://127.0.0.1/x", "https://*"),
+            ("https://127.0.0.1:8443/x", "https://*"),
+            ("https://xn--bcher-kva.example/x", "https://*"),
+            ("file:///data/x", "file://*"),
+        ] {
+            assert_eq!(named(rules.rules(uri)), Some(expected), "{uri}");
+        }
+    }
+
+    #[test]
+    fn n04_an_authority_further_on_hides_no_path() {
+        let rules = rules(&["docs:/data/*", "urn:a:b/*"]);
+        for uri in ["docs:/data/../secret?://", "docs:/data//x?://", "urn:a:b/../x?y=://"] {
+            assert_eq!(named(rules.rules(uri)), None, "{uri}");
+        }
+        for uri in ["docs:/data/x?y=a:/b", "urn:a:b/x"] {
+            assert!(rules.rules(uri).is_some(), "{uri}");
         }
     }
 
@@ -223,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_template_is_allowed_where_all_that_it_expands_to_is() {
-        let rules = rules(&["file:///data/*", "db://table/{name}"]);
+        let rules = rules(&["file:///data/*", "db://table/{name}", "users://*"]);
         for (template, expected) in [
             ("file:///data/{path}", Some("file:///data/*")),
             ("file:///data/a/{b}/{c}", Some("file:///data/*")),
@@ -232,6 +379,8 @@ mod tests {
             ("file://{+path}", None),
             ("db://table/{other}", None),
             ("file:///data/../{x}", None),
+            ("users://{userId}/profile", Some("users://*")),
+            ("users://u@{host}/x", None),
         ] {
             assert_eq!(named(rules.rules_for_template(template)), expected, "{template}");
         }
@@ -255,6 +404,11 @@ mod tests {
             "fILE:///x",
             "1a:///x",
             "file:///a/../b",
+            "file:/a/*",
+            "https:/a/*",
+            "https:a",
+            "a:/b/../c?://",
+            "a://b/%FF",
             "a b:/x",
             "x:",
         ] {

@@ -46,7 +46,7 @@ const URIS: [&str; 8] = [
     "urn:h:a/b",
     "docs://h/{id}",
 ];
-const ODD_URIS: [&str; 22] = [
+const ODD_URIS: [&str; 43] = [
     "docs://h/",
     "docs://",
     "docs:///a",
@@ -69,8 +69,29 @@ const ODD_URIS: [&str; 22] = [
     "docs://h/a%00",
     "file:///a",
     "docs:/h/a",
+    "docs:/h/../a?://",
+    "docs://h:/a",
+    "docs://h:8080/a",
+    "docs://h:80/a",
+    "docs://h:08/a",
+    "docs://h:x/a",
+    "docs://@h/a",
+    "docs://:@h/a",
+    "docs://u@h/a",
+    "docs://h./a",
+    "docs://h-/a",
+    "docs://%68/a",
+    "docs://[::1]/a",
+    "docs://1/a",
+    "docs://h/%FF",
+    "docs://h/%C3%A9",
+    "https:///h/a",
+    "https://h:443/a",
+    "https://127.1/a",
+    "https://127.0.0.1/a",
+    "file://h/a",
 ];
-const ABOVE: [&str; 8] = [
+const ABOVE: [&str; 13] = [
     "docs://h/*",
     "docs://h/a/*",
     "docs://h/a/b/*",
@@ -79,6 +100,11 @@ const ABOVE: [&str; 8] = [
     "file:///h/*",
     "urn:h:a/*",
     "docs://H/*",
+    "docs://u@h/*",
+    "docs:/h/*",
+    "https://*",
+    "https://h:443/*",
+    "file://*",
 ];
 const TEMPLATES: [&str; 9] = [
     "docs://h/{id}",

@@ -139,7 +139,7 @@ impl<'a> Reference<'a> {
     fn rules_for_uri(&self, uri: &str) -> Vec<Rule<'a>> {
         self.rules_by_entry("resources", |entry| match entry.strip_suffix('*') {
             Some(above) if above.ends_with('/') => {
-                uri.starts_with(above) && self.is_certain(uri, uri)
+                uri.starts_with(above) && self.is_certain(uri, uri) && leads_there(uri, above)
             }
             _ => entry == uri,
         })
@@ -167,7 +167,9 @@ impl<'a> Reference<'a> {
         let before = template.split('{').next().unwrap();
         self.rules_by_entry("resources", |entry| match entry.strip_suffix('*') {
             Some(above) if above.ends_with('/') => {
-                before.starts_with(above) && self.is_certain(template, before)
+                before.starts_with(above)
+                    && self.is_certain(template, before)
+                    && leads_there(before, above)
             }
             _ => entry == template,
         })
@@ -397,22 +399,56 @@ fn arguments(call: &Call) -> Map<String, Value> {
 
 /// Whether every server takes it to lead where its text says.
 fn is_plain(uri: &str) -> bool {
-    let (scheme, rest) = uri.split_once(':').unwrap_or_default();
-    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let (scheme, after) = uri.split_once(':').unwrap_or_default();
+    let rest = after.strip_prefix("//").unwrap_or(after);
+    let needs_slashes = ["http", "https", "ws", "wss", "ftp", "file"].contains(&scheme);
+    let unescaped = percent_encoding::percent_decode_str(uri).decode_utf8();
     let is_due = |text: &str| {
-        let digits = text.get(..2).filter(|digits| *digits == digits.to_ascii_uppercase());
+        let is_hex = |digits: &&str| Regex::new("^[0-9A-F]*$").unwrap().is_match(digits);
+        let digits = text.get(..2).filter(is_hex);
         let code = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
         let needless =
             |code: u8| code.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/\\%".contains(&code);
-        code.is_some_and(|code| !needless(code) && !code.is_ascii_control())
+        code.is_some_and(|code| !needless(code))
     };
     !scheme.contains(|letter: char| letter.is_ascii_uppercase())
+        && (after.starts_with("//") || !needs_slashes)
+        && unescaped.is_ok_and(|text| !text.contains(char::is_control))
         && !rest.split(['/', '?']).any(|segment| matches!(segment, "." | ".."))
         && !rest.contains("//")
         && !rest.contains(['\\', '#'])
         && uri.bytes().all(|byte| byte.is_ascii_graphic())
         && !uri.contains([';', '"', '<', '>', '^', '`', '|'])
         && uri.split('%').skip(1).all(is_due)
+}
+
+/// Whether the entry names the host, or all servers read the same of the one that is written.
+fn leads_there(uri: &str, above: &str) -> bool {
+    let parts = Regex::new("^([a-z0-9+.-]+)://([^/?]*)(/?)").unwrap();
+    let Some(found) = parts.captures(uri) else { return true };
+    if above.len() >= found[0].len() && !found[3].is_empty() {
+        return true;
+    }
+    let ipv4 = {
+        let byte = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
+        format!(r"{byte}\.{byte}\.{byte}\.{byte}")
+    };
+    let port = Regex::new("^(.*?)(:.*)?$").unwrap().captures(&found[2]).unwrap();
+    let (host, port) = (&port[1], port.get(2).map_or("", |port| port.as_str()));
+    let is =
+        |pattern: &str, text: &str| Regex::new(&format!("^(?:{pattern})$")).unwrap().is_match(text);
+    let is_port = port.is_empty()
+        || is(":[1-9][0-9]*", port)
+            && port[1..].parse::<u64>().unwrap() < 65_536
+            && ![":21", ":80", ":443"].contains(&port);
+    let is_host = match &found[1] {
+        "file" => host.is_empty() && port.is_empty(),
+        "http" | "https" | "ws" | "wss" | "ftp" => {
+            !host.is_empty() && (!is(r"(.*\.)?([0-9]*|0x.*)", host) || is(&ipv4, host))
+        }
+        _ => true,
+    };
+    is_port && is_host && !is(r".*([A-Z@%\[]|\.$|-\.|-$).*", host)
 }
 
 // `require`.
