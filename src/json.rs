@@ -192,16 +192,50 @@ pub(super) fn span(text: &[u8], string: &str) -> Option<Range<usize>> {
     text.get(span.clone()).is_some_and(|part| part == string.as_bytes()).then_some(span)
 }
 
-/// The character as a parser that ignores case reads it in a name.
-///
-/// Go's `encoding/json` folds two more than ASCII: the long s and the Kelvin sign.
+/// The character as a parser that ignores case reads it in a name: by Unicode's simple case folding,
+/// and both Turkish letters `i` as Java does.
 pub(super) fn fold(character: char) -> char {
-    match character {
-        '\u{17f}' => 's',
-        '\u{212a}' => 'k',
-        _ => character.to_ascii_lowercase(),
+    if character.is_ascii() {
+        return character.to_ascii_lowercase();
+    }
+    if let Some((_, small)) = ALIKE_IN_CAPITALS.iter().find(|(other, _)| *other == character) {
+        return *small;
+    }
+    let mut small = character.to_lowercase();
+    match (small.next(), small.next()) {
+        (Some(small), None) => small,
+        _ => character,
     }
 }
+
+/// Characters that are no capitals, and the small letter that is the same as each when both are made
+/// capitals. The table of all capitals would add 12 kB to the filter.
+const ALIKE_IN_CAPITALS: [(char, char); 24] = [
+    ('\u{130}', 'i'),
+    ('\u{131}', 'i'),
+    ('\u{17f}', 's'),
+    ('\u{b5}', 'μ'),
+    ('\u{345}', 'ι'),
+    ('\u{3c2}', 'σ'),
+    ('\u{3d0}', 'β'),
+    ('\u{3d1}', 'θ'),
+    ('\u{3d5}', 'φ'),
+    ('\u{3d6}', 'π'),
+    ('\u{3f0}', 'κ'),
+    ('\u{3f1}', 'ρ'),
+    ('\u{3f5}', 'ε'),
+    ('\u{1c80}', 'в'),
+    ('\u{1c81}', 'д'),
+    ('\u{1c82}', 'о'),
+    ('\u{1c83}', 'с'),
+    ('\u{1c84}', 'т'),
+    ('\u{1c85}', 'т'),
+    ('\u{1c86}', 'ъ'),
+    ('\u{1c87}', 'ѣ'),
+    ('\u{1c88}', 'ꙋ'),
+    ('\u{1e9b}', 'ṡ'),
+    ('\u{1fbe}', 'ι'),
+];
 
 /// Whether some parser that ignores case takes `name` for `known`, which it is not.
 pub(super) fn is_variant(name: &str, known: &str) -> bool {
@@ -372,5 +406,29 @@ impl<'de> Visitor<'de> for Name {
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<Self::Value, E> {
         Ok(Cow::Owned(name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_characters_that_are_one_but_for_their_case_fold_alike() {
+        let one = |mut all: Box<dyn Iterator<Item = char>>, character: char| match all.next() {
+            Some(first) if all.next().is_none() => first,
+            _ => character,
+        };
+        for character in '\0'..=char::MAX {
+            let upper = one(Box::new(character.to_uppercase()), character);
+            let lower = one(Box::new(upper.to_lowercase()), upper);
+            for other in [upper, lower] {
+                assert_eq!(fold(other), fold(character), "{other} and {character}");
+            }
+        }
+        for (name, other) in [("höhe", "HÖHE"), ("id", "\u{131}d"), ("id", "\u{130}D")] {
+            assert!(is_variant(name, other), "{name} and {other}");
+        }
+        assert!(!is_variant("hohe", "höhe"));
     }
 }

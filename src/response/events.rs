@@ -14,6 +14,7 @@ use memchr::{memchr, memchr_iter, memchr2};
 use super::ResponseError;
 use super::lists::View;
 use super::redaction::filter;
+use crate::json::is_variant;
 use crate::mcp::{List, MARKED};
 use crate::task::TaskError;
 
@@ -21,6 +22,9 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The room that is kept for the next event, in bytes.
 const KEPT: usize = 64 << 10;
+
+/// More bytes than the name of a list or a task's id can have, to any reader, and a quote.
+const NAME_BYTES: usize = 32;
 
 /// Filters the lists in the events of one stream.
 #[derive(Debug)]
@@ -230,15 +234,10 @@ fn is_of_interest(event: &[u8]) -> bool {
     while let Some(at) = memchr2(b'"', b'\\', rest) {
         let (_, found) = rest.split_at_checked(at).unwrap_or((&[], rest));
         match found {
+            [b'"', after @ ..] if begins_with_name(after) => return true,
+            [b'"', after @ ..] if after.starts_with(MARKED.as_bytes()) => return true,
             // An escaped letter.
             [b'\\', b'u', ..] => return true,
-            [b'"', name @ ..] if name.starts_with(MARKED.as_bytes()) => return true,
-            [b'"', name @ ..] if List::ALL.iter().any(|list| is(name, list.member())) => {
-                return true;
-            }
-            [b'"', name @ ..] if ["taskId", "taskIds"].iter().any(|known| is(name, known)) => {
-                return true;
-            }
             [_, after @ ..] => rest = after,
             [] => return false,
         }
@@ -246,16 +245,11 @@ fn is_of_interest(event: &[u8]) -> bool {
     false
 }
 
-/// Whether what stands before the next quote is `name`, for a reader that ignores case.
-fn is(text: &[u8], name: &str) -> bool {
-    let mut rest = text;
-    for letter in name.bytes().map(|letter| letter.to_ascii_lowercase()) {
-        rest = match (letter, rest) {
-            (_, [byte, after @ ..]) if byte.to_ascii_lowercase() == letter => after,
-            // The long s and the Kelvin sign, which some readers fold.
-            (b's', [0xc5, 0xbf, after @ ..]) | (b'k', [0xe2, 0x84, 0xaa, after @ ..]) => after,
-            _ => return false,
-        };
-    }
-    rest.starts_with(b"\"")
+/// Whether some reader takes what stands before the next quote for such a member's name.
+fn begins_with_name(text: &[u8]) -> bool {
+    let head = text.get(..NAME_BYTES).unwrap_or(text);
+    let name = memchr(b'"', head).and_then(|end| head.get(..end)).unwrap_or_default();
+    let name = String::from_utf8_lossy(name);
+    let mut names = List::ALL.map(List::member).into_iter().chain(["taskId", "taskIds"]);
+    names.any(|known| name == known || is_variant(&name, known))
 }

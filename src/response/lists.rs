@@ -13,7 +13,7 @@ use memchr::memchr2;
 use super::element::read_element;
 use super::redaction::unmarked;
 use super::{ResponseError, tasks};
-use crate::json::{self, JsonError, Limits, fold, is_variant};
+use crate::json::{self, JsonError, Limits, folded, is_variant};
 use crate::mcp::List;
 use crate::task::TaskError;
 
@@ -336,7 +336,7 @@ impl ListFilter {
         if names.len() >= MEMBERS {
             return Err(JsonError::TooManyMembers.into());
         }
-        if !names.insert(name.chars().map(fold).collect()) {
+        if !names.insert(folded(name.as_str().into()).into()) {
             return Err(JsonError::DuplicateMember.into());
         }
         check_name(&name, places.iter().map(|(known, _)| *known))?;

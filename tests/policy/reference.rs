@@ -507,8 +507,8 @@ fn find_argument<'v>(arguments: &'v Value, name: &str) -> Result<Option<&'v Valu
 
 /// The member of this very name, unless there is one of the name in another case.
 fn member<'v>(object: &'v Value, name: &str) -> Result<Option<&'v Value>, ()> {
-    let folded =
-        |name: &str| name.replace('\u{17f}', "s").replace('\u{212a}', "k").to_ascii_lowercase();
+    // Both Turkish letters `i` too.
+    let folded = |name: &str| name.replace('\u{130}', "i").to_uppercase().to_lowercase();
     let has_variant = members(object).any(|(other, _)| folded(other) == folded(name));
     match object.get(name) {
         None if has_variant => Err(()),

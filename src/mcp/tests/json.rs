@@ -47,6 +47,8 @@ fn j04_case_variants_of_significant_members_are_refused() {
         r#"{"name":"greet","Ref":{}}"#,
         r#"{"name":"greet","inputresponses":{}}"#,
         r#"{"name":"greet","requeſtState":{}}"#,
+        r#"{"name":"greet","ur\u0131":"file:///a"}"#,
+        r#"{"name":"greet","UR\u0130":"file:///a"}"#,
         r#"{"name":"greet","_meta":{"io.modelcontextprotocol/protocolversion":"2025-06-18"}}"#,
         r#"{"name":"greet","ref":{"Type":"ref/prompt"}}"#,
         r#"{"name":"greet","notifications":{"resourcesubscriptions":[]}}"#,
@@ -311,6 +313,7 @@ fn check_serves_any_json() {
         (r#"{"a":1,"b":2,"c":3}"#, JsonError::TooManyMembers),
         (r#"{"a":1,"a":2}"#, JsonError::DuplicateMember),
         (r#"{"keys":1,"Key\u017f":2}"#, JsonError::DuplicateMember),
+        (r#"{"höhe":5,"HÖHE":5000}"#, JsonError::DuplicateMember),
     ] {
         assert_eq!(check(text.as_bytes(), &limits), Err(error), "{text}");
     }

@@ -187,6 +187,7 @@ fn p18_names_are_found_however_they_are_written_and_nested() {
         (r#"{"ſsn":"078"}"#, r#"{"ſsn":"[redacted]"}"#),
         (r#"{"DATEOFBIRTH":{"y":1984}}"#, r#"{"DATEOFBIRTH":null}"#),
         (r#"{"Größe":"1"}"#, r#"{"Größe":"[redacted]"}"#),
+        (r#"{"GRÖẞE":"1"}"#, r#"{"GRÖẞE":"[redacted]"}"#),
         (r#"[[{"a":[{"ssn" : [ 1 , 2 ] }]}]]"#, r#"[[{"a":[{"ssn" : null }]}]]"#),
         (r#"{"ssn":"}\"]","b":"\\"}"#, r#"{"ssn":"[redacted]","b":"\\"}"#),
         (

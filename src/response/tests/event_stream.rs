@@ -12,6 +12,12 @@ fn p06_p14_an_event_is_one_value_that_all_readers_read_alike() {
         let event = format!("data: {}\n\n", result(&format!(r#""{name}":[{SECRET}]"#)));
         assert!(!sse(&event).unwrap_or_default().contains("hidden"), "{name}");
     }
+    for name in ["tas\u{212a}Id", "task\u{131}d", "TASK\u{130}D"] {
+        assert!(
+            sse(&format!("data: {}\n\n", result(&format!(r#""{name}":"a""#)))).is_err(),
+            "{name}"
+        );
+    }
 }
 
 #[test]
