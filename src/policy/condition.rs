@@ -360,12 +360,13 @@ impl Test {
     }
 }
 
-/// Whether a text is a list, an object or `null` to a server that reads JSON in strings.
+/// Whether a text is a list, an object or `null` to a server that reads JSON in strings. By its ends
+/// alone, for parsers differ in what they take: `[NaN]`, `[1e999]`.
 fn is_json(text: &str) -> bool {
-    let begins_so = text.trim_start().starts_with(['[', '{', 'n']);
-    begins_so
-        && serde_json::from_str::<Value>(text)
-            .is_ok_and(|value| value.is_null() || !is_scalar(&value))
+    let text = text.trim();
+    text == "null"
+        || text.starts_with('[') && text.ends_with(']')
+        || text.starts_with('{') && text.ends_with('}')
 }
 
 fn is_scalar(value: &Value) -> bool {

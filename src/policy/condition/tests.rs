@@ -248,11 +248,26 @@ fn a_place_is_a_name_or_a_pointer() {
 fn n05_json_in_a_string_is_no_text() {
     let length = condition(json!({"min_length": 2})).unwrap();
     let words = condition(json!({"matches": ".*"})).unwrap();
-    for text in ["[]", " [ ] ", "{}", "[1, 2]", "{\"a\": 1}", "null", " null\n"] {
+    let deep = "[".repeat(200) + &"]".repeat(200);
+    for text in [
+        "[]",
+        " [ ] ",
+        "{}",
+        "[1, 2]",
+        "{\"a\": 1}",
+        "null",
+        " null\n",
+        "\r\n\t[1e999]\n",
+        "[NaN,\"x\"]",
+        "[\"\\ud800\"]",
+        &deep,
+        "[a]",
+        "{a}",
+    ] {
         assert!(!length.holds(Some(&json!(text)), &claims()), "{text}");
         assert!(!words.holds(Some(&json!(text)), &claims()), "{text}");
     }
-    for text in ["[a]", "{a}", "nullify", "[", "12", "true", "\"quoted\""] {
+    for text in ["[a] b", "a [b]", "{a", "nullify", "[", "12", "true", "\"quoted\""] {
         assert!(length.holds(Some(&json!(text)), &claims()) || text.len() < 2, "{text}");
         assert!(words.holds(Some(&json!(text)), &claims()), "{text}");
     }
