@@ -242,6 +242,15 @@ pub(super) fn is_variant(name: &str, known: &str) -> bool {
     name != known && name.chars().map(fold).eq(known.chars().map(fold))
 }
 
+/// Whether some server reads the member `name` as `known`, which it is not: one that ignores case, or
+/// one that also takes its own field names, such as `task_id` and `meta` in Python.
+pub(super) fn passes_for(name: &str, known: &str) -> bool {
+    fn plain(name: &str) -> impl Iterator<Item = char> {
+        name.chars().filter(|character| !matches!(character, '_' | '-')).map(fold)
+    }
+    name != known && plain(name).eq(plain(known))
+}
+
 /// `name` with every character folded; not copied where that changes nothing.
 pub(super) fn folded(name: Cow<'_, str>) -> Cow<'_, str> {
     if name.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii()) {

@@ -3,7 +3,7 @@
 use super::message::Id;
 use super::method::Method;
 use super::task::{RELATED_TASK, Task};
-use crate::json::{JsonError, Observer, Token, fold};
+use crate::json::{JsonError, Observer, Token, passes_for};
 
 /// The longest string that is kept, in bytes: a URI's limit.
 const TEXT_BYTES: usize = 2048;
@@ -325,15 +325,6 @@ impl Draft {
             Place::Body | Place::Message | Place::Extensions | Place::Elsewhere => {}
         }
     }
-}
-
-/// Whether some server reads the member `name` as `significant`: one that ignores case, or one
-/// that also takes its own field names, such as `task_id` and `meta` in Python.
-fn passes_for(name: &str, significant: &str) -> bool {
-    fn plain(name: &str) -> impl Iterator<Item = char> {
-        name.chars().filter(|character| !matches!(character, '_' | '-')).map(fold)
-    }
-    plain(name).eq(plain(significant))
 }
 
 fn must(valid: bool) -> Member<()> {

@@ -14,7 +14,7 @@ use serde_json::{Map, Number, Value};
 
 use super::source::{Condition as Source, Presence};
 use crate::config::Problems;
-use crate::json::is_variant;
+use crate::json::passes_for;
 use compile::Compiler;
 
 /// Where a value stands: a member of the claims or arguments, and the way from there.
@@ -27,7 +27,7 @@ pub struct Place {
 }
 
 /// Some server could find a value in a place where there is none to the letter: what is on the way is
-/// neither object nor list but could be read as one, or a name is there in another case.
+/// neither object nor list but could be read as one, or a name is there in another case or spelling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unclear;
 
@@ -52,6 +52,22 @@ impl Place {
     /// # Errors
     /// Some server could find one all the same.
     pub fn find<'a>(&self, members: &'a Map<String, Value>) -> Result<Option<&'a Value>, Unclear> {
+        self.find_by(members, member)
+    }
+
+    /// The claim there. One that is `null` says nothing, as if it were absent.
+    #[must_use]
+    pub fn of_claims<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {
+        // Who reads claims is this filter, by their very names.
+        let found = self.find_by(claims, |members, name| Ok(members.get(name)));
+        found.ok().flatten().filter(|claim| !claim.is_null())
+    }
+
+    fn find_by<'a>(
+        &self,
+        members: &'a Map<String, Value>,
+        member: MemberOf<'a>,
+    ) -> Result<Option<&'a Value>, Unclear> {
         let mut found = member(members, &self.name)?;
         for token in &self.rest {
             found = match found {
@@ -63,19 +79,14 @@ impl Place {
         }
         Ok(found)
     }
-
-    /// The claim there. One that is `null` says nothing, as if it were absent.
-    #[must_use]
-    pub fn of_claims<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {
-        self.find(claims).ok().flatten().filter(|claim| !claim.is_null())
-    }
 }
 
+/// Gives the member of a name.
+type MemberOf<'a> = fn(&'a Map<String, Value>, &str) -> Result<Option<&'a Value>, Unclear>;
+
 fn member<'a>(members: &'a Map<String, Value>, name: &str) -> Result<Option<&'a Value>, Unclear> {
-    match members.get(name) {
-        None if members.keys().any(|other| is_variant(other, name)) => Err(Unclear),
-        member => Ok(member),
-    }
+    let is_clear = !members.keys().any(|other| passes_for(other, name));
+    is_clear.then(|| members.get(name)).ok_or(Unclear)
 }
 
 /// RFC 6901 section 4.

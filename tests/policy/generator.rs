@@ -692,7 +692,7 @@ fn arguments(random: &mut Random, require: &Value, claims: &Value) -> Map<String
         }
     }
     if random.careless && random.one_in(3) {
-        let name = *random.pick(&["a", "c", "", "/a", "/a/c", "A"]);
+        let name = *random.pick(&["a", "c", "", "/a", "/a/c", "A", "_a", "/a/_b"]);
         put(&mut arguments, name, value(random));
     }
     let mut arguments = arguments.as_object().unwrap().clone();

@@ -505,15 +505,16 @@ fn find_argument<'v>(arguments: &'v Value, name: &str) -> Result<Option<&'v Valu
     Ok(found)
 }
 
-/// The member of this very name, unless there is one of the name in another case.
+/// The member of this very name, unless there is one of the name in another case or spelling.
 fn member<'v>(object: &'v Value, name: &str) -> Result<Option<&'v Value>, ()> {
     // Both Turkish letters `i` too.
-    let folded = |name: &str| name.replace('\u{130}', "i").to_uppercase().to_lowercase();
-    let has_variant = members(object).any(|(other, _)| folded(other) == folded(name));
-    match object.get(name) {
-        None if has_variant => Err(()),
-        found => Ok(found),
+    let folded = |name: &str| {
+        name.replace('\u{130}', "i").replace(['_', '-'], "").to_uppercase().to_lowercase()
+    };
+    if members(object).any(|(other, _)| other != name && folded(other) == folded(name)) {
+        return Err(());
     }
+    Ok(object.get(name))
 }
 
 /// A claim that is `null` is absent.

@@ -243,6 +243,29 @@ fn a_place_is_a_name_or_a_pointer() {
     }
 }
 
+/// Some servers take a member under their own name for it too: `item_count` for `itemCount`.
+#[test]
+fn n05_a_name_of_the_servers_own_is_unclear() {
+    let place = Place::parse("/order/itemCount").unwrap();
+    for order in [
+        json!({"item_count": 5000}),
+        json!({"item-count": 5000}),
+        json!({"Item_Count": 5000}),
+        json!({"itemCount": 5, "item_count": 5000}),
+    ] {
+        let arguments = json!({"order": order});
+        assert_eq!(place.find(arguments.as_object().unwrap()), Err(Unclear), "{arguments}");
+        let members = condition(json!({"members": {"itemCount": {"presence": "absent"}}})).unwrap();
+        assert!(!members.holds(Some(&order), &claims()), "{order}");
+    }
+    // Claims are read here, and by their names alone.
+    let claims = json!({"client_id": "a", "clientId": "b", "org": {"unit": 1, "_unit": 2}});
+    for (text, expected) in [("client_id", json!("a")), ("/org/unit", json!(1))] {
+        let place = Place::parse(text).unwrap();
+        assert_eq!(place.of_claims(claims.as_object().unwrap()), Some(&expected), "{text}");
+    }
+}
+
 /// Some servers read a string that holds a list, an object or `null` as what it holds.
 #[test]
 fn n05_json_in_a_string_is_no_text() {

@@ -65,7 +65,7 @@ fn words(test: &Test, asked: Asked, at: Moment, table: &ScopeTable) -> (String, 
         }
         Test::Authentication(needed) => (needed.to_string(), signed_in(needed, caller, at)),
         Test::Claim(place, condition) => {
-            let has = value(place.find(&caller.claims.members));
+            let has = value(Ok(place.of_claims(&caller.claims.members)));
             (format!("the claim `{place}` must {condition}"), has)
         }
         Test::Time(window) => (format!("a time {window}"), at.to_string()),
