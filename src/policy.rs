@@ -22,7 +22,7 @@ use crate::response::Redaction;
 use crate::token::{Caller, ScopeSet};
 use patterns::Patterns;
 use resources::Resources;
-use rule::{Asked, Authentication, Rule};
+use rule::{Asked, Authentication, Rule, tried};
 pub use source::{DenialShape, Enforcement};
 
 /// The rules for one endpoint, as look-up tables.
@@ -140,7 +140,7 @@ impl Policy {
     /// The denial, if the caller lacks a scope that the endpoint requires.
     pub fn decide_baseline(&self, caller: &Caller, now: Now) -> Result<Permit, Denial> {
         let asked = Asked::of_caller(caller, now);
-        let denial = self.baseline.denial(asked);
+        let denial = self.baseline.denial(caller, self.baseline.judge(asked));
         denial.map_or_else(|| Ok(self.baseline.permit(asked)), Err)
     }
 
@@ -290,8 +290,10 @@ impl Policy {
         let rules = rules.unwrap_or_default();
         let no_rule = || Denial::nothing(format!("Access denied: no rule allows {}.", what()));
         let mut denied: Option<(&Rule, Denial)> = None;
-        for rule in rules {
-            let Some(denial) = rule.denial(asked) else { return Ok(rule.permit(asked)) };
+        for (rule, lack) in tried(rules, asked) {
+            let Some(denial) = rule.denial(asked.caller, lack) else {
+                return Ok(rule.permit(asked));
+            };
             // What the caller can mend says more than what nobody can.
             if denied.as_ref().is_none_or(|(_, first)| !first.helps() && denial.helps()) {
                 denied = Some((rule, denial));

@@ -302,6 +302,10 @@ fn no_claim_is_overwritten_in_silence() {
         assert!(stderr(&output).contains("is said twice"), "{claim}: {}", stderr(&output));
         assert_eq!(output.status.code(), Some(1));
     }
+    let claims = ["explain", "--tool", "listAccounts", "--claim", "x=1", "--claim", "x=2"];
+    let output = deputy(&claims);
+    let told = "error: --claim: `x` is said twice\n".to_owned();
+    assert_eq!((stderr(&output), output.status.code()), (told, Some(1)));
     let cases = "\
 callers: {john: {scopes: [\"mcp:connect\"], claims: {sub: ann}}}
 cases: [{given: {caller: john, tool: getAccount}, expect: allow}]
@@ -667,6 +671,52 @@ fn wrong_usage_is_told_from_a_denial() {
     ] {
         assert_eq!(deputy(arguments).status.code(), Some(1), "{arguments:?}");
     }
+}
+
+/// What a delegation is bound to must be clear for its rule to hold, and that is told like all else.
+#[test]
+fn a_call_that_cannot_be_bound_to_is_explained_and_covered_so() {
+    let directory = scratch("bound");
+    fs::write(directory.join("enterprise-ledger.yaml"), text("policies/enterprise-ledger.yaml"))
+        .unwrap();
+    let bank = "\
+audience: https://a.example/
+baseline: without_token
+tools:
+  pay:
+    - require: {scopes: [\"mcp:connect\"]}
+      delegation: {scope: pay, authorization_details: {type: t, arguments: [amount, iban]}}
+    - delegation: {scope: any}
+";
+    fs::write(directory.join("bank.yaml"), bank).unwrap();
+    let cases = "\
+callers: {anyone: {scopes: [\"mcp:connect\"]}}
+cases:
+  - {given: {caller: anyone, tool: pay, arguments: {AMOUNT: 5}}, expect: {allow: {rule: \"tools.pay[1]\"}}}
+";
+    fs::write(directory.join("bank.test.yaml"), cases).unwrap();
+    let set = format!("policies={}", directory.display());
+    let (printed, code) = explain(&[
+        "--policy=bank",
+        "--tool=pay",
+        "--scope=mcp:connect",
+        "--arguments={\"AMOUNT\":5,\"iban\":\"CH93\"}",
+        "--set",
+        &set,
+    ]);
+    let tried = "
+The rules that were tried, in order:
+  bank.tools.pay[0]: fails
+    holds  the scopes mcp:connect; has mcp:connect
+    fails  the arguments `amount` and `iban` as all servers read them; has what some servers read as it, \"CH93\"
+  bank.tools.pay[1]: holds
+    wants nothing
+";
+    assert!(printed.contains(tried), "{printed}");
+    assert_eq!(code, Some(0));
+    let output = deputy(&["test", "--policy", "bank", "--set", &set]);
+    let uncovered = "uncovered: bank.tools.pay[0]: no case is allowed by it\n";
+    assert!(stderr(&output).contains(uncovered), "{}", stderr(&output));
 }
 
 /// A policy that no endpoint uses yet is tested and explained before it is.

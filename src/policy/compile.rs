@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::patterns::Patterns;
 use super::resources::Resources;
-use super::rule::{Binding, Requirement, Rule};
+use super::rule::{Binding, Requirement, Rule, Test};
 use super::source::{
     self, Baseline, Delegation, Policy as Source, Rule as RuleSource, Rules as RulesSource,
 };
@@ -88,7 +88,7 @@ impl Compiler<'_> {
         let (binding, target) = match source {
             Baseline::WithoutToken => (None, None),
             Baseline::Delegation(delegation) => (
-                self.binding(delegation, "this MCP server", &path, "baseline"),
+                self.binding(delegation, &path, "baseline"),
                 Some(self.target(delegation, &format!("{path}.delegation"))),
             ),
         };
@@ -245,7 +245,17 @@ impl Compiler<'_> {
         }
         let enforcement = source.enforcement.or(self.source.enforcement);
         let takes_arguments = matches!(kind, "tools" | "prompts");
-        let requirements = self.requirements(&source.require, object, path, takes_arguments);
+        let mut requirements = self.requirements(&source.require, object, path, takes_arguments);
+        let binding = self.binding(&source.delegation, path, kind);
+        requirements.extend(binding.iter().filter(|one| !one.arguments.is_empty()).map(
+            |binding| {
+                let why = format!("servers read the arguments of {object} in several ways");
+                Requirement {
+                    test: Test::ClearArguments(binding.arguments.iter().cloned().collect()),
+                    message: format!("Access denied: {why}.").into(),
+                }
+            },
+        ));
         Rule {
             name: name.into(),
             arguments: fingerprint_of_arguments(&requirements),
@@ -256,7 +266,7 @@ impl Compiler<'_> {
             shape: source.denial,
             enforcement: enforcement.unwrap_or(around.enforcement),
             target: Some(self.target(&source.delegation, &format!("{path}.delegation"))),
-            binding: self.binding(&source.delegation, object, path, kind),
+            binding,
             redaction: self.redaction(source.redact.as_deref(), path, kind),
         }
     }
@@ -295,13 +305,7 @@ impl Compiler<'_> {
         Some(redaction)
     }
 
-    fn binding(
-        &mut self,
-        source: &Delegation,
-        object: &str,
-        path: &str,
-        kind: &str,
-    ) -> Option<Binding> {
+    fn binding(&mut self, source: &Delegation, path: &str, kind: &str) -> Option<Binding> {
         let details = source.authorization_details.as_ref()?;
         let path = format!("{path}.delegation.authorization_details");
         if kind != "tools" {
@@ -316,13 +320,7 @@ impl Compiler<'_> {
         let arguments = details.arguments.iter().enumerate().filter_map(|(index, text)| {
             place(text, &format!("{path}.arguments[{index}]"), &mut seen, self.problems)
         });
-        let message =
-            format!("Access denied: servers read the arguments of {object} in several ways.");
-        Some(Binding {
-            kind: details.r#type.as_str().into(),
-            arguments: arguments.collect(),
-            message: message.into(),
-        })
+        Some(Binding { kind: details.r#type.as_str().into(), arguments: arguments.collect() })
     }
 
     fn target(&mut self, source: &Delegation, path: &str) -> Rc<Target> {
@@ -363,7 +361,7 @@ impl Compiler<'_> {
 /// The [fingerprint](Rule::arguments) of what is asked of arguments: of the words that say so, which say
 /// it one way only.
 fn fingerprint_of_arguments(requirements: &[Requirement]) -> Option<Rc<str>> {
-    let of_arguments = requirements.iter().filter(|one| one.test.reads_arguments());
+    let of_arguments = requirements.iter().filter(|one| one.test.limits_arguments());
     let words: Vec<&str> = of_arguments.map(|one| &*one.message).collect();
     (!words.is_empty()).then(|| fingerprint(words.join("\n").as_bytes()).into())
 }

@@ -185,7 +185,8 @@ impl Comparison<'_> {
         let stems: BTreeSet<&str> =
             named.iter().map(|pattern| stem(pattern.trim_end_matches('*'))).collect();
         for stem in stems {
-            for (uri, shown) in [("", ""), ("/", "/"), ("?x", "?…")] {
+            // No entry can have the query `*`.
+            for (uri, shown) in [("", ""), ("/", "/"), ("?*", "?…")] {
                 let [uri, shown] = [uri, shown].map(|end| format!("{stem}{end}"));
                 if named.contains(&uri) || named.contains(&format!("{uri}*")) {
                     continue;
@@ -326,9 +327,14 @@ impl Comparison<'_> {
     /// of its own only where the same calls are allowed.
     fn denials(&mut self, object: &str, old: &[Rule], new: &[Rule], is_same: bool) {
         let [before, after] = [old, new].map(words::denials);
+        // Messages say the name of the entry too, which is no change of what is asked for.
         let asks = |rules: &[Rule]| -> Vec<_> {
-            let needs = |rule: &Rule| (rule.scopes.clone(), rule.requirements.clone());
-            rules.iter().map(needs).collect()
+            let tests =
+                |rule: &Rule| rule.requirements.iter().map(|one| one.test.clone()).collect();
+            rules
+                .iter()
+                .map(|rule| (rule.scopes.clone(), tests(rule)))
+                .collect::<Vec<(_, Vec<_>)>>()
         };
         let text = if before != after {
             format!("denied with {after} instead of {before}")

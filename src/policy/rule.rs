@@ -51,21 +51,9 @@ pub struct Binding {
     pub kind: Box<str>,
     /// The arguments.
     pub arguments: Vec<Place>,
-    /// What a caller is told who sends one that servers read otherwise.
-    pub message: Rc<str>,
 }
 
 impl Binding {
-    /// Whether some server could find an argument that the token would not be bound to.
-    fn is_unclear(&self, asked: Asked) -> bool {
-        asked.arguments.is_some_and(|arguments| {
-            let is_clear = |place: &Place| {
-                place.find(arguments).is_ok_and(|found| found.is_none_or(has_exact_numbers))
-            };
-            !self.arguments.iter().all(is_clear)
-        })
-    }
-
     /// The `authorization_details` for a call, JSON.
     fn details(&self, target: &Target, asked: Asked) -> Box<str> {
         let arguments: Map<String, Value> = self
@@ -117,6 +105,8 @@ pub enum Test {
     Argument(Place, Condition),
     /// There are no top-level arguments but these.
     OnlyArguments(BTreeSet<Box<str>>),
+    /// All servers read these arguments of a call alike, for a token is [bound](Binding) to them.
+    ClearArguments(BTreeSet<Place>),
 }
 
 /// How and when a user must have signed in (RFC 9470 section 3).
@@ -209,6 +199,19 @@ pub enum Outcome<'a> {
     Excluded(&'a Requirement),
 }
 
+/// The rules that are tried, in their order, each with what it lacks: up to the first that lacks nothing.
+pub fn tried<'a>(
+    rules: &'a [Rule],
+    asked: Asked<'a>,
+) -> impl Iterator<Item = (&'a Rule, Outcome<'a>)> {
+    let mut holds = false;
+    rules.iter().map_while(move |rule| {
+        let lack = (!holds).then(|| rule.judge(asked))?;
+        holds = lack == Outcome::Holds;
+        Some((rule, lack))
+    })
+}
+
 impl Test {
     /// Whether it holds.
     #[must_use]
@@ -229,21 +232,25 @@ impl Test {
             Self::OnlyArguments(known) => arguments.is_some_and(|arguments| {
                 arguments.keys().all(|name| known.contains(name.as_str()))
             }),
+            Self::ClearArguments(places) => arguments.is_none_or(|arguments| {
+                let is_clear = |found: Option<&Value>| found.is_none_or(has_exact_numbers);
+                places.iter().all(|place| place.find(arguments).is_ok_and(is_clear))
+            }),
         }
     }
 
     /// Whether it holds for this caller for some arguments, at some time.
     fn could_hold(&self, asked: Asked) -> bool {
         match self {
-            Self::Time(_) | Self::OnlyArguments(_) => true,
+            Self::Time(_) | Self::OnlyArguments(_) | Self::ClearArguments(_) => true,
             Self::Argument(_, condition) => condition.could_hold(&asked.caller.claims.members),
             _ => self.holds(asked),
         }
     }
 
-    /// Whether it reads a call's arguments.
+    /// Whether it says which arguments a call may have.
     #[must_use]
-    pub fn reads_arguments(&self) -> bool {
+    pub fn limits_arguments(&self) -> bool {
         matches!(self, Self::Argument(..) | Self::OnlyArguments(_))
     }
 
@@ -269,6 +276,7 @@ impl Test {
                 place == other && ours.is_implied_by(theirs)
             }
             (Self::Time(ours), Self::Time(theirs)) => ours.includes(theirs),
+            (Self::ClearArguments(ours), Self::ClearArguments(theirs)) => ours.is_subset(theirs),
             _ => self == other,
         }
     }
@@ -290,7 +298,7 @@ impl Rule {
     /// What it lacks to allow.
     pub fn judge(&self, asked: Asked) -> Outcome<'_> {
         let fulfilled = asked.fulfilled.is_some() && asked.fulfilled == self.arguments.as_deref();
-        self.outcome(asked.caller, |test| fulfilled && test.reads_arguments() || test.holds(asked))
+        self.outcome(asked.caller, |test| fulfilled && test.limits_arguments() || test.holds(asked))
     }
 
     /// What it lacks to allow a call with the most fortunate arguments, at the most fortunate time.
@@ -339,20 +347,17 @@ impl Rule {
         }
     }
 
-    /// The denial, for a caller for whom it does not hold.
+    /// The denial, for a caller for whom it lacks something.
     ///
-    /// None if it does.
-    pub(super) fn denial(&self, asked: Asked) -> Option<Denial> {
-        let (reason, remedy, message) = match self.judge(asked) {
-            Outcome::Holds => {
-                let unclear = self.binding.as_ref().filter(|binding| binding.is_unclear(asked));
-                ("argument_not_allowed", None, &unclear?.message)
-            }
+    /// None if it lacks nothing.
+    pub(super) fn denial(&self, caller: &Caller, lack: Outcome) -> Option<Denial> {
+        let (reason, remedy, message) = match lack {
+            Outcome::Holds => return None,
             Outcome::Excluded(requirement) => {
                 (requirement.test.reason(), None, &requirement.message)
             }
             Outcome::Obtainable { scopes, authentication, message } => {
-                let scopes = scopes.map(|scopes| asked.caller.to_ask_for(&scopes));
+                let scopes = scopes.map(|scopes| caller.to_ask_for(&scopes));
                 let scopes = scopes.unwrap_or_default();
                 match authentication {
                     None => ("insufficient_scope", Some(Remedy::StepUp(scopes)), message),
@@ -389,7 +394,8 @@ impl Rule {
         let scopes = table.with_implied(&other.scopes);
         let follows = |test: &Test| {
             let others = other.requirements.iter().map(|other| &other.test);
-            test.follows_from(&scopes, others)
+            // Nobody wants another way for the calls alone that cannot be bound to.
+            matches!(test, Test::ClearArguments(_)) || test.follows_from(&scopes, others)
         };
         scopes.contains_all(&self.scopes)
             && self.requirements.iter().all(|requirement| follows(&requirement.test))
@@ -404,8 +410,9 @@ impl Rule {
     /// Whether it reads a call's arguments.
     #[must_use]
     pub fn reads_arguments(&self) -> bool {
-        self.binding.as_ref().is_some_and(|binding| !binding.arguments.is_empty())
-            || self.arguments.is_some()
+        let reads =
+            |test: &Test| test.limits_arguments() || matches!(test, Test::ClearArguments(_));
+        self.requirements.iter().any(|requirement| reads(&requirement.test))
     }
 }
 
@@ -418,7 +425,9 @@ impl Test {
             Self::Authentication(_) => "insufficient_user_authentication",
             Self::Claim(..) => "claim_not_allowed",
             Self::Time(_) => "time_not_allowed",
-            Self::Argument(..) | Self::OnlyArguments(_) => "argument_not_allowed",
+            Self::Argument(..) | Self::OnlyArguments(_) | Self::ClearArguments(_) => {
+                "argument_not_allowed"
+            }
         }
     }
 }

@@ -362,14 +362,37 @@ fn what_answers_hold_is_told() {
 fn what_a_token_is_bound_to_is_told() {
     let rule = |details: Value| json!({"delegation": {"scope": "d", "cache": false, "authorization_details": details}});
     let bound = rule(json!({"type": "pay", "arguments": ["amount"]}));
+    // A call that cannot be bound to is denied.
+    let clear = "if all servers read the argument `amount` alike";
+    let by = "bound to the call by the type pay and the argument amount";
     assert_eq!(
         changes(&rule(Value::Null), &bound),
-        ["delegated by a token that is bound to the call by the type pay and the argument amount"]
+        [
+            format!("closes for every caller; stays open {clear}"),
+            format!("delegated by a token that is {by} for every caller {clear}"),
+        ]
     );
     assert_eq!(
         changes(&bound, &rule(Value::Null)),
-        ["delegated by a token that is not bound to the call"]
+        [
+            format!("opens for every caller; was open already {clear}"),
+            format!("delegated by a token that is not bound to the call for every caller {clear}"),
+        ]
     );
+}
+
+#[test]
+fn an_entry_of_its_own_with_the_same_rule_is_no_change() {
+    let scopes = scopes();
+    for rule in [
+        json!({"delegation": {"scope": "d", "cache": false, "authorization_details": {"type": "t", "arguments": ["amount"]}}}),
+        json!({"require": {"clients": ["x"], "arguments": {"a": {"max": 5}}}, "delegation": {"scope": "d"}}),
+        json!({"require": {"scopes": ["a"]}, "delegation": {"scope": "d"}}),
+    ] {
+        let old = compile(&json!({"pay*": rule}), &scopes);
+        let new = compile(&json!({"pay*": rule, "pay_b": rule}), &scopes);
+        assert_eq!(compare(Some(&old), Some(&new), [&scopes, &scopes]), [], "{rule}");
+    }
 }
 
 #[test]
@@ -397,4 +420,11 @@ fn what_an_entry_keeps_from_a_wider_one_is_told() {
         assert_eq!(changes(&with, &alone), told("opens"));
         assert_eq!(changes(&alone, &with), told("closes"));
     }
+    // So it does where the entry has a query itself.
+    let with = policy(json!({"docs://h/a?x": rule}));
+    let told = changes(&with, &alone);
+    assert!(
+        told.contains(&"resources.docs://h/a?…: opens for every caller".to_owned()),
+        "{told:?}"
+    );
 }

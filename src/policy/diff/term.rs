@@ -167,7 +167,7 @@ fn alternatives(test: &Test, table: &ScopeTable) -> Vec<Test> {
             let one = |condition| Test::Argument(place.clone(), condition);
             condition.alternatives().into_iter().map(one).collect()
         }
-        Test::Time(_) | Test::OnlyArguments(_) => Vec::new(),
+        Test::Time(_) | Test::OnlyArguments(_) | Test::ClearArguments(_) => Vec::new(),
     }
 }
 

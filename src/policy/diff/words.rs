@@ -141,6 +141,12 @@ impl Words<'_> {
                 let names: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
                 (Slot::Arguments, format!("there are no arguments but {}", list(&names, "and")))
             }
+            Test::ClearArguments(places) => {
+                let names: Vec<String> = places.iter().map(|place| format!("`{place}`")).collect();
+                let s = if names.len() > 1 { "s" } else { "" };
+                let names = list(&names, "and");
+                (Slot::Arguments, format!("all servers read the argument{s} {names} alike"))
+            }
         }
     }
 }

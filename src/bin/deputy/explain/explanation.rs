@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use mcp_deputy::answer::{LocalReply, Refusal};
 use mcp_deputy::config::did_you_mean;
-use mcp_deputy::policy::rule::{Asked, Outcome, Rule};
+use mcp_deputy::policy::rule::{self, Asked, Outcome, Rule};
 use mcp_deputy::policy::source::Policy as PolicySource;
 use mcp_deputy::policy::{Denial, DenialShape, Enforcement, Permit};
 use mcp_deputy::token::Caller;
@@ -50,14 +50,11 @@ impl<'a> Explanation<'a> {
         let (mut tried, mut helps) = (Vec::new(), Vec::new());
         if let Some(operation) = &judgement.operation {
             let asked = Asked::new(caller, operation, at.now());
-            for rule in judge.policy().rules_for(operation).unwrap_or_default() {
-                let one = Tried::new(rule, asked, at, judge);
-                helps.extend(one.help(rule, asked, judge));
-                let holds = one.holds;
+            let rules = judge.policy().rules_for(operation).unwrap_or_default();
+            for (rule, lack) in rule::tried(rules, asked) {
+                let one = Tried::new(rule, &lack, asked, at, judge);
+                helps.extend(one.help(rule, lack, asked, judge));
                 tried.push(one);
-                if holds {
-                    break;
-                }
             }
         }
         if denial(&judgement).is_none() {
@@ -239,19 +236,19 @@ fn prompts(policy: &PolicySource) -> Vec<&String> {
 }
 
 impl Tried {
-    fn new(rule: &Rule, asked: Asked, at: Moment, judge: &Judge) -> Self {
+    fn new(rule: &Rule, lack: &Outcome, asked: Asked, at: Moment, judge: &Judge) -> Self {
         Self {
             name: rule.name.to_string(),
             enforcement: rule.enforcement,
-            holds: rule.judge(asked) == Outcome::Holds,
+            holds: *lack == Outcome::Holds,
             requirements: Requirement::all(rule, asked, at, &judge.config.scopes),
         }
     }
 
     /// What would make it hold.
-    fn help(&self, rule: &Rule, asked: Asked, judge: &Judge) -> Option<String> {
+    fn help(&self, rule: &Rule, lack: Outcome, asked: Asked, judge: &Judge) -> Option<String> {
         let failing = self.requirements.iter().filter(|one| !one.holds);
-        match rule.judge(asked) {
+        match lack {
             Outcome::Obtainable { scopes, authentication, .. } => {
                 let scopes = scopes.map(|scopes| asked.caller.to_ask_for(&scopes));
                 let scopes = scopes.map(|scopes| {

@@ -1,6 +1,6 @@
 //! What a rule wants and what a call has, in words.
 
-use mcp_deputy::policy::condition::Unclear;
+use mcp_deputy::policy::condition::{Place, Unclear};
 use mcp_deputy::policy::rule::{Asked, Authentication, Rule, Test};
 use mcp_deputy::token::{Caller, ScopeSet, ScopeTable};
 use serde_json::{Value, json};
@@ -53,6 +53,8 @@ fn words(test: &Test, asked: Asked, at: Moment, table: &ScopeTable) -> (String, 
         Ok(None) => "nothing".to_owned(),
         Err(Unclear) => "what some servers read as it".to_owned(),
     };
+    let argument =
+        |place: &Place| value(arguments.map_or(Ok(None), |arguments| place.find(arguments)));
     match test {
         Test::AnyScope { any, .. } => {
             let wants = format!("one of the scopes {}", names(any, table));
@@ -69,10 +71,9 @@ fn words(test: &Test, asked: Asked, at: Moment, table: &ScopeTable) -> (String, 
             (format!("the claim `{place}` must {condition}"), has)
         }
         Test::Time(window) => (format!("a time {window}"), at.to_string()),
-        Test::Argument(place, condition) => (
-            format!("the argument `{place}` must {condition}"),
-            value(arguments.map_or(Ok(None), |arguments| place.find(arguments))),
-        ),
+        Test::Argument(place, condition) => {
+            (format!("the argument `{place}` must {condition}"), argument(place))
+        }
         Test::OnlyArguments(known) => {
             let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
             let but = if known.is_empty() { "" } else { " but " };
@@ -83,6 +84,12 @@ fn words(test: &Test, asked: Asked, at: Moment, table: &ScopeTable) -> (String, 
                 .collect();
             let has = if has.is_empty() { "nothing".to_owned() } else { has.join(", ") };
             (format!("no arguments{but}{}", known.join(", ")), has)
+        }
+        Test::ClearArguments(places) => {
+            let names: Vec<String> = places.iter().map(|place| format!("`{place}`")).collect();
+            let has: Vec<String> = places.iter().map(argument).collect();
+            let wants = format!("the arguments {} as all servers read them", names.join(" and "));
+            (wants, has.join(", "))
         }
     }
 }

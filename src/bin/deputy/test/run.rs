@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use mcp_deputy::mcp::{List as Shown, Object};
-use mcp_deputy::policy::rule::{Asked, Outcome as Holds};
+use mcp_deputy::policy::rule::{Asked, Outcome as Lack, tried};
 use mcp_deputy::policy::source::Policy;
 use mcp_deputy::token::Caller;
 use serde_json::{Map, Value, json};
@@ -139,12 +139,9 @@ impl Coverage {
     fn note(&mut self, judge: &Judge, caller: &Caller, judgement: &Judgement, at: Moment) {
         let Some(operation) = &judgement.operation else { return };
         let asked = Asked::new(caller, operation, at.now());
-        for rule in judge.policy().rules_for(operation).unwrap_or_default() {
-            let held = rule.judge(asked) == Holds::Holds;
-            self.tried(rule, held);
-            if held {
-                break;
-            }
+        let rules = judge.policy().rules_for(operation).unwrap_or_default();
+        for (rule, lack) in tried(rules, asked) {
+            self.tried(rule, lack == Lack::Holds);
         }
     }
 }
