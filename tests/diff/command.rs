@@ -414,6 +414,27 @@ fn what_an_endpoint_or_an_issuer_takes_by_default_can_open() {
     );
 }
 
+/// The server's metadata say where clients of 2025-03-26 sign in.
+#[test]
+fn where_clients_sign_in_may_open() {
+    let with = |name: &str, endpoint: &str| {
+        let metadata = json!({
+            "issuer": "http://127.0.0.1:9400",
+            "authorization_endpoint": endpoint,
+            "token_endpoint": "http://127.0.0.1:9400/token",
+            "response_types_supported": ["code"],
+        });
+        let text = format!("policies: policies\nauthorization_server_metadata: {metadata}\n");
+        Copy::new(name, &[(SOURCE, "policies: policies\n", &text)])
+    };
+    let [old, new] = ["http://127.0.0.1:9400/authorize", "https://evil.example/authorize"];
+    let (before, after) = (with("metadata-old", old), with("metadata-new", new));
+    let told = format!(
+        "authorization_server_metadata.authorization_endpoint: {new} instead of {old} (may open what was closed)\n"
+    );
+    assert_eq!(diff(&[before.path(), after.path()]), (told, Some(10)));
+}
+
 /// Who is asked, how the answer is checked, how Envoy listens and where it sends: each way can open, and
 /// back to what is safer closes.
 #[test]
@@ -499,6 +520,18 @@ fn where_tokens_and_calls_go_may_open() {
             "  admin: 127.0.0.1:9901\n  trusted_ca: /ca.pem\n",
             ("envoy.trusted_ca: /ca.pem added", true),
             ("envoy.trusted_ca: /ca.pem removed", true),
+        ),
+        (
+            "policies: policies\n",
+            "policies: policies\nstrip_request_headers: [x-user]\n",
+            ("strip_request_headers: x-user added", false),
+            ("strip_request_headers: x-user removed", true),
+        ),
+        (
+            "  authorization_servers: [http://127.0.0.1:9400]\n",
+            "  authorization_servers: [http://127.0.0.1:9400, http://127.0.0.1:9401]\n",
+            ("protected_resource.authorization_servers: http://127.0.0.1:9401 added", true),
+            ("protected_resource.authorization_servers: http://127.0.0.1:9401 removed", false),
         ),
     ] {
         number += 1;

@@ -12,14 +12,18 @@ use crate::report::written;
 const JUDGED: [&str; 3] = ["policies", "endpoints", "enforcement"];
 
 /// Where a change can let through who was kept out: whose tokens are believed, what is left alone,
-/// who may call from a browser, what is revoked no longer; or can lead tokens and calls elsewhere: who is
-/// asked for delegation tokens and how these are checked, how Envoy listens and where it sends.
-const DOORS: [&str; 7] = [
+/// who may call from a browser, what is revoked no longer, which headers a client may set; or can lead
+/// users, tokens and calls elsewhere: where clients sign in, who is asked for delegation tokens and how
+/// these are checked, how Envoy listens and where it sends.
+const DOORS: [&str; 10] = [
     "issuers",
     "protected_resource.resource",
+    "protected_resource.authorization_servers",
+    "authorization_server_metadata",
     "ignore",
     "allowed_origins",
     REVOKED,
+    STRIPPED,
     EXCHANGE,
     ENVOY,
 ];
@@ -35,6 +39,9 @@ const WAYS: [&str; 3] = ["envoy.admin", "envoy.clusters", "envoy.routes"];
 
 /// Of its lists, what stands where says nothing; and what goes opens.
 const REVOKED: &str = "revoked";
+
+/// Of this list too, what goes opens: servers may believe such a header.
+const STRIPPED: &str = "strip_request_headers";
 
 /// The changes, in no particular order.
 pub fn lines([old, new]: &[Value; 2]) -> Vec<Line> {
@@ -124,7 +131,8 @@ fn compare(path: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut Vec
             if texts.is_empty() {
                 texts.push("in another order".to_owned());
             }
-            let opening = if path.starts_with(REVOKED) { &removed } else { &added };
+            let goes_open = [REVOKED, STRIPPED].iter().any(|list| path.starts_with(list));
+            let opening = if goes_open { &removed } else { &added };
             lines.push(line(path, is_default_now || !opening.is_empty(), texts.join(", ")));
         }
         (Some(Value::Array(before)), Some(Value::Array(after))) => {
