@@ -304,7 +304,7 @@ fn no_claim_is_overwritten_in_silence() {
     }
     let claims = ["explain", "--tool", "listAccounts", "--claim", "x=1", "--claim", "x=2"];
     let output = deputy(&claims);
-    let told = "error: --claim: `x` is said twice\n".to_owned();
+    let told = "error: --claim: `x` is said twice\n  help: leave out one of the two\n".to_owned();
     assert_eq!((stderr(&output), output.status.code()), (told, Some(1)));
     let cases = "\
 callers: {john: {scopes: [\"mcp:connect\"], claims: {sub: ann}}}
@@ -670,6 +670,21 @@ fn wrong_usage_is_told_from_a_denial() {
         &["test", "--cases", "policies/enterprise-ledger.test.yaml"],
     ] {
         assert_eq!(deputy(arguments).status.code(), Some(1), "{arguments:?}");
+    }
+}
+
+/// Outside a session, the filter is done with such a message itself.
+#[test]
+fn a_message_that_goes_up_in_a_session_alone_is_warned_of() {
+    for (method, warned) in [
+        ("notifications/cancelled", true),
+        ("notifications/progress", true),
+        ("notifications/initialized", false),
+    ] {
+        let output = deputy(&["explain", "--method", method, "--caller", "john"]);
+        let told = "warning: outside a session, such a message is answered with 202 and does not go upstream\n";
+        assert_eq!(stderr(&output), if warned { told } else { "" }, "{method}");
+        assert_eq!(output.status.code(), Some(0));
     }
 }
 

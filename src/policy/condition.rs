@@ -440,7 +440,8 @@ impl fmt::Display for Test {
             Self::Length { least, most: usize::MAX } => write!(out, "have length {least} or more"),
             Self::Length { least: 0, most } => write!(out, "have length {most} or less"),
             Self::Length { least, most } => write!(out, "have length {least} to {most}"),
-            Self::Matches(pattern) => write!(out, "match {}", pattern.text),
+            // In quotes, for it may look like other words.
+            Self::Matches(pattern) => write!(out, "match {}", Value::from(&*pattern.text)),
             Self::Each(condition) => {
                 write!(out, "be a list of which each element must {}", condition.within())
             }

@@ -5,8 +5,9 @@ mod expect;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::Path;
 
-use mcp_deputy::config::{Config, Problems};
+use mcp_deputy::config::{Config, ConfigErrors, Problems, typed};
 use mcp_deputy::policy::source::Policy;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{SeqAccess, Visitor};
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 use crate::call::{Call, What};
 use crate::caller::Caller;
 use crate::moment::Moment;
+use crate::source::read_yaml;
 pub use expect::{Allow, Deny, Expect, SignIn};
 
 /// The decision cases of one policy.
@@ -139,6 +141,17 @@ pub struct Surroundings<'a> {
 }
 
 impl Cases {
+    /// Reads a file of cases.
+    ///
+    /// # Errors
+    /// Why that is not possible, or what has the wrong shape in it.
+    pub fn read(file: &Path) -> Result<Self, ConfigErrors> {
+        let mut problems = Problems::default();
+        let document = read_yaml(file).map_err(|message| problems.add("", message));
+        let cases = document.ok().and_then(|document| problems.take(typed(document)));
+        problems.into_result(cases)
+    }
+
     /// The calls of each case; what is wrong with this file goes to `problems`.
     pub fn compile(&self, around: &Surroundings, problems: &mut Problems) -> Vec<Vec<Call>> {
         let mut calls = Vec::new();

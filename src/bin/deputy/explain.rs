@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use mcp_deputy::config::{Duration, Problems, typed};
+use mcp_deputy::config::{Duration, Problems};
 use mcp_deputy::token;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::call::{Arguments, Call, What};
 use crate::caller::{self, Caller, read_token};
@@ -17,7 +17,7 @@ use crate::cases::Cases;
 use crate::moment::Moment;
 use crate::place::Place;
 use crate::report::{Diagnostic, EXIT_CODES, Failure, Format, print, print_json, warn};
-use crate::source::{Source, SourceArguments, read_yaml};
+use crate::source::{Source, SourceArguments};
 use explanation::Explanation;
 
 /// Tell why a call is allowed or denied, by which rule, and what would help
@@ -129,6 +129,9 @@ impl Explain {
         let call = what.call(arguments)?;
         let unverified = who.token.is_some();
         let caller = who.caller(&source, judge.name, at, format)?;
+        if matches!(call.what, What::Method(method) if method.tells_of_a_request()) {
+            warn("outside a session, such a message is answered with 202 and does not go upstream");
+        }
         let explanation = Explanation::new(&judge, &source, &call, &caller, at);
         match format {
             Format::Text => {
@@ -182,7 +185,7 @@ impl Who {
         }
         let (name, caller) = match &self.caller {
             Some(name) => (name.as_str(), described(source, policy, name)?),
-            None => ("somebody", self.description()),
+            None => ("somebody", self.description()?),
         };
         let mut problems = Problems::default();
         if !caller.check_words("caller", config, &mut problems) {
@@ -191,11 +194,22 @@ impl Who {
         caller.verified(name, config, at).map_err(|why| why.tell(None, format, refused))
     }
 
-    fn description(self) -> Caller {
+    fn description(self) -> Result<Caller, Failure> {
         let Self { scope, client, subject, issuer, claim, acr, auth_age, .. } = self;
-        let claims = claim.into_iter().map(|Claim(name, value)| (name, value)).collect();
+        let mut problems = Problems::default();
+        let mut claims = Map::new();
+        for Claim(name, value) in claim {
+            if claims.contains_key(&name) {
+                let help = "leave out one of the two";
+                problems.add_with_help("--claim", format!("`{name}` is said twice"), help);
+            }
+            claims.insert(name, value);
+        }
+        if !problems.is_empty() {
+            return Err(Failure::usage(problems));
+        }
         let scopes = scope;
-        Caller { issuer, subject, client, scopes, acr, auth_age, claims, ..Caller::default() }
+        Ok(Caller { issuer, subject, client, scopes, acr, auth_age, claims, ..Caller::default() })
     }
 }
 
@@ -210,13 +224,8 @@ fn described(source: &Source, policy: &str, name: &str) -> Result<Caller, Failur
     let Some(file) = file.filter(|file| file.exists()) else {
         return Err(Failure::Usage(format!("`{policy}` has no file with callers")));
     };
-    let wrong = |problems| Failure::Configuration(Diagnostic::all_in(&file, problems));
-    let document = read_yaml(&file).map_err(|message| {
-        let mut problems = Problems::default();
-        problems.add("", message);
-        wrong(problems.into_errors())
-    })?;
-    let mut cases = typed::<Cases>(document).map_err(|errors| wrong(errors.0))?;
+    let mut cases = Cases::read(&file)
+        .map_err(|errors| Failure::Configuration(Diagnostic::all_in(&file, errors.0)))?;
     cases.callers.remove(name).ok_or_else(|| {
         let mut problems = Problems::default();
         let known = cases.callers.keys().map(String::as_str);

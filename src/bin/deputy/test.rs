@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mcp_deputy::config::{ConfigErrors, Problems, typed};
+use mcp_deputy::config::{ConfigErrors, Problems};
 use mcp_deputy::policy::rule::Rule;
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::judge::Judge;
 use crate::report::{
     BAD, Diagnostic, EXIT_CODES, Failure, Format, HELP, ODD, count, print_json, say,
 };
-use crate::source::{Source, SourceArguments, read_yaml};
+use crate::source::{Source, SourceArguments};
 use coverage::Coverage;
 use run::{Outcome, run};
 
@@ -154,10 +154,7 @@ fn judge(source: &Source, name: &str, file: Option<&Path>) -> Result<Results, Co
         endpoints: judges.iter().filter_map(|judge| Some(&*judge.endpoint()?.path)).collect(),
         config: &source.config,
     };
-    let mut problems = Problems::default();
-    let document = read_yaml(file).map_err(|message| problems.add("", message));
-    let cases = document.ok().and_then(|document| problems.take(typed::<Cases>(document)));
-    let cases = problems.into_result(cases)?;
+    let cases = Cases::read(file)?;
     let mut problems = Problems::default();
     let calls = cases.compile(&around, &mut problems);
     problems.into_result(Some(()))?;

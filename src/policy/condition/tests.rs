@@ -315,7 +315,7 @@ fn what_can_hold_in_several_ways_is_told_apart() {
         (json!({"presence": "optional", "max": 3}), vec!["is absent", "is at most 3"]),
         (
             json!({"in": ["a", "b"], "matches": "."}),
-            vec!["is \"a\" and matches .", "is \"b\" and matches ."],
+            vec!["is \"a\" and matches \".\"", "is \"b\" and matches \".\""],
         ),
         (json!({"equals": "a"}), vec![]),
         (json!({"max": 3}), vec![]),
@@ -345,4 +345,14 @@ fn what_never_holds_together_excludes_each_other() {
         assert_eq!((a.excludes(&b), b.excludes(&a)), (expected, expected), "{one} {other}");
         assert_eq!(a.needs_value(), !one.to_string().contains("presence"), "{one}");
     }
+}
+
+#[test]
+fn no_words_stand_for_two_conditions() {
+    let one = condition(json!({"matches": "a", "equals_claim": "b"})).unwrap();
+    let other = condition(json!({"matches": "a and be the caller's claim `b`"})).unwrap();
+    let quoted = condition(json!({"matches": "a\" and be the caller's claim `b`"})).unwrap();
+    assert_ne!(one.to_string(), other.to_string());
+    assert_ne!(one.to_string(), quoted.to_string());
+    assert_eq!(other.to_string(), "match \"a and be the caller's claim `b`\"");
 }
