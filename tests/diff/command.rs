@@ -435,14 +435,50 @@ fn where_clients_sign_in_may_open() {
     assert_eq!(diff(&[before.path(), after.path()]), (told, Some(10)));
 }
 
+/// A header that identifies users, and who signs them in.
+#[test]
+fn what_a_client_may_set_and_where_it_signs_in_may_open() {
+    there_and_back(
+        "clients",
+        &[
+            (
+                "policies: policies\n",
+                "policies: policies\nstrip_request_headers: [x-user]\n",
+                ("strip_request_headers: x-user added", false),
+                ("strip_request_headers: x-user removed", true),
+            ),
+            (
+                "  authorization_servers: [http://127.0.0.1:9400]\n",
+                "  authorization_servers: [http://127.0.0.1:9400, http://127.0.0.1:9401]\n",
+                ("protected_resource.authorization_servers: http://127.0.0.1:9401 added", true),
+                ("protected_resource.authorization_servers: http://127.0.0.1:9401 removed", false),
+            ),
+        ],
+    );
+}
+
+/// What is replaced in the source, by what, and what is told of the way there and back: whether it may
+/// open.
+type Way<'a> = (&'a str, &'a str, (&'a str, bool), (&'a str, bool));
+
+fn there_and_back(name: &str, ways: &[Way]) {
+    for (number, (old, new, there, back)) in ways.iter().enumerate() {
+        let copy = Copy::new(&format!("{name}-{number}"), &[(SOURCE, old, new)]);
+        for (sides, (text, opens)) in [([".", copy.path()], there), ([copy.path(), "."], back)] {
+            let may_open = if *opens { " (may open what was closed)" } else { "" };
+            let code = if *opens { 10 } else { 11 };
+            assert_eq!(diff(&sides), (format!("{text}{may_open}\n"), Some(code)));
+        }
+    }
+}
+
 /// Who is asked, how the answer is checked, how Envoy listens and where it sends: each way can open, and
 /// back to what is safer closes.
 #[test]
 fn where_tokens_and_calls_go_may_open() {
     let exchange = "  actor: ai-identity-gateway\n";
     let cluster = "    enterprise_ledger: 127.0.0.1:9500\n";
-    let mut number = 0;
-    for (old, new, there, back) in [
+    let ways = [
         (
             "  authority: 127.0.0.1:9400\n",
             "  authority: evil.example\n",
@@ -521,25 +557,6 @@ fn where_tokens_and_calls_go_may_open() {
             ("envoy.trusted_ca: /ca.pem added", true),
             ("envoy.trusted_ca: /ca.pem removed", true),
         ),
-        (
-            "policies: policies\n",
-            "policies: policies\nstrip_request_headers: [x-user]\n",
-            ("strip_request_headers: x-user added", false),
-            ("strip_request_headers: x-user removed", true),
-        ),
-        (
-            "  authorization_servers: [http://127.0.0.1:9400]\n",
-            "  authorization_servers: [http://127.0.0.1:9400, http://127.0.0.1:9401]\n",
-            ("protected_resource.authorization_servers: http://127.0.0.1:9401 added", true),
-            ("protected_resource.authorization_servers: http://127.0.0.1:9401 removed", false),
-        ),
-    ] {
-        number += 1;
-        let copy = Copy::new(&format!("ways-{number}"), &[(SOURCE, old, new)]);
-        for (sides, (text, opens)) in [([".", copy.path()], there), ([copy.path(), "."], back)] {
-            let may_open = if opens { " (may open what was closed)" } else { "" };
-            let code = if opens { 10 } else { 11 };
-            assert_eq!(diff(&sides), (format!("{text}{may_open}\n"), Some(code)));
-        }
-    }
+    ];
+    there_and_back("ways", &ways);
 }
