@@ -207,7 +207,7 @@ pub fn tried<'a>(
     let mut holds = false;
     rules.iter().map_while(move |rule| {
         let lack = (!holds).then(|| rule.judge(asked))?;
-        holds = lack == Outcome::Holds;
+        holds = matches!(lack, Outcome::Holds);
         Some((rule, lack))
     })
 }

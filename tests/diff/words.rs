@@ -200,7 +200,7 @@ fn ranges_lists_and_patterns_of_arguments_and_claims() {
         (
             claim(json!({"matches": "hr-.*"})),
             claim(json!({"equals": "hr-1"})),
-            "closes for callers whose claim `/org/unit` matches hr-.*; stays open for callers whose claim `/org/unit` is \"hr-1\"",
+            "closes for callers whose claim `/org/unit` matches \"hr-.*\"; stays open for callers whose claim `/org/unit` is \"hr-1\"",
         ),
         (
             json!({"clients": ["x"]}),

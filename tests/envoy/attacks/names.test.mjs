@@ -21,6 +21,8 @@ resources:
   file:///data/secret/*: {require: {scopes: ["pii:read"]}, delegation: {scope: "ledger:ListAccounts"}}
   https://files.example/x/*: {delegation: {scope: "ledger:ListAccounts"}}
   db://table/row: {delegation: {scope: "ledger:ListAccounts"}}
+  docs://*: {delegation: {scope: "ledger:ListAccounts"}}
+  docs://board/*: {require: {scopes: ["pii:read"]}, delegation: {scope: "ledger:ListAccounts"}}
 `;
 
 const READ = 'db_read';
@@ -139,7 +141,7 @@ describe('names', () => {
         'file:///data/x?/../../etc', 'file:///data/%2e%2e/etc', 'file:///data/%2E%2E/etc', 'file:///data/.%2e/etc', 'file:///data/%252e%252e/etc',
         'file:///data%2f..', 'file:///data/a%2f..%2f..%2fetc', 'file:///data/..%2fetc', 'file:///data/%5c..%5cetc', 'file:///data/..\\etc', 'file:///data\\x', 'file:///data//etc',
         'file:////data/x', 'file:///data/%2Fetc', 'file:///data/x%00', 'file:///data/x\u0000', 'file:///data/x%0d%0a', 'file:///data/x%0', 'file:///data/%', 'file:///data/%zz',
-        'file:///data/%u002e/x',
+        'file:///data/%u002e/x', 'file:///data/%FF', 'file:///data/%C0%AE%C0%AE/etc',
         // The escape of a letter is the letter, to a server that takes escapes away.
         'file:///data/%73ecret/x', 'file:///data/secre%74/x', 'file:///data/%73%65%63%72%65%74/x', 'file:///%64ata/x', 'file:///data/x%2Dy',
         'FILE:///data/x', 'File:///data/x', 'file://localhost/data/x', 'file://127.0.0.1/data/x', 'file://evil/data/x', 'file:/data/x', 'file:data/x', 'file://data/x', '/data/x', 'data/x',
@@ -149,6 +151,7 @@ describe('names', () => {
         'https://files.example/x/../y', 'https://files.example/y', 'https://files.example/x', 'https://FILES.example/x/a', 'https://files.example:443/x/a', 'https://files.example./x/a',
         'https://evil@files.example/x/a', 'https://files.example@evil.example/x/a', 'https://files.example.evil.example/x/a', 'http://files.example/x/a', 'https:files.example/x/a',
         'https:///files.example/x/a', 'https://files.example\\@evil.example/x/a',
+        'docs://board:/x', 'docs://board:80/x', 'docs://@board/x', 'docs://:@board/x', 'docs://u@board/x', 'docs://BOARD/x', 'docs://boar%64/x', 'docs://board./x',
         'db://table/row/', 'db://table/rows', 'db://table/row?x', 'db://table/ROW', 'db://table/ro%77', 'db://table/./row', 'db://table', 'db://table/row ',
       ];
       for (const [method, params] of Object.entries(WAYS_TO_RESOURCES)) {
@@ -157,9 +160,9 @@ describe('names', () => {
         });
         const below = (uri) => params(JSON.stringify(uri));
         for (const uri of ['file:///data/x', 'file:///data/a/b%20c', 'file:///data/...', 'file:///data/secrets', 'https://files.example/x/a?b=c',
-          'db://table/row']) await assertServed(ask(method, below(uri)), uri);
+          'db://table/row', 'docs://team/x', 'docs://team:8080/x']) await assertServed(ask(method, below(uri)), uri);
         // The rule of the longer prefix holds.
-        for (const uri of ['file:///data/secret/', 'file:///data/secret/x', 'file:///data/secret/a/b']) await assertSteppedUp(ask(method, below(uri)));
+        for (const uri of ['docs://board/x', 'file:///data/secret/', 'file:///data/secret/x', 'file:///data/secret/a/b']) await assertSteppedUp(ask(method, below(uri)));
       }
     });
 
