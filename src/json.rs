@@ -195,9 +195,12 @@ pub(super) fn span(text: &[u8], string: &str) -> Option<Range<usize>> {
 /// The character as a parser that ignores case reads it in a name: by Unicode's simple case folding,
 /// and both Turkish letters `i` as Java does.
 pub(super) fn fold(character: char) -> char {
-    if character.is_ascii() {
-        return character.to_ascii_lowercase();
-    }
+    if character.is_ascii() { character.to_ascii_lowercase() } else { fold_rare(character) }
+}
+
+/// The same of what is not ASCII, once in the filter and not wherever names are compared.
+#[inline(never)]
+fn fold_rare(character: char) -> char {
     if let Some((_, small)) = ALIKE_IN_CAPITALS.iter().find(|(other, _)| *other == character) {
         return *small;
     }

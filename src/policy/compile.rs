@@ -251,7 +251,7 @@ impl Compiler<'_> {
             |binding| {
                 let why = format!("servers read the arguments of {object} in several ways");
                 Requirement {
-                    test: Test::ClearArguments(binding.arguments.iter().cloned().collect()),
+                    test: Test::ClearArguments(binding.arguments.clone()),
                     message: format!("Access denied: {why}.").into(),
                 }
             },

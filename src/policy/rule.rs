@@ -106,7 +106,7 @@ pub enum Test {
     /// There are no top-level arguments but these.
     OnlyArguments(BTreeSet<Box<str>>),
     /// All servers read these arguments of a call alike, for a token is [bound](Binding) to them.
-    ClearArguments(BTreeSet<Place>),
+    ClearArguments(Vec<Place>),
 }
 
 /// How and when a user must have signed in (RFC 9470 section 3).
@@ -276,7 +276,9 @@ impl Test {
                 place == other && ours.is_implied_by(theirs)
             }
             (Self::Time(ours), Self::Time(theirs)) => ours.includes(theirs),
-            (Self::ClearArguments(ours), Self::ClearArguments(theirs)) => ours.is_subset(theirs),
+            (Self::ClearArguments(ours), Self::ClearArguments(theirs)) => {
+                ours.iter().all(|place| theirs.contains(place))
+            }
             _ => self == other,
         }
     }

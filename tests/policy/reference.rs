@@ -433,22 +433,17 @@ fn leads_there(uri: &str, above: &str) -> bool {
         let byte = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
         format!(r"{byte}\.{byte}\.{byte}\.{byte}")
     };
-    let port = Regex::new("^(.*?)(:.*)?$").unwrap().captures(&found[2]).unwrap();
-    let (host, port) = (&port[1], port.get(2).map_or("", |port| port.as_str()));
+    let host = &found[2];
     let is =
         |pattern: &str, text: &str| Regex::new(&format!("^(?:{pattern})$")).unwrap().is_match(text);
-    let is_port = port.is_empty()
-        || is(":[1-9][0-9]*", port)
-            && port[1..].parse::<u64>().unwrap() < 65_536
-            && ![":21", ":80", ":443"].contains(&port);
     let is_host = match &found[1] {
-        "file" => host.is_empty() && port.is_empty(),
+        "file" => host.is_empty(),
         "http" | "https" | "ws" | "wss" | "ftp" => {
             !host.is_empty() && (!is(r"(.*\.)?([0-9]*|0x.*)", host) || is(&ipv4, host))
         }
         _ => true,
     };
-    is_port && is_host && !is(r".*([A-Z@%\[]|\.$|-\.|-$).*", host)
+    is_host && !is(r".*([A-Z@:%\[]|\.$|-\.|-$).*", host)
 }
 
 // `require`.

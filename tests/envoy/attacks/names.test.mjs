@@ -151,7 +151,7 @@ describe('names', () => {
         'https://files.example/x/../y', 'https://files.example/y', 'https://files.example/x', 'https://FILES.example/x/a', 'https://files.example:443/x/a', 'https://files.example./x/a',
         'https://evil@files.example/x/a', 'https://files.example@evil.example/x/a', 'https://files.example.evil.example/x/a', 'http://files.example/x/a', 'https:files.example/x/a',
         'https:///files.example/x/a', 'https://files.example\\@evil.example/x/a',
-        'docs://board:/x', 'docs://board:80/x', 'docs://@board/x', 'docs://:@board/x', 'docs://u@board/x', 'docs://BOARD/x', 'docs://boar%64/x', 'docs://board./x',
+        'docs://board:/x', 'docs://board:80/x', 'docs://team:8080/x', 'docs://@board/x', 'docs://:@board/x', 'docs://u@board/x', 'docs://BOARD/x', 'docs://boar%64/x', 'docs://board./x',
         'db://table/row/', 'db://table/rows', 'db://table/row?x', 'db://table/ROW', 'db://table/ro%77', 'db://table/./row', 'db://table', 'db://table/row ',
       ];
       for (const [method, params] of Object.entries(WAYS_TO_RESOURCES)) {
@@ -160,7 +160,7 @@ describe('names', () => {
         });
         const below = (uri) => params(JSON.stringify(uri));
         for (const uri of ['file:///data/x', 'file:///data/a/b%20c', 'file:///data/...', 'file:///data/secrets', 'https://files.example/x/a?b=c',
-          'db://table/row', 'docs://team/x', 'docs://team:8080/x']) await assertServed(ask(method, below(uri)), uri);
+          'db://table/row', 'docs://team/x']) await assertServed(ask(method, below(uri)), uri);
         // The rule of the longer prefix holds.
         for (const uri of ['docs://board/x', 'file:///data/secret/', 'file:///data/secret/x', 'file:///data/secret/a/b']) await assertSteppedUp(ask(method, below(uri)));
       }
