@@ -1232,6 +1232,18 @@ fn a_rule_that_is_reached_at_one_endpoint_is_no_mistake_at_another() {
     }
 }
 
+/// It would be reached by the calls alone that cannot be bound to, without what binds them.
+#[test]
+fn a_rule_after_one_that_binds_the_same_calls_is_a_mistake() {
+    let mut pushed = pushed();
+    let details = json!({"type": "t", "arguments": ["amount"]});
+    pushed["policies"]["enterprise-ledger"]["tools"]["pay"] = json!([
+        {"delegation": {"scope": "a", "authorization_details": details}},
+        {"delegation": {"scope": "a"}},
+    ]);
+    assert!(errors(pushed).contains("tools.pay[1]: can never be reached"));
+}
+
 /// What it takes for sound, the filter takes.
 #[test]
 fn the_tool_takes_no_configuration_that_the_filter_refuses() {
