@@ -61,6 +61,7 @@ pub struct Record {
     rule: Option<Rc<str>>,
     would_deny: Option<WouldDeny>,
     delegation: Option<(Rc<Target>, Rc<Delegated>, Source)>,
+    went_up: bool,
     upstream_status: Option<u16>,
     redacted: u64,
 }
@@ -238,10 +239,15 @@ impl Record {
         });
     }
 
-    /// Whether a rule in shadow would have denied it.
+    /// Whether it went up, though a rule in shadow would have denied it.
     #[must_use]
     pub fn is_shadow_denial(&self) -> bool {
-        self.would_deny.is_some()
+        self.went_up && self.would_deny.is_some()
+    }
+
+    /// It goes up.
+    pub fn forwarded(&mut self) {
+        self.went_up = true;
     }
 
     /// It goes up under this token.

@@ -75,7 +75,7 @@ pub enum Head {
 
 /// Headers by which a server would speak to the client past this filter, or lead it past this
 /// gateway.
-const STRIPPED: [&str; 9] = [
+const STRIPPED: [&str; 13] = [
     "www-authenticate",
     "set-cookie",
     "clear-site-data",
@@ -83,9 +83,13 @@ const STRIPPED: [&str; 9] = [
     "location",
     "refresh",
     "alt-svc",
-    // By these, a proxy before this gateway gives a file of its own.
+    // By these, a proxy before this gateway gives something else in place of the answer.
     "x-accel-redirect",
     "x-sendfile",
+    "x-sendfile2",
+    "x-lighttpd-send-file",
+    "x-litespeed-location",
+    "x-reproxy-url",
 ];
 
 /// Headers that describe the very bytes of a body.

@@ -322,10 +322,10 @@ impl Transaction {
         matches!(self.state, State::AwaitKeys(_) | State::AwaitBody(_) | State::AwaitExchange(_))
     }
 
-    /// Whether it went up by a rule in shadow, which would have denied it.
+    /// Whether it went up, though a rule in shadow would have denied it.
     #[must_use]
     pub fn is_shadow_denial(&self) -> bool {
-        !self.is_undecided() && self.record.is_shadow_denial()
+        self.record.is_shadow_denial()
     }
 
     /// The transaction is over: leaves whatever it waits for, and gives its audit record, unless it

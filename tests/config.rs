@@ -1325,10 +1325,6 @@ fn what_would_never_work_or_be_cut_short_is_refused() {
     for (set, told) in [
         ("issuers[0].audiences=[\"\"]", "issuers[0].audiences[0]: `` is not an audience"),
         ("issuers[0].audiences=[\"a b\"]", "issuers[0].audiences[0]: `a b` is not an audience"),
-        (
-            "issuers[0].scope_claims=[]",
-            "issuers[0].scope_claims: an empty list leaves every caller without scopes",
-        ),
         ("issuers[0].leeway=500ms", "issuers[0].leeway: `500ms` is not a number of whole seconds"),
         (
             "issuers[0].max_lifetime=90500ms",
@@ -1371,6 +1367,10 @@ fn what_is_sound_and_can_never_work_is_warned_of() {
         (
             "issuers[0].algorithms=[ES384]".to_owned(),
             "issuers[0].algorithms: no key of `jwks` is for any of these",
+        ),
+        (
+            "issuers[0].scope_claims=[]".to_owned(),
+            "issuers[0].scope_claims: whom this issuer knows has no scope",
         ),
         (rule("{equals: \"http://127.0.0.1:9401\"}"), claims),
         (rule("{in: [\"http://127.0.0.1:9400\", \"http://127.0.0.1:9401\"]}"), claims),

@@ -123,7 +123,7 @@ fn a_push_that_needs_a_larger_buffer_than_envoy_has_is_refused() {
         let told = format!(
             "error: `{into}/envoy.yaml`: `per_connection_buffer_limit_bytes` is 1114112, not above \
              `limits.body_bytes`, {size}\n  help: render elsewhere, move that `envoy.yaml` here, \
-             restart Envoy, and push again\n"
+             restart Envoy, and push again; or move away what no Envoy is started with\n"
         );
         assert!(stderr(&output).ends_with(&told), "{}", stderr(&output));
         assert_eq!(output.status.code(), Some(3));

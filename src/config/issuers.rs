@@ -33,17 +33,14 @@ pub fn compile(
                 .add(format!("{path}.issuer"), format!("issuer `{}` is listed twice", raw.issuer));
         }
         let none = |list: &Option<Vec<String>>| list.as_ref().is_some_and(Vec::is_empty);
-        let no_token = "an empty list accepts no token";
-        let no_scope = "an empty list leaves every caller without scopes";
-        for (name, list_is_empty, message) in [
-            ("algorithms", raw.algorithms.is_empty(), no_token),
-            ("token_types", none(&raw.token_types), no_token),
-            ("audiences", none(&raw.audiences), no_token),
-            ("scope_claims", none(&raw.scope_claims), no_scope),
-            ("client_claims", none(&raw.client_claims) && profile::requires_client(raw), no_token),
+        for (name, list_is_empty) in [
+            ("algorithms", raw.algorithms.is_empty()),
+            ("token_types", none(&raw.token_types)),
+            ("audiences", none(&raw.audiences)),
+            ("client_claims", none(&raw.client_claims) && profile::requires_client(raw)),
         ] {
             if list_is_empty {
-                problems.add(format!("{path}.{name}"), message);
+                problems.add(format!("{path}.{name}"), "an empty list accepts no token");
             }
         }
         for (index, audience) in raw.audiences.iter().flatten().enumerate() {

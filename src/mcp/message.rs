@@ -94,7 +94,7 @@ impl Operation {
 const GET_STREAM: &str = "_GET_stream";
 
 /// How an id begins that goes up in place of a client's ([`crate::response::mark_ids`]).
-pub const MARKED: &str = "mcp-deputy:";
+pub const MARKED: &str = "mcp-deputy-";
 
 /// A request's id. Serialises to the JSON value that it was.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -371,13 +371,24 @@ impl Test {
     }
 }
 
-/// Whether a text is a list, an object or `null` to a server that reads JSON in strings. By its ends
-/// alone, for parsers differ in what they take: `[NaN]`, `[1e999]`.
+/// Whether a text is a list, an object or `null` to a server that reads JSON in strings. By its ends, and
+/// by how what is inside begins, for parsers differ in what they take: `[NaN]`, `[1e999]`.
 fn is_json(text: &str) -> bool {
+    const WORDS: [&str; 7] = ["null", "true", "false", "NaN", "Inf", "None", "undefined"];
     let text = text.trim();
+    let inside = |open, close| {
+        let inner = text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+        inner.map(str::trim_start)
+    };
+    let begins_with =
+        |inner: &str, marks: &str| inner.chars().next().is_none_or(|first| marks.contains(first));
+    let is_list = |inner: &str| {
+        begins_with(inner, "[{\"'/+-.0123456789")
+            || WORDS.iter().any(|word| inner.starts_with(word))
+    };
     text == "null"
-        || text.starts_with('[') && text.ends_with(']')
-        || text.starts_with('{') && text.ends_with('}')
+        || inside('[', ']').is_some_and(is_list)
+        || inside('{', '}').is_some_and(|inner| begins_with(inner, "\"'/"))
 }
 
 fn is_scalar(value: &Value) -> bool {

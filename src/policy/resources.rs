@@ -15,6 +15,8 @@ pub(super) struct Resources {
     rules: Patterns<Rules>,
     /// The [stems](stem) of the URIs that have a rule of their own.
     stems: BTreeSet<Box<str>>,
+    /// The schemes of which a rule names an authority, so that one written otherwise could lead past it.
+    with_authority: BTreeSet<Box<str>>,
 }
 
 impl Resources {
@@ -28,14 +30,20 @@ impl Resources {
             Some(_) => return Err("write `*` after a `/`, at the end"),
             None => pattern,
         };
+        let is_exact = uri == pattern;
         if uri.contains('*') || !is_canonical(uri) {
             return Err(
                 "write an absolute URI, its scheme in lower case, `://` after `https` and `file`, without \
                  dot segments and needless escapes",
             );
         }
-        if uri == pattern {
+        if is_exact {
             self.stems.insert(stem(uri).into());
+        }
+        if let Some((scheme, authority)) = scheme_and_authority(uri)
+            && !authority.is_empty()
+        {
+            self.with_authority.insert(scheme.into());
         }
         self.rules.insert(pattern, rules);
         Ok(())
@@ -68,8 +76,15 @@ impl Resources {
         // Where the prefix itself names the authority, its form is the one that the policy wants.
         let origin = origin(literal);
         let is_open = self.rules.longest_beginning(origin).is_some_and(is_same);
+        // What a template's authority will be, each request for a resource shows.
+        let is_whole = literal == uri || origin.len() < literal.len();
+        let could_be_another = is_open && is_whole && self.names_authorities_like(origin);
         let below = self.rules.longest_beginning(&format!("{stem}/"));
-        (below.is_none_or(is_same) && (!is_open || has_one_form(origin))).then_some(rules)
+        (below.is_none_or(is_same) && (!could_be_another || has_one_form(origin))).then_some(rules)
+    }
+
+    fn names_authorities_like(&self, origin: &str) -> bool {
+        scheme_and_authority(origin).is_some_and(|(scheme, _)| self.with_authority.contains(scheme))
     }
 }
 
@@ -250,6 +265,7 @@ mod tests {
             "https://*",
             "https://hr.example/salaries",
             "wss://*",
+            "wss://hr.example/*",
             "file://*",
             "file:///secret/*",
         ]);
@@ -305,6 +321,23 @@ mod tests {
     }
 
     #[test]
+    fn where_no_rule_names_an_authority_any_is_below_the_open_one() {
+        let rules = rules(&["greeting://*", "http://*", "docs://*", "https://hr.example/*"]);
+        for uri in [
+            "greeting://Alice",
+            "greeting://J%C3%B6rg",
+            "docs://README.md",
+            "docs://u@board:80/x",
+            "http://localhost:3000/x",
+        ] {
+            assert!(rules.rules(uri).is_some(), "{uri}");
+        }
+        for uri in ["greeting://%2e%2e/x", "docs://a/../b"] {
+            assert!(rules.rules(uri).is_none(), "{uri}");
+        }
+    }
+
+    #[test]
     fn n04_an_authority_further_on_hides_no_path() {
         let rules = rules(&["docs:/data/*", "urn:a:b/*"]);
         for uri in ["docs:/data/../secret?://", "docs:/data//x?://", "urn:a:b/../x?y=://"] {
@@ -354,7 +387,13 @@ mod tests {
 
     #[test]
     fn a_template_is_allowed_where_all_that_it_expands_to_is() {
-        let rules = rules(&["file:///data/*", "db://table/{name}", "users://*"]);
+        let rules = rules(&[
+            "file:///data/*",
+            "db://table/{name}",
+            "users://*",
+            "https://*",
+            "https://hr.example/*",
+        ]);
         for (template, expected) in [
             ("file:///data/{path}", Some("file:///data/*")),
             ("file:///data/a/{b}/{c}", Some("file:///data/*")),
@@ -364,7 +403,11 @@ mod tests {
             ("db://table/{other}", None),
             ("file:///data/../{x}", None),
             ("users://{userId}/profile", Some("users://*")),
-            ("users://u@{host}/x", None),
+            ("users://u@{host}/x", Some("users://*")),
+            ("https://{site}/x", Some("https://*")),
+            ("https://api.{region}.example/x", Some("https://*")),
+            ("https://api.{region}.example/../x", None),
+            ("https://API.example/{x}", None),
         ] {
             assert_eq!(named(rules.rules_for_template(template)), expected, "{template}");
         }

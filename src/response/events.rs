@@ -2,10 +2,9 @@
 //!
 //! Framing: WHATWG HTML section 9.2.6, "Interpreting an event stream". Readers differ in what ends a
 //! line and in where a byte order mark may stand, so nothing passes in which any of them could find
-//! data that was not looked at: every line ends as LF, and beside `data` only an id, `retry`, the
-//! event's name `message` and empty comments are left. An event of another name, which could lead a
-//! client elsewhere, loses its data. One that the stream's end cuts off is dropped, as every reader
-//! drops it.
+//! another line: every one ends as LF, and beside `data` only an id, `retry`, the event's name
+//! `message` and empty comments are left. An event of another name, which could lead a client
+//! elsewhere, loses its data. One that the stream's end cuts off is dropped, as the standard has it.
 
 use std::borrow::Cow;
 
@@ -120,7 +119,16 @@ impl EventFilter {
         }
         let mut is_kept = true;
         match field(line) {
-            (b"data", _) => self.has_data = true,
+            (b"data", value) => match one_line(value) {
+                Some(Cow::Borrowed(_)) => self.has_data = true,
+                Some(Cow::Owned(value)) => {
+                    self.has_data = true;
+                    self.held.truncate(self.line);
+                    self.hold(b"data: ")?;
+                    self.hold(&value)?;
+                }
+                None => is_kept = false,
+            },
             (b"", _) => self.held.truncate(self.line.saturating_add(1)),
             (b"event", b"" | b"message") => {}
             (b"event", _) => (self.is_foreign, is_kept) = (true, false),
@@ -216,6 +224,38 @@ fn lines(event: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn data(line: &[u8]) -> Option<&[u8]> {
     let (name, value) = field(line);
     (name == b"data").then_some(value)
+}
+
+/// What some readers end lines at, and how JSON writes it in a string.
+const SEPARATORS: [(&[u8], &[u8]); 3] = [
+    ("\u{85}".as_bytes(), b"\\u0085"),
+    ("\u{2028}".as_bytes(), b"\\u2028"),
+    ("\u{2029}".as_bytes(), b"\\u2029"),
+];
+
+/// A value that is one line to every reader. None if it has what ends lines to some and is no JSON.
+fn one_line(value: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if value.iter().any(|byte| matches!(byte, 0xb | 0xc | 0x1c..=0x1e)) {
+        return None;
+    }
+    let mut line = Vec::new();
+    let mut rest = value;
+    // With these, the separators begin.
+    while let Some((before, found)) =
+        memchr2(0xc2, 0xe2, rest).and_then(|at| rest.split_at_checked(at))
+    {
+        line.extend_from_slice(before);
+        let separator = SEPARATORS.iter().find(|(separator, _)| found.starts_with(separator));
+        let (length, written) = match separator {
+            Some((separator, escaped)) => (separator.len(), *escaped),
+            None => (1, found.get(..1).unwrap_or_default()),
+        };
+        line.extend_from_slice(written);
+        rest = found.get(length..).unwrap_or_default();
+    }
+    line.extend_from_slice(rest);
+    // An escape is longer than what it stands for.
+    Some(if line.len() == value.len() { Cow::Borrowed(value) } else { Cow::Owned(line) })
 }
 
 /// The name of a line's field, and its value. Other names, also in other case, are other fields.

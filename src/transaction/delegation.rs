@@ -103,6 +103,7 @@ impl Transaction {
         edits: Edits,
         reader: Reader,
     ) -> Step {
+        self.record.forwarded();
         self.state = State::Forwarded(Box::new(reader));
         Step::Continue(upstream::forward(permit, credential, edits))
     }

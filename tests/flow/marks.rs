@@ -101,6 +101,12 @@ fn p17_what_is_redacted_otherwise_goes_up_under_another_id() {
         assert_eq!(id_of("profile", id), profile);
     }
     assert_ne!(id_of("profile", json!(7)), id_of("profile", json!("7")));
+    // The official Ruby SDK takes no others.
+    let is_taken = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    for id in [json!(7), json!(-7), json!("7"), json!("a \" \\ é {"), json!("~~~>>>???")] {
+        let up = id_of("profile", id);
+        assert!(up.as_str().unwrap().chars().all(is_taken), "{up}");
+    }
     assert_ne!(id_of("profile", json!(7)), id_of("profile", json!("\"7")));
 }
 
@@ -249,5 +255,5 @@ fn no_body_goes_up_that_with_its_marks_is_longer_than_one_may_be() {
         assert_eq!(stream.close(&mut session.stage, 413).unwrap()["reason"], "body_too_large");
     }
     let (_, up) = session.send(&padded("profile", longest - 100));
-    assert!(up.unwrap().to_string().contains("mcp-deputy:"));
+    assert!(up.unwrap().to_string().contains("mcp-deputy-"));
 }

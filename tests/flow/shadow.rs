@@ -1,6 +1,6 @@
 //! A rule in shadow denies nobody; what it would have done stands in the record.
 
-use mcp_deputy::transaction::Step;
+use mcp_deputy::transaction::{Event, Step};
 use serde_json::{Value, json};
 
 use super::stage::*;
@@ -47,6 +47,20 @@ fn what_it_would_deny_goes_up_under_its_delegation_and_is_recorded() {
             "rule": "ledger.tools.getCustomerPII", "reason": "insufficient_scope", "message": PII,
         })
     );
+}
+
+#[test]
+fn what_does_not_go_up_is_not_counted() {
+    let mut stage = in_shadow();
+    let held = token(json!({}));
+    let (mut waiting, step) = stage.send(&held, &call("getCustomerPII"));
+    let callout = step.callout();
+    assert!(!waiting.transaction.is_shadow_denial(), "it waits");
+    let refused = Ok(reply(400, json!({"error": "access_denied"})));
+    let settled = stage.settle(&callout, refused).unwrap();
+    let _ = waiting.event(&mut stage, Event::Exchanged(settled.result.as_ref())).reply();
+    assert!(!waiting.transaction.is_shadow_denial(), "it is not delegated");
+    assert!(waiting.close(&mut stage, 200).unwrap()["would_deny"].is_object());
 }
 
 #[test]

@@ -139,7 +139,8 @@ impl<'a> Reference<'a> {
     fn rules_for_uri(&self, uri: &str) -> Vec<Rule<'a>> {
         self.rules_by_entry("resources", |entry| match entry.strip_suffix('*') {
             Some(above) if above.ends_with('/') => {
-                uri.starts_with(above) && self.is_certain(uri, uri) && leads_there(uri, above)
+                let is_certain = self.is_certain(uri, uri);
+                uri.starts_with(above) && is_certain && self.leads_there(uri, above, uri)
             }
             _ => entry == uri,
         })
@@ -162,6 +163,39 @@ impl<'a> Reference<'a> {
         is_plain(uri) && widest_alone && exact.iter().all(|entry| short(entry) != short(known))
     }
 
+    /// Whether the entry names the host, or no entry of the scheme does, or all servers read the same of
+    /// the one that is written. Of a template's host, that is for the requests to show.
+    fn leads_there(&self, uri: &str, above: &str, whole: &str) -> bool {
+        let parts = Regex::new("^([a-z0-9+.-]+)://([^/?]*)(/?)").unwrap();
+        let Some(found) = parts.captures(uri) else { return true };
+        if above.len() >= found[0].len() && !found[3].is_empty() {
+            return true;
+        }
+        let mut entries = members(&self.policy["resources"]).map(|(entry, _)| entry);
+        let open = format!("{}://", &found[1]);
+        let named =
+            entries.any(|entry| entry.starts_with(&open) && entry.trim_end_matches('*') != open);
+        if !named || uri != whole && uri == &found[0] && found[3].is_empty() && !uri.contains('?') {
+            return true;
+        }
+        let ipv4 = {
+            let byte = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
+            format!(r"{byte}\.{byte}\.{byte}\.{byte}")
+        };
+        let host = &found[2];
+        let is = |pattern: &str, text: &str| {
+            Regex::new(&format!("^(?:{pattern})$")).unwrap().is_match(text)
+        };
+        let is_host = match &found[1] {
+            "file" => host.is_empty(),
+            "http" | "https" | "ws" | "wss" | "ftp" => {
+                !host.is_empty() && (!is(r"(.*\.)?([0-9]*|0x.*)", host) || is(&ipv4, host))
+            }
+            _ => true,
+        };
+        is_host && !is(r".*([A-Z@:%\[]|\.$|-\.|-$).*", host)
+    }
+
     /// An entry of the same text, or what its text before the first `{` is below.
     fn rules_for_template(&self, template: &str) -> Vec<Rule<'a>> {
         let before = template.split('{').next().unwrap();
@@ -169,7 +203,7 @@ impl<'a> Reference<'a> {
             Some(above) if above.ends_with('/') => {
                 before.starts_with(above)
                     && self.is_certain(template, before)
-                    && leads_there(before, above)
+                    && self.leads_there(before, above, template)
             }
             _ => entry == template,
         })
@@ -420,30 +454,6 @@ fn is_plain(uri: &str) -> bool {
         && uri.bytes().all(|byte| byte.is_ascii_graphic())
         && !uri.contains([';', '"', '<', '>', '^', '`', '|'])
         && uri.split('%').skip(1).all(is_due)
-}
-
-/// Whether the entry names the host, or all servers read the same of the one that is written.
-fn leads_there(uri: &str, above: &str) -> bool {
-    let parts = Regex::new("^([a-z0-9+.-]+)://([^/?]*)(/?)").unwrap();
-    let Some(found) = parts.captures(uri) else { return true };
-    if above.len() >= found[0].len() && !found[3].is_empty() {
-        return true;
-    }
-    let ipv4 = {
-        let byte = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
-        format!(r"{byte}\.{byte}\.{byte}\.{byte}")
-    };
-    let host = &found[2];
-    let is =
-        |pattern: &str, text: &str| Regex::new(&format!("^(?:{pattern})$")).unwrap().is_match(text);
-    let is_host = match &found[1] {
-        "file" => host.is_empty(),
-        "http" | "https" | "ws" | "wss" | "ftp" => {
-            !host.is_empty() && (!is(r"(.*\.)?([0-9]*|0x.*)", host) || is(&ipv4, host))
-        }
-        _ => true,
-    };
-    is_host && !is(r".*([A-Z@:%\[]|\.$|-\.|-$).*", host)
 }
 
 // `require`.

@@ -10,7 +10,7 @@ use serde_json::Value;
 pub fn warnings(pushed: &Pushed, config: &Config) -> Vec<ConfigError> {
     let mut odd = Problems::default();
     in_clear(pushed, &mut odd);
-    keys(pushed, config, &mut odd);
+    issuers(pushed, config, &mut odd);
     unknown_issuers(pushed, &mut odd);
     targets(pushed, config, &mut odd);
     odd.into_errors()
@@ -34,14 +34,18 @@ fn in_clear(pushed: &Pushed, odd: &mut Problems) {
     }
 }
 
-/// Keys that are fetched may be others.
-fn keys(pushed: &Pushed, config: &Config, odd: &mut Problems) {
+/// An issuer none of whose tokens is of use. Keys that are fetched may be others.
+fn issuers(pushed: &Pushed, config: &Config, odd: &mut Problems) {
     for (at, (written, trusted)) in pushed.issuers.iter().zip(&config.issuers).enumerate() {
         let issuer = &trusted.issuer;
         if written.remote_jwks.is_none() && !issuer.keys.has_key_for(&issuer.algorithms) {
             let path = format!("issuers[{at}].algorithms");
             let help = "name that of the keys, or take the list out";
             odd.add_with_help(path, "no key of `jwks` is for any of these", help);
+        }
+        if written.scope_claims.as_ref().is_some_and(Vec::is_empty) {
+            let path = format!("issuers[{at}].scope_claims");
+            odd.add(path, "whom this issuer knows has no scope");
         }
     }
 }

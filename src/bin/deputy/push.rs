@@ -94,7 +94,8 @@ fn check_bootstrap(directory: &Path, envoy: &Envoy, pushed: &Pushed) -> Result<(
     // A body that does not fit is not refused: it can end Envoy.
     if let Some(size) = bootstrap::buffer_of(&found).filter(|size| *size <= largest) {
         // `render` would write the filter's file too, which Envoy takes before it is started again.
-        let help = "render elsewhere, move that `envoy.yaml` here, restart Envoy, and push again";
+        let help = "render elsewhere, move that `envoy.yaml` here, restart Envoy, and push again; or \
+                    move away what no Envoy is started with";
         return Err(Failure::SmallBuffer(format!(
             "`{}`: `{BUFFER}` is {size}, not above `limits.body_bytes`, {largest}; help: {help}",
             path.display()

@@ -4,7 +4,8 @@
 //! under an id of one under way gets the first one's answer. So the id goes up with the mark of the
 //! redaction, or of a list, and no two requests have the same whose answers lose different things.
 
-use std::borrow::Cow;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{Redaction, Scan, Writer, unescape};
 use crate::fingerprint::fingerprint;
@@ -36,24 +37,30 @@ pub fn mark_cancelled(message: &[u8], mark: &str) -> Result<Vec<u8>, JsonError> 
     rewrite(message, &["params", "requestId"], mark)
 }
 
+/// Whether the id that a client gave is a number or a string, which goes up in base64: some servers take
+/// ids of letters, digits, `-` and `_` alone.
+const NUMBER: &str = "n";
+const STRING: &str = "s";
+
 /// The id that a client gave, of one with a mark; both as JSON has them.
 pub(in crate::response) fn unmarked(id: &[u8]) -> Option<String> {
     let text = unescape(std::str::from_utf8(id).ok()?).ok()?;
-    let (_, given) = text.strip_prefix(MARKED)?.split_once(':')?;
-    match given.strip_prefix('"') {
-        Some(text) => serde_json::to_string(text).ok(),
-        None => given.parse::<i64>().ok().map(|number| number.to_string()),
+    let (_, given) = text.strip_prefix(MARKED)?.split_once('-')?;
+    if let Some(number) = given.strip_prefix(NUMBER) {
+        return number.parse::<i64>().ok().map(|number| number.to_string());
     }
+    let text = URL_SAFE_NO_PAD.decode(given.strip_prefix(STRING)?).ok()?;
+    serde_json::to_string(std::str::from_utf8(&text).ok()?).ok()
 }
 
-/// The other way. A string's closing quote says nothing and is left out.
+/// The other way. No mark has a `-`.
 fn marked(id: &str, mark: &str) -> Result<String, JsonError> {
     let given = if id.starts_with('"') {
-        Cow::Owned(["\"", &unescape(id)?].concat())
+        format!("{STRING}{}", URL_SAFE_NO_PAD.encode(&*unescape(id)?))
     } else {
-        Cow::Borrowed(id)
+        format!("{NUMBER}{id}")
     };
-    serde_json::to_string(&format!("{MARKED}{mark}:{given}")).map_err(|_| JsonError::Syntax)
+    Ok(format!("\"{MARKED}{mark}-{given}\""))
 }
 
 fn rewrite(message: &[u8], path: &[&str], mark: &str) -> Result<Vec<u8>, JsonError> {

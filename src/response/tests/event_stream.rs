@@ -87,6 +87,16 @@ fn p09_only_data_is_data() {
         let out = sse(&format!(": c{end}data: {secret}\nid: 1{end}data: {secret}\n\n"));
         assert_eq!(out.as_deref(), Ok(":\n\n"), "{end:?}");
     }
+    for (end, escaped) in [("\u{2028}", "\\u2028"), ("\u{2029}", "\\u2029"), ("\u{85}", "\\u0085")]
+    {
+        let event =
+            |end: &str| format!("data: {{\"é\":\"a{end}{end}event: endpoint{end}data: b\"}}\n\n");
+        assert_eq!(sse(&event(end)), Ok(event(escaped)));
+    }
+    for end in ["\u{b}", "\u{c}", "\u{1c}", "\u{1e}"] {
+        let out = sse(&format!("id: 1\ndata: a{end}event: endpoint{end}\n\n"));
+        assert_eq!(out.as_deref(), Ok("id: 1\n\n"));
+    }
     assert_eq!(sse("data\n\ndata:\n\n").as_deref(), Ok("data\n\ndata:\n\n"));
 }
 

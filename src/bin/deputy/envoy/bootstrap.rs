@@ -13,18 +13,23 @@ use crate::yaml::{indented, scalar};
 /// a larger one.
 const SLACK: usize = 65_536;
 
+/// What a filter in WebAssembly is of, to Envoy.
+const FILTER_TYPE: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
+
 /// Where a listener says how much it buffers.
 pub const BUFFER: &str = "per_connection_buffer_limit_bytes";
 
 /// How many clients may be connected at once.
 const DOWNSTREAM_CONNECTIONS: u32 = 50_000;
 
-/// How many bytes Envoy buffers by a bootstrap: by the listener that says the most. None if none says it.
+/// How many bytes Envoy buffers by a bootstrap, for the filter: of the listeners that have it, the one that
+/// says the least. None if none says it.
 pub fn buffer_of(bootstrap: &[u8]) -> Option<usize> {
     let document: Value = serde_yaml_ng::from_slice(bootstrap).ok()?;
     let listeners = document.pointer("/static_resources/listeners")?.as_array()?.iter();
-    let sizes = listeners.filter_map(|listener| listener.get(BUFFER)?.as_u64());
-    sizes.max().and_then(|size| usize::try_from(size).ok())
+    let with_filter = listeners.filter(|listener| listener.to_string().contains(FILTER_TYPE));
+    let sizes = with_filter.filter_map(|listener| listener.get(BUFFER)?.as_u64());
+    sizes.min().and_then(|size| usize::try_from(size).ok())
 }
 
 /// Renders the file.
