@@ -45,6 +45,8 @@ pub enum Refusal {
     TooLarge,
     /// By its body.
     Body(BodyError),
+    /// By its method, which its revision does not have, in a session: a 404 would say that it is gone.
+    UnknownMethod(BodyError),
     /// The headers that mirror the body say something else.
     Header(HeaderError),
     /// It tells of a request in no session: a server that keeps no other account of its requests could
@@ -52,6 +54,8 @@ pub enum Refusal {
     OfNoSession,
     /// By policy.
     Denied(Denial),
+    /// By policy, an answer to what the server asks.
+    ResponseDenied(Denial),
     /// There is no delegation token.
     Exchange(ExchangeError),
     /// The MCP server does not accept the delegation token.
@@ -97,10 +101,10 @@ impl Refusal {
             Self::Task(error) => error.reason(),
             Self::Media(error) => error.reason(),
             Self::TooLarge => "body_too_large",
-            Self::Body(error) => error.reason(),
+            Self::Body(error) | Self::UnknownMethod(error) => error.reason(),
             Self::Header(error) => error.reason(),
             Self::OfNoSession => "no_session",
-            Self::Denied(denial) => denial.reason,
+            Self::Denied(denial) | Self::ResponseDenied(denial) => denial.reason,
             Self::Exchange(error) => error.reason(),
             Self::DelegationRejected => "delegation_rejected",
             Self::UnexpectedStatus => "unexpected_status",
@@ -126,7 +130,7 @@ impl Refusal {
     pub fn is_denial(&self) -> bool {
         let not_delegated = [ExchangeError::Denied, ExchangeError::MayNotAct];
         match self {
-            Self::Denied(_) | Self::OfNoSession => true,
+            Self::Denied(_) | Self::ResponseDenied(_) | Self::OfNoSession => true,
             Self::Exchange(error) => not_delegated.contains(error),
             _ => false,
         }
@@ -158,8 +162,9 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
         // A status other than 200 tears some clients' sessions down; a JSON-RPC error reaches the
         // model.
         Some(_) => error(200, 403, message),
-        None => LocalReply { status: 403, headers: Vec::new(), body: Vec::new() },
+        None => bare(403),
     };
+    let bad_gateway = |message| error(502, INTERNAL_ERROR, message);
     let unavailable =
         |message| with_header(error(503, INTERNAL_ERROR, message), "retry-after", "1".to_owned());
     match refusal {
@@ -208,8 +213,11 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
         }
         Refusal::Body(cause) => error(cause.http_status(), cause.code(), &cause.to_string()),
         Refusal::Header(cause) => error(400, cause.code(), &cause.to_string()),
+        Refusal::UnknownMethod(cause) if about.id.is_some() => {
+            error(200, cause.code(), &cause.to_string())
+        }
         // It is done with: the client has nothing to mend, and some end the session on an error.
-        Refusal::OfNoSession => LocalReply { status: 202, headers: Vec::new(), body: Vec::new() },
+        Refusal::OfNoSession | Refusal::ResponseDenied(_) | Refusal::UnknownMethod(_) => bare(202),
         Refusal::Denied(Denial { remedy, message, .. }) => match remedy {
             Remedy::StepUp(scopes) => {
                 challenge(plain(403, message), Challenge::InsufficientScope, Some(scopes))
@@ -228,22 +236,18 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
             ExchangeError::Unreachable | ExchangeError::NoAnswer | ExchangeError::Unavailable,
         ) => unavailable("The authorization server does not answer; retry later."),
         Refusal::Exchange(_) => {
-            error(502, INTERNAL_ERROR, "The authorization server gave no usable delegation token.")
+            bad_gateway("The authorization server gave no usable delegation token.")
         }
         Refusal::DelegationRejected => {
-            error(502, INTERNAL_ERROR, "The MCP server does not accept the delegation token.")
+            bad_gateway("The MCP server does not accept the delegation token.")
         }
-        Refusal::UnexpectedStatus => error(
-            502,
-            INTERNAL_ERROR,
-            "The MCP server's answer has a status that is not passed on.",
-        ),
+        Refusal::UnexpectedStatus => {
+            bad_gateway("The MCP server's answer has a status that is not passed on.")
+        }
         Refusal::SessionNotBound(_) => {
-            error(502, INTERNAL_ERROR, "The MCP server opens a session that cannot be bound.")
+            bad_gateway("The MCP server opens a session that cannot be bound.")
         }
-        Refusal::Unfilterable(_) => {
-            error(502, INTERNAL_ERROR, "The MCP server's answer cannot be filtered.")
-        }
+        Refusal::Unfilterable(_) => bad_gateway("The MCP server's answer cannot be filtered."),
         Refusal::KeysUnavailable => {
             unavailable("The access token cannot be verified now; retry later.")
         }
@@ -320,6 +324,10 @@ fn error_object(status: u16, error: &Value, id: Option<&Id>) -> LocalReply {
         ("x-content-type-options", "nosniff".to_owned()),
     ];
     LocalReply { status, headers, body: body.to_string().into_bytes() }
+}
+
+fn bare(status: u16) -> LocalReply {
+    LocalReply { status, headers: Vec::new(), body: Vec::new() }
 }
 
 fn with_header(mut reply: LocalReply, name: &'static str, value: String) -> LocalReply {

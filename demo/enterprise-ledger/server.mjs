@@ -32,7 +32,6 @@ const mcp = createMcpHandler(() => ledgerServer(database));
 const server = createServer(serve).listen(Number(PORT), '127.0.0.1', () => {
   console.log(JSON.stringify({ event: 'ready', url: `http://127.0.0.1:${server.address().port}/mcp` }));
 });
-server.keepAliveTimeout = 75_000; // longer than Envoy keeps an idle connection to us
 
 async function serve(incoming, outgoing) {
   const token = /^Bearer (\S+)$/i.exec(incoming.headers.authorization ?? '')?.[1];

@@ -107,10 +107,10 @@ impl BodyError {
     pub(super) fn in_batch(mut self) -> Self {
         match &mut self {
             Self::Response(_) => return Self::Batch("a batch cannot contain responses"),
+            Self::UnknownMethod { .. } => return Self::Batch("a batch names an unknown method"),
             Self::InvalidRequest { id, .. }
             | Self::OtherRevision { id }
             | Self::UnsupportedRevision { id, .. }
-            | Self::UnknownMethod { id }
             | Self::InvalidParams { id, .. }
             | Self::InvalidName { id } => *id = None,
             Self::Json(_) | Self::NotAnObject | Self::Batch(_) => {}

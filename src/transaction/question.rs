@@ -234,11 +234,21 @@ impl Transaction {
             // A server asks in a session, so it is answered in one.
             Err(BodyError::Response(response)) if is_in_session => {
                 self.record.response(response);
-                policy.decide_response(caller, response, now).map_err(Refusal::Denied)
+                policy.decide_response(caller, response, now).map_err(|denial| {
+                    match denial.remedy {
+                        Remedy::Nothing => Refusal::ResponseDenied(denial),
+                        _ => Refusal::Denied(denial),
+                    }
+                })
             }
             Err(error) => {
                 *id = error.id().cloned();
-                Err(Refusal::of_body(error))
+                Err(match error {
+                    BodyError::UnknownMethod { .. } if is_in_session => {
+                        Refusal::UnknownMethod(error)
+                    }
+                    error => Refusal::of_body(error),
+                })
             }
         }
     }

@@ -73,7 +73,9 @@ describe('the sessions of a stateful server', () => {
     assert.deepEqual([record.decision, record.subject, record.upstream_status], ['allow', SARAH.user, 202]);
 
     const roots = { message: { result: { roots: [] } } };
-    assert.equal((await request('POST', tokenOf(SARAH), transport.sessionId, roots)).status, 403);
+    assert.equal((await request('POST', tokenOf(SARAH), transport.sessionId, roots)).status, 202);
+    const denied = await until(() => stack.auditRecords().find(({ answers }) => answers === 'roots/list'), 'the audit record');
+    assert.deepEqual([denied.decision, denied.upstream_status], ['deny', undefined]);
     assert.equal((await request('POST', tokenOf(SARAH), undefined, { message: { result: {} } })).status, 400);
     await transport.terminateSession();
     await client.close();

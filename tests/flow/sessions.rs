@@ -260,10 +260,35 @@ fn a_clients_response_that_no_rule_names_is_denied() {
     ] {
         let (mut stage, stream, step) = answer(&server_requests, &body, &[]);
         let reply = step.reply();
-        assert_eq!((reply.status, reply.body), (403, vec![]), "{body}");
-        let record = stream.close(&mut stage, 403).unwrap();
+        // An error would end the session of some clients.
+        assert_eq!((reply.status, reply.body), (202, vec![]), "{body}");
+        let record = stream.close(&mut stage, 202).unwrap();
         assert_eq!((&record["decision"], &record["reason"]), (&"deny".into(), &"no_rule".into()));
     }
+}
+
+/// A 404 would say that the session is gone, and end all that is under way in it.
+#[test]
+fn a_method_that_the_revision_does_not_have_ends_no_session() {
+    for (message, status, code) in [
+        (json!({"jsonrpc": "2.0", "id": 7, "method": "vendor/hello"}), 200, json!(-32601)),
+        (
+            json!({"jsonrpc": "2.0", "id": 7, "method": "notifications/initialized"}),
+            200,
+            json!(-32601),
+        ),
+        (json!({"jsonrpc": "2.0", "method": "notifications/vendor/hello"}), 202, Value::Null),
+    ] {
+        let (mut stage, stream, step) = answer(&Value::Null, &message.to_string(), &[]);
+        let reply = step.reply();
+        let error = serde_json::from_slice::<Value>(&reply.body).unwrap_or_default();
+        assert_eq!((reply.status, &error["error"]["code"]), (status, &code), "{message}");
+        assert_eq!(error["id"], if code.is_null() { Value::Null } else { json!(7) });
+        assert_eq!(stream.close(&mut stage, status).unwrap()["reason"], "unknown_method");
+    }
+    let batch = json!([{"jsonrpc": "2.0", "id": 7, "method": "vendor/hello"}]).to_string();
+    let march = [("mcp-protocol-version", "2025-03-26")];
+    assert_eq!(answer(&Value::Null, &batch, &march).2.reply().status, 400);
 }
 
 #[test]

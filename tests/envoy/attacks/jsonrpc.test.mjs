@@ -79,7 +79,7 @@ describe('JSON-RPC', () => {
       await target.refuses(404, 404, inSession(johns, body));
     });
     // In her own session no rule lets her answer, but to a ping, and that she will not.
-    await each(forbidden, (body) => target.refuses(403, undefined, inSession(sarahs, body)));
+    await each(forbidden, (body) => target.refuses(202, undefined, inSession(sarahs, body)));
     await each(harmless, (body) => target.passes('ledger:Connect', inSession(sarahs, body)));
     await refused(400, -32600, ...['"result":1', '"result":{},"error":{"code":1,"message":"x"}', '"error":"x"'].map((one) => `{"jsonrpc":"2.0","id":1,${one}}`));
   });

@@ -18,11 +18,7 @@ resources:
   ledger://accounts/*: {delegation: {scope: "ledger:Resources"}}
 `;
 
-const asTheClientSpeaks = (yaml) => yaml.replace('    - name: enterprise_ledger\n', `$&      typed_extension_protocol_options:
-        envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-          "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-          use_downstream_protocol_config: {http_protocol_options: {}, http2_protocol_options: {}}
-`).replace(/^ +- match: \{prefix: \/\}$/m, `                        - match: {prefix: /other}
+const asTheClientSpeaks = (yaml) => yaml.replace(/explicit_http_config: .*(?=\n +# Shorter)/, 'use_downstream_protocol_config: {http_protocol_options: {}, http2_protocol_options: {}}').replace(/^ +- match: \{prefix: \/\}$/m, `                        - match: {prefix: /other}
                           route: {cluster: enterprise_ledger}
 $&`);
 

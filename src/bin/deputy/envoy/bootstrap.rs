@@ -196,7 +196,15 @@ fn clusters(envoy: &Envoy, asked: &[Exchange]) -> String {
             asked.iter().filter(|exchange| exchange.cluster.as_ref() == Some(name)).collect();
         let is_server = envoy.routes.values().any(|routed| routed == name);
         clusters.push_str(&limits(is_server, !asked.is_empty()));
-        if asked.iter().any(|one| one.authentication() == ClientAuthentication::Injected) {
+        let injects =
+            asked.iter().any(|one| one.authentication() == ClientAuthentication::Injected);
+        if is_server || injects {
+            clusters.push_str(PROTOCOL);
+        }
+        if is_server {
+            clusters.push_str(UNUSED);
+        }
+        if injects {
             clusters.push_str(&credentials(envoy));
         }
     }
@@ -260,15 +268,25 @@ fn limits(is_server: bool, is_authorization_server: bool) -> String {
     )
 }
 
+/// How Envoy speaks HTTP to a server.
+const PROTOCOL: &str = r#"  typed_extension_protocol_options:
+    envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+      "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+      explicit_http_config: {http_protocol_options: {}}
+"#;
+
+/// Node and uvicorn, on which MCP servers run, close a connection that nobody has used for five seconds; a
+/// call that is on its way just then is lost.
+const UNUSED: &str =
+    "      # Shorter than the server's own, or a call meets a connection that it has just closed.
+      common_http_protocol_options: {idle_timeout: 4s}
+";
+
 /// How the gateway shows the authorization server who asks, without the filter knowing its secret.
 fn credentials(envoy: &Envoy) -> String {
     let secret = envoy.secret.as_deref().unwrap_or_default();
     format!(
-        r#"  typed_extension_protocol_options:
-    envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-      "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-      explicit_http_config: {{http_protocol_options: {{}}}}
-      http_filters:
+        r#"      http_filters:
         # The gateway's credentials: from a file that Envoy watches, never in the filter.
         - name: envoy.filters.http.credential_injector
           typed_config:
