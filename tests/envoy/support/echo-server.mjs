@@ -43,6 +43,8 @@ export async function startEchoServer({ over = http } = {}) {
     requests,
     /** How many requests have begun, if only with their headers. */
     begun: 0,
+    /** How many connections are open. */
+    get connections() { return connections.size; },
     /** The requests since the last time. */
     take: () => requests.splice(0),
     async stop() {
