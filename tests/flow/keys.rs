@@ -231,6 +231,30 @@ fn who_names_an_unknown_key_waits_for_one_fetch_with_all_others() {
 }
 
 #[test]
+fn the_keys_are_fetched_of_the_issuer_that_the_token_names() {
+    let mut configuration = pushed(json!({}));
+    let mut other = configuration["issuers"][0].clone();
+    other["issuer"] = json!("https://other.example");
+    other["remote_jwks"]["authority"] = json!("other.example");
+    configuration["issuers"].as_array_mut().unwrap().push(other);
+    let mut stage = Stage::with(configuration);
+    assert_eq!(stage.shared.fetches_due(stage.now).len(), 2, "at first, both");
+    for place in 0..2 {
+        let headers = [(":status", &b"200"[..]), ("content-type", b"application/json")];
+        let body = keys(&["old"]).to_string();
+        let reply = FetchReply { headers: Headers(&headers), body: body.as_bytes() };
+        assert!(stage.shared.fetched(place, Ok(reply), stage.now).is_ok());
+    }
+    stage.now.monotonic += Duration::from_secs(30);
+    let header = json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "new"});
+    let token = sign_under(header, &inbound(json!({"iss": "https://other.example"})));
+    let _waits = waiting(&mut stage, &token);
+    let fetch = due(&mut stage).unwrap();
+    let authority = fetch.headers.iter().find(|(name, _)| *name == ":authority").unwrap();
+    assert_eq!((fetch.place, &*authority.1), (1, "other.example"));
+}
+
+#[test]
 fn a_key_that_the_issuer_does_not_have_is_401_after_one_fetch() {
     let mut stage = fetching(json!({"cooldown": "30s"}));
     settle_first(&mut stage);

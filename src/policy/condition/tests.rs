@@ -316,7 +316,9 @@ fn a_class_of_characters_is_no_group() {
         let matches = condition(json!({"matches": pattern})).unwrap();
         assert!(matches.holds(Some(&json!(good)), &claims()), "{pattern}");
     }
-    for pattern in ["(?i)a", "[a](?i)b", "[^^](?m)a", "[](](?i)b", "[\\](?i)", "(?P<a>b)"] {
+    for pattern in
+        ["(?i)a", "[a](?i)b", "[^^](?m)a", "[](](?i)b", "[[](?i)b", "[\\](?i)", "(?P<a>b)"]
+    {
         assert!(condition(json!({"matches": pattern})).is_err(), "{pattern}");
     }
 }
@@ -367,4 +369,30 @@ fn no_words_stand_for_two_conditions() {
     assert_ne!(one.to_string(), other.to_string());
     assert_ne!(one.to_string(), quoted.to_string());
     assert_eq!(other.to_string(), "match \"a and be the caller's claim `b`\"");
+}
+
+/// What a caller is told, and what a task's rule is known by.
+#[test]
+fn what_is_said_in_several_parts_stands_in_parentheses_in_another() {
+    for (source, expected) in [
+        (json!({"each": {"min": 1}}), "be a list of which each element must be at least 1"),
+        (
+            json!({"each": {"min": 1, "max": 9}}),
+            "be a list of which each element must (be at least 1 and be at most 9)",
+        ),
+        (
+            json!({"each": {"each": {"min": 1}}}),
+            "be a list of which each element must (be a list of which each element must be at least 1)",
+        ),
+        (
+            json!({"each": {"members": {"a": {"min": 1}}}}),
+            "be a list of which each element must (be an object of which `a` must be at least 1)",
+        ),
+        (
+            json!({"members": {"a": {"presence": "optional", "min": 1}}}),
+            "be an object of which `a` must (be absent, or be at least 1)",
+        ),
+    ] {
+        assert_eq!(condition(source).unwrap().to_string(), expected);
+    }
 }
