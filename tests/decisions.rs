@@ -688,12 +688,19 @@ fn a_message_that_goes_up_in_a_session_alone_is_warned_of() {
     }
 }
 
+/// The setting that has another policy, with its cases, beside that of the ledger.
+fn beside_the_ledger(name: &str, policy: &str, cases: &str) -> String {
+    let directory = scratch(name);
+    let ledger = text("policies/enterprise-ledger.yaml");
+    fs::write(directory.join("enterprise-ledger.yaml"), ledger).unwrap();
+    fs::write(directory.join(format!("{name}.yaml")), policy).unwrap();
+    fs::write(directory.join(format!("{name}.test.yaml")), cases).unwrap();
+    format!("policies={}", directory.display())
+}
+
 /// What a delegation is bound to must be clear for its rule to hold, and that is told like all else.
 #[test]
 fn a_call_that_cannot_be_bound_to_is_explained_and_covered_so() {
-    let directory = scratch("bound");
-    fs::write(directory.join("enterprise-ledger.yaml"), text("policies/enterprise-ledger.yaml"))
-        .unwrap();
     let bank = "\
 audience: https://a.example/
 baseline: without_token
@@ -703,14 +710,12 @@ tools:
       delegation: {scope: pay, authorization_details: {type: t, arguments: [amount, iban]}}
     - delegation: {scope: any}
 ";
-    fs::write(directory.join("bank.yaml"), bank).unwrap();
     let cases = "\
 callers: {anyone: {scopes: [\"mcp:connect\"]}}
 cases:
   - {given: {caller: anyone, tool: pay, arguments: {AMOUNT: 5}}, expect: {allow: {rule: \"tools.pay[1]\"}}}
 ";
-    fs::write(directory.join("bank.test.yaml"), cases).unwrap();
-    let set = format!("policies={}", directory.display());
+    let set = beside_the_ledger("bank", bank, cases);
     let (printed, code) = explain(&[
         "--policy=bank",
         "--tool=pay",
@@ -737,21 +742,16 @@ The rules that were tried, in order:
 /// A policy that no endpoint uses yet is tested and explained before it is.
 #[test]
 fn a_policy_that_nothing_uses_is_judged_by_itself() {
-    let directory = scratch("unused");
-    fs::write(directory.join("enterprise-ledger.yaml"), text("policies/enterprise-ledger.yaml"))
-        .unwrap();
     let unused = "\
 audience: https://a.example/
 baseline: without_token
 tools: {read: {delegation: {scope: read}}}
 ";
-    fs::write(directory.join("unused.yaml"), unused).unwrap();
     let cases = "\
 callers: {anyone: {}}
 cases: [{given: {caller: anyone, tool: read}, expect: {allow: {rule: tools.read}}}]
 ";
-    fs::write(directory.join("unused.test.yaml"), cases).unwrap();
-    let set = format!("policies={}", directory.display());
+    let set = beside_the_ledger("unused", unused, cases);
     let output = deputy(&["test", "--policy", "unused", "--set", &set]);
     let expected =
         "uncovered: unused.baseline: no case tries it\n1 passed, 0 failed; 1 of 2 rules covered\n";

@@ -30,14 +30,13 @@ impl Resources {
             Some(_) => return Err("write `*` after a `/`, at the end"),
             None => pattern,
         };
-        let is_exact = uri == pattern;
         if uri.contains('*') || !is_canonical(uri) {
             return Err(
                 "write an absolute URI, its scheme in lower case, `://` after `https` and `file`, without \
                  dot segments and needless escapes",
             );
         }
-        if is_exact {
+        if uri == pattern {
             self.stems.insert(stem(uri).into());
         }
         if let Some((scheme, authority)) = scheme_and_authority(uri)

@@ -6,15 +6,13 @@ use mcp_deputy::config::pushed::Pushed;
 use mcp_deputy::exchange::source::{ClientAuthentication, Exchange};
 use serde_json::Value;
 
+use super::filter::FILTER_TYPE;
 use super::{Address, Envoy, GENERATED, Server, Tls, asked, directory};
 use crate::yaml::{indented, scalar};
 
 /// What Envoy may buffer beyond a body of the largest size, so that the filter is the one to refuse
 /// a larger one.
 const SLACK: usize = 65_536;
-
-/// What a filter in WebAssembly is of, to Envoy.
-const FILTER_TYPE: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
 
 /// Where a listener says how much it buffers.
 pub const BUFFER: &str = "per_connection_buffer_limit_bytes";
@@ -52,7 +50,7 @@ node: {{id: gateway, cluster: gateway}}
     - name: gateway
       address: {listen}
       # As much as the filter reads of a body, and some more.
-      per_connection_buffer_limit_bytes: {buffer}
+      {BUFFER}: {buffer}
       filter_chains:
         - filters:
             - name: envoy.filters.network.http_connection_manager
@@ -104,7 +102,7 @@ node: {{id: gateway, cluster: gateway}}
                 http_filters:
                   - name: deputy
                     config_discovery:
-                      type_urls: [type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm]
+                      type_urls: [{FILTER_TYPE}]
                       config_source:
                         resource_api_version: V3
                         path_config_source:

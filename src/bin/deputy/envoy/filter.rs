@@ -9,6 +9,9 @@ use serde_json::Value;
 use super::{Envoy, GENERATED};
 use crate::yaml::{escaped, indented, scalar};
 
+/// What a filter in WebAssembly is of, to Envoy.
+pub const FILTER_TYPE: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+
 /// A rendered file.
 pub struct Filter {
     /// What Envoy calls it: changes with every change.
@@ -28,7 +31,7 @@ pub fn render(envoy: &Envoy, pushed: &Value, typed: &Pushed) -> Filter {
   - "@type": type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig
     name: deputy
     typed_config:
-      "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+      "@type": {FILTER_TYPE}
       config:
         name: deputy
         root_id: deputy
