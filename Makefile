@@ -26,6 +26,7 @@ export DEPUTY := $(CURDIR)/target/debug/deputy
 # The pinned Node of demo/package.json, once it is there.
 NODE := demo/node_modules/.bin/node
 WASM := target/wasm32-wasip1/release/mcp_deputy.wasm
+WASM_TARGET := target/tools/.wasm32-wasip1
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -64,11 +65,17 @@ $(CARGO_MUTANTS): Makefile
 	cargo install --quiet --locked cargo-mutants@$(CARGO_MUTANTS_VERSION) --root target/tools/cargo-mutants
 	touch $@
 
+# rust-toolchain.toml names it too, but not every rustup installs by itself what a toolchain lacks.
+$(WASM_TARGET): rust-toolchain.toml
+	test -d "$$(rustc --print target-libdir --target wasm32-wasip1)" || rustup target add wasm32-wasip1
+	mkdir -p $(@D)
+	touch $@
+
 demo/node_modules/.ready: demo/package-lock.json
 	npm ci --prefix demo --no-audit --no-fund --loglevel=error
 	touch $@
 
-build: ## build dist/deputy.wasm and the tool target/debug/deputy
+build: $(WASM_TARGET) ## build dist/deputy.wasm and the tool target/debug/deputy
 	cargo rustc --release --lib --crate-type cdylib --target wasm32-wasip1
 	cargo build --bin deputy
 	mkdir -p dist
@@ -87,7 +94,7 @@ smoke-test: ## check that what `make up` started is healthy
 	$(NODE) demo/smoke-test.mjs
 
 # Known answers, for Envoy to give.
-wycheproof:
+wycheproof: $(WASM_TARGET)
 	cargo build --release --example wycheproof_in_envoy --target wasm32-wasip1
 
 test: tools clients $(CARGO_FUZZ) $(CARGO_LLVM_COV) tests/conformance/node_modules/.ready build wycheproof ## run every test
@@ -125,7 +132,7 @@ coverage: $(CARGO_LLVM_COV) demo/node_modules/.ready ## lines of the core that t
 mutants: $(CARGO_MUTANTS) demo/node_modules/.ready ## change the code that decides, one place at a time: some test must notice, into benches/results/; FILE=src/policy.rs, SHARD=0/8
 	benches/mutants/run $(FILE)
 
-bench-policy: demo/node_modules/.ready ## measure decisions and pushes by the number of rules, into benches/results/
+bench-policy: $(WASM_TARGET) demo/node_modules/.ready ## measure decisions and pushes by the number of rules, into benches/results/
 	CARGO_TARGET_WASM32_WASIP1_RUNNER="$(CURDIR)/$(NODE) benches/policy/wasi.mjs" \
 		cargo run --quiet --release --example policy_in_wasm --target wasm32-wasip1 \
 		> target/policy-in-wasm.json
@@ -145,7 +152,7 @@ benches/node_modules/.ready: benches/package-lock.json
 	npm ci --prefix benches --no-audit --no-fund --loglevel=error
 	touch $@
 
-lint: ## check formatting and lints, natively and for wasm
+lint: $(WASM_TARGET) ## check formatting and lints, natively and for wasm
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --lib --example wycheproof_in_envoy --target wasm32-wasip1 -- -D warnings
