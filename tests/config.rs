@@ -1409,7 +1409,10 @@ fn the_first_configuration_of_the_page_is_sound() {
         assert_eq!(stderr(&output), format!("{}: fine, 1 endpoint\n", file.display()));
     };
     check(&[]);
-    let more: Value = serde_yaml_ng::from_str(block(2)).unwrap();
+    let secret: Value = serde_yaml_ng::from_str(block(2)).unwrap();
+    let rendered = text("envoy.yaml");
+    assert!(rendered.contains(&format!("name: {}", secret["resources"][0]["name"].as_str().unwrap())));
+    let more: Value = serde_yaml_ng::from_str(block(3)).unwrap();
     let documentation = &more["protected_resource"]["resource_documentation"];
     let mut sets = vec![
         format!("protected_resource.resource_documentation={documentation}"),

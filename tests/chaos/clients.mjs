@@ -138,7 +138,7 @@ export class Clients {
   }
 }
 
-/** What a client was told; every answer that the README does not have is of a kind of its own. */
+/** What a client was told; every answer that docs/operate.md does not have is of a kind of its own. */
 function kindOf({ status, headers, text, message, error }, { needs }, user) {
   if (error) return error;
   if (/eyJ[\w-]+\./.test(text + JSON.stringify(headers))) return 'a token in the answer';

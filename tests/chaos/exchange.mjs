@@ -151,7 +151,7 @@ function markdown({ seconds, seed, runs }) {
     `By \`make chaos SECONDS=${seconds} SEED=${seed}\`: ${CLIENTS} clients call five tools without pause, as two users and with tokens of their own, through`,
     `Envoy to the demo's ledger, for ${seconds} seconds, while the mood of the authorization server changes every one or two. \`exchange.timeout\` is`,
     `${TIMEOUT} s. At last the server is silent, then well. In the second run, \`exchange.failover\` names another server, which stays well.`,
-    'It fails unless every answer is one that the README has and holds no token; each request that reached the ledger had a fresh',
+    'It fails unless every answer is one that docs/operate.md has and holds no token; each request that reached the ledger had a fresh',
     'delegation token of the right user, scope and audience, which the ledger verified and the authorization server made for that very',
     'access token; there is one audit record for each answer; and no VM failed.', '',
     cells('', ...Object.keys(runs)), rule(1 + Object.keys(runs).length)];
