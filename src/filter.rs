@@ -11,6 +11,7 @@ mod worker;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -44,6 +45,10 @@ const ALL: usize = i32::MAX as usize;
 thread_local! {
     /// What this virtual machine holds of responses, under whichever configuration they began.
     static HELD: Held = Held::default();
+    /// The host's number for the counter of what rules in shadow would have denied. It gives another
+    /// one whenever it is asked.
+    static SHADOW_DENIALS: Option<u32> =
+        hostcalls::define_metric(MetricType::Counter, "mcp_deputy.shadow_denials").ok();
 }
 
 type Shared = Rc<RefCell<Worker>>;
@@ -55,6 +60,12 @@ struct Root {
 }
 
 impl Context for Root {
+    fn on_done(&mut self) -> bool {
+        // Else Envoy's timer outlives the push, and there is one more after each.
+        let _ = hostcalls::set_tick_period(Duration::ZERO);
+        true
+    }
+
     fn on_http_call_response(&mut self, token: u32, _: usize, _: usize, _: usize) {
         if let Some(worker) = &self.worker {
             on_callout_reply(worker, token);
@@ -78,11 +89,7 @@ impl RootContext for Root {
         for warning in &config.warnings {
             log::warn!("configuration: {warning}");
         }
-        let Ok(shadow_denials) =
-            hostcalls::define_metric(MetricType::Counter, "mcp_deputy.shadow_denials")
-        else {
-            return false;
-        };
+        let Some(shadow_denials) = SHADOW_DENIALS.with(Option::clone) else { return false };
         let Some(verifier) = verifier::verifier() else { return false };
         let host = Host {
             verifier,
@@ -206,6 +213,12 @@ impl Stream {
 }
 
 impl Context for Stream {
+    fn on_done(&mut self) -> bool {
+        // For HTTP/3, Envoy calls no filter to log.
+        self.close();
+        true
+    }
+
     fn on_http_call_response(&mut self, token: u32, _: usize, _: usize, _: usize) {
         if let Some(worker) = &self.worker {
             on_callout_reply(worker, token);
@@ -270,6 +283,13 @@ impl HttpContext for Stream {
     }
 
     fn on_log(&mut self) {
+        self.close();
+    }
+}
+
+impl Stream {
+    /// Writes the record, unless it is written.
+    fn close(&self) {
         let Some(worker) = &self.worker else { return };
         let worker = &mut *worker.borrow_mut();
         let now = worker.now();
