@@ -1411,7 +1411,9 @@ fn the_first_configuration_of_the_page_is_sound() {
     check(&[]);
     let secret: Value = serde_yaml_ng::from_str(block(2)).unwrap();
     let rendered = text("envoy.yaml");
-    assert!(rendered.contains(&format!("name: {}", secret["resources"][0]["name"].as_str().unwrap())));
+    assert!(
+        rendered.contains(&format!("name: {}", secret["resources"][0]["name"].as_str().unwrap()))
+    );
     let more: Value = serde_yaml_ng::from_str(block(3)).unwrap();
     let documentation = &more["protected_resource"]["resource_documentation"];
     let mut sets = vec![
