@@ -50,7 +50,7 @@ impl Stripped {
 
 /// A name as many back ends read it: by CGI's convention (RFC 3875 section 4.1.18) `x_user` is `x-user`.
 fn folded(name: &str) -> Cow<'_, str> {
-    if name.contains('_') { name.replace('_', "-").into() } else { name.into() }
+    if name.bytes().any(|byte| byte == b'_') { name.replace('_', "-").into() } else { name.into() }
 }
 
 /// Headers by which servers have been told who asks, or that change how a request is read, or that
@@ -140,15 +140,19 @@ impl StrippedHeaders {
     /// The names of a request's headers that must not go up.
     #[must_use]
     pub fn found(&self, headers: Headers) -> Vec<String> {
-        let stripped = |name: &str| {
-            let folded = folded(name);
-            let known = folded.bytes().next().and_then(|first| self.0.get(usize::from(first)));
+        let is_known = |name: &str| {
+            let known = name.bytes().next().and_then(|first| self.0.get(usize::from(first)));
+            known.is_some_and(|known| known.iter().any(|one| one.matches(name)))
+        };
+        let stripped = |name: &str| match folded(name) {
+            Cow::Borrowed(name) => is_known(name),
             // One that stays is read here, so another must not pass for it. What an argument is called
             // (`Mcp-Param-Region_Code`) is the tool's.
-            let is_alias = *folded != *name
-                && !name.starts_with(ARGUMENT_HEADER)
-                && (KEPT.contains(&&*folded) || folded.starts_with("mcp-"));
-            is_alias || known.is_some_and(|known| known.iter().any(|one| one.matches(&folded)))
+            Cow::Owned(folded) => {
+                let is_argument = name.starts_with(ARGUMENT_HEADER);
+                let is_alias = KEPT.contains(&&*folded) || folded.starts_with("mcp-");
+                (is_alias && !is_argument) || is_known(&folded)
+            }
         };
         let names = headers.0.iter().map(|(name, _)| *name);
         names.filter(|name| stripped(name)).map(str::to_owned).collect()

@@ -10,14 +10,24 @@ pub fn read(map: &[u8]) -> Option<Vec<(&str, &[u8])>> {
         return Some(Vec::new());
     }
     let (count, rest) = number(map)?;
-    let (lengths, mut texts) = rest.split_at_checked(count.checked_mul(8)?)?;
+    let (lengths, texts) = rest.split_at_checked(count.checked_mul(8)?)?;
+    // Names are looked at together, and one by one only if some value is no UTF-8.
+    let all = std::str::from_utf8(texts).ok();
+    let mut end = 0_usize;
+    let mut next = |length: usize| {
+        let text = end..end.checked_add(length)?;
+        end = text.end.checked_add(1).filter(|end| *end <= texts.len())?;
+        Some(text)
+    };
     let mut pairs = Vec::with_capacity(count);
     for of_pair in lengths.chunks_exact(8) {
-        let (of_name, of_value) = number(of_pair)?;
-        let (name, rest) = text(texts, of_name)?;
-        let (value, rest) = text(rest, number(of_value)?.0)?;
-        pairs.push((std::str::from_utf8(name).ok()?, value));
-        texts = rest;
+        let (of_name, rest) = number(of_pair)?;
+        let (name, value) = (next(of_name)?, next(number(rest)?.0)?);
+        let name = match all {
+            Some(all) => all.get(name)?,
+            None => std::str::from_utf8(texts.get(name)?).ok()?,
+        };
+        pairs.push((name, texts.get(value)?));
     }
     Some(pairs)
 }
@@ -25,11 +35,6 @@ pub fn read(map: &[u8]) -> Option<Vec<(&str, &[u8])>> {
 fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let (first, rest) = bytes.split_first_chunk()?;
     Some((usize::try_from(u32::from_le_bytes(*first)).ok()?, rest))
-}
-
-fn text(bytes: &[u8], length: usize) -> Option<(&[u8], &[u8])> {
-    let (text, rest) = bytes.split_at_checked(length)?;
-    Some((text, rest.split_first()?.1))
 }
 
 #[cfg(test)]

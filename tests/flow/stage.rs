@@ -16,6 +16,7 @@ use mcp_deputy::exchange::reply::{CalloutReply, ExchangeError};
 use mcp_deputy::exchange::shared::SharedData;
 use mcp_deputy::exchange::{Callout, Settled};
 use mcp_deputy::host::Host;
+use mcp_deputy::json;
 use mcp_deputy::request::Headers;
 use mcp_deputy::response::Held;
 use mcp_deputy::token::PureRust;
@@ -435,6 +436,8 @@ impl Stream {
     pub fn close(self, stage: &mut Stage, status: u16) -> Option<Value> {
         let line = self.transaction.close(status, &mut stage.shared, stage.now)?;
         assert!(!line.contains('\n'));
+        // No member twice.
+        json::check(line.as_bytes(), &json::Limits::default()).unwrap();
         Some(serde_json::from_str(&line).unwrap())
     }
 }
