@@ -147,17 +147,18 @@ function answer(isStream, list) {
   return { type: 'text/event-stream', body: `event: message\ndata: ${toolList(list / events)}\n\n`.repeat(events) };
 }
 
-async function gateway({ gateway: name, workers = 1, path }, place, label) {
+async function gateway({ gateway: name, workers = 1, path, logLevel }, place, label) {
   const port = await freePort();
   const own = log(label.replaceAll('/', '-'));
   const before = performance.now();
   const one = await start(name === 'agentgateway' ? startAgentgateway(own, place, { port, path, workers }) : envoy(name, place, { own, port, workers }));
+  if (logLevel) await fetch(`${one.adminUrl}/logging?wasm=${logLevel}`, { method: 'POST' });
   return { ...one, port, start_ms: Math.round(performance.now() - before), rest_mb: resident(one.pid) };
 }
 
 async function envoy(name, place, { own, port, workers }) {
   const ports = { gateway: port, admin: await freePort() };
-  const edits = GATEWAYS[name](place);
+  const edits = GATEWAYS[name](place, own);
   const edit = { ...edits, 'envoy.yaml': (text) => (edits['envoy.yaml'] ?? ((same) => same))(withoutAccessLog(text)) };
   const one = await startGateway({
     directory: own, keys: place.keys, ports, log: `${own}.log`, resource: place.resource, issuer: place.issuer,

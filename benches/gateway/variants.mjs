@@ -52,13 +52,28 @@ const external = ({ upstream }) => [
 const HOLD = join(root, 'target/wasm32-wasip1/release/examples/hold.wasm');
 const hold = { 'filter.yaml': (text) => text.replace(/filename: .*(?=\}\})/, `filename: ${HOLD}`) };
 
-/** By name, how the files that `deputy render` writes are edited; `place` is where everything is. */
+/** The record as a line of an access log, and none in Envoy's own log. */
+const recordInAccessLog = (directory) => ({
+  'envoy.yaml': (text) => text.replace(/^( +)http_filters:/m, (line, indent) => `${indent}access_log: ${JSON.stringify([{
+    name: 'envoy.access_loggers.file',
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog', path: `${directory}.access.log`,
+      log_format: { text_format_source: { inline_string: '%FILTER_STATE(wasm.deputy.audit:PLAIN)%\n' } },
+    },
+  }])}\n${line}`),
+});
+
+/**
+ * By name, how the files that `deputy render` writes are edited; `place` is where everything is, and `directory` the
+ * gateway's own.
+ */
 export const GATEWAYS = {
   'pass-through': () => withFilters([]),
   hold: () => hold,
   native: (place) => withFilters(native(place)),
   ext_authz: (place) => withFilters(external(place)),
   deputy: () => ({}),
+  'access-log': (place, directory) => recordInAccessLog(directory),
 };
 
 const call = (name) => ({ method: 'tools/call', params: { name, arguments: {} } });
@@ -73,6 +88,7 @@ const SESSION = { path: '/mcp/session', inSession: true };
  *
  * - `bytes`: how long the request's body is made; `path`: where it is sent
  * - `tokens`: how many of one caller are used in turn; more than its share of the cache, so none is known
+ * - `logLevel`: of the component `wasm`; otherwise `info`
  * - `denied`: whether the answer is due to be a 403
  * - `http2`, `workers`, `connections`: otherwise HTTP/1.1, one and 16
  * - `list`: how many bytes of a list are answered
@@ -86,6 +102,7 @@ export const GROUPS = {
     { name: 'native jwt_authn (cache) + mcp + rbac', gateway: 'native', call: WARM },
     { name: 'ext_authz over HTTP, always yes', gateway: 'ext_authz', call: WARM },
     { name: 'Deputy: known token, cached delegation', gateway: 'deputy', call: WARM },
+    { name: 'Deputy: the same, its record in an access log instead', gateway: 'access-log', call: WARM, logLevel: 'warning' },
     { name: 'Deputy: cold token (RS256)', gateway: 'deputy', call: { method: 'ping', params: {} }, tokens: 500 },
     { name: 'Deputy: cold exchange', gateway: 'deputy', call: call('transfer') },
     { name: 'Deputy: denial, known token', gateway: 'deputy', call: call('getCustomerPII'), denied: true },
