@@ -207,10 +207,7 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
             plain(415, "Send application/json, in UTF-8 and without content encoding.")
         }
         Refusal::TooLarge => plain(413, "The request body is too large."),
-        Refusal::Header(HeaderError::UnsupportedRevision(cause))
-        | Refusal::Body(BodyError::UnsupportedRevision { cause, .. }) => {
-            unsupported(cause, about.id)
-        }
+        Refusal::Header(HeaderError::UnsupportedRevision(cause)) => unsupported(cause, about.id),
         Refusal::Body(cause) => error(cause.http_status(), cause.code(), &cause.to_string()),
         Refusal::Header(cause) => error(400, cause.code(), &cause.to_string()),
         Refusal::UnknownMethod(cause) if about.id.is_some() => {

@@ -3,8 +3,9 @@
 //! [`parse`] guarantees: a body is refused, or every server reads from it the very methods and
 //! objects that its [`Operation`]s name. Then the body goes upstream byte for byte: it is never
 //! written anew, for that would launder what the reader overlooked. Only the ids of tasks, which a
-//! client holds sealed ([`task`](crate::task)), give way to the MCP server's, and the ids of requests
-//! whose answers lose something get a mark ([`mark_ids`](crate::response::mark_ids)).
+//! client holds sealed ([`task`](crate::task)), give way to the MCP server's, the ids of requests whose
+//! answers lose something get a mark ([`mark_ids`](crate::response::mark_ids)), and what `initialize`
+//! offers gives way to what is served ([`Offer`]).
 
 mod draft;
 mod error;
@@ -26,5 +27,5 @@ pub use media::{MediaError, check_content_encoding, check_content_type, check_me
 pub use message::{Body, Id, MARKED, Object, Operation, is_name, parse, read_arguments, read_id};
 pub use method::{Class, Method};
 pub use response::{Response, ServerRequest};
-pub use revision::{Revision, UnsupportedRevision};
+pub use revision::{Offer, Revision, UnsupportedRevision};
 pub use task::{Origin, RELATED_TASK, Task};

@@ -137,13 +137,22 @@ pub fn classify<'c>(config: &'c Config, headers: Headers) -> Result<Intake<'c>, 
 /// The bearer token of a request (RFC 6750 section 2.1).
 ///
 /// # Errors
-/// No token, or more than one.
+/// No token, or one that is not alone.
 pub fn bearer(headers: Headers<'_>) -> Result<&str, RequestError> {
+    const SCHEME: &[u8] = b"Bearer";
     let mut values = headers.all("authorization");
     let Some(value) = values.next() else { return Err(RequestError::NoToken) };
-    // Envoy joins repeated values with a comma, which no bearer token has.
+    // Envoy joins repeated values with a comma, which no bearer token has. Other schemes have it in
+    // their parameters (RFC 9110 section 11.4).
     if values.next().is_some() || memchr::memchr(b',', value).is_some() {
-        return Err(RequestError::RepeatedHeader);
+        let mut parts = headers.all("authorization").flat_map(|value| value.split(|&b| b == b','));
+        let has_bearer = parts.any(|part| {
+            let start = part.trim_ascii_start().get(..SCHEME.len());
+            start.is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME))
+        });
+        let repeated =
+            if has_bearer { RequestError::RepeatedHeader } else { RequestError::NoToken };
+        return Err(repeated);
     }
     let Some((scheme, rest)) = value.split_at_checked(b"Bearer ".len()) else {
         return Err(RequestError::NoToken);
@@ -159,16 +168,21 @@ pub fn bearer(headers: Headers<'_>) -> Result<&str, RequestError> {
     }
 }
 
-/// What the HTTP method of a request to an MCP endpoint means. `revision` is the one that its headers
-/// name; none if they name none that is served.
+/// What the HTTP method of a request to an MCP endpoint means, where these revisions are `served`.
+/// `revision` is the one that its headers name; none if they name none of these.
 ///
 /// # Errors
 /// A method that the transport does not have.
-pub fn verb(headers: Headers, revision: Option<Revision>) -> Result<Verb, RequestError> {
-    let is_stateless = revision.is_some_and(Revision::is_stateless);
+pub fn verb(
+    headers: Headers,
+    revision: Option<Revision>,
+    served: &[Revision],
+) -> Result<Verb, RequestError> {
+    let is_stateless = revision.is_some_and(Revision::is_stateless)
+        || served.iter().all(|served| served.is_stateless());
     match headers.first(":method") {
         Some("POST") => Ok(Verb::Message),
-        _ if is_stateless => Err(RequestError::MethodNotAllowed { allow: "POST" }),
+        _ if is_stateless => Err(RequestError::MethodNotAllowed { allow: "POST, OPTIONS" }),
         Some("GET") => Ok(Verb::OpenStream),
         Some("DELETE") => Ok(Verb::EndSession),
         _ => Err(RequestError::MethodNotAllowed { allow: "GET, POST, DELETE, OPTIONS" }),

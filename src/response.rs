@@ -49,6 +49,8 @@ pub struct Reader {
     pub tasks: Tasks,
     /// Whether a stream was to be opened. Some clients read events from whatever answers that.
     pub opens_stream: bool,
+    /// Whether the request is of a revision without sessions.
+    pub is_stateless: bool,
     /// The allowed origin of the page that asks, if any.
     pub origin: Option<String>,
 }
@@ -75,7 +77,9 @@ pub enum Head {
 
 /// Headers by which a server would speak to the client past this filter, or lead it past this
 /// gateway.
-const STRIPPED: [&str; 13] = [
+const STRIPPED: [&str; 14] = [
+    // Its own id of a session: the client's is set in its place.
+    session::HEADER,
     "www-authenticate",
     "set-cookie",
     "clear-site-data",
@@ -121,6 +125,7 @@ pub fn head(
     };
     let binding = Binding::new(Purpose::Session, &reader.caller, endpoint);
     let session = match sessions.of_response(binding, headers) {
+        _ if reader.is_stateless => None,
         Ok(session) => session,
         Err(error) => return Head::SessionNotBound(error),
     };

@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 
-use crate::mcp::{Object, Operation, Origin};
+use crate::mcp::{Object, Operation, Origin, Task};
 use crate::policy::Permit;
 use crate::session::{Binding, Purpose, SessionError, SessionKeys};
 use crate::token::Caller;
@@ -101,16 +101,33 @@ impl<'a> Owner<'a> {
     /// Claims the tasks that an operation names: each gets its origin. Gives them as they are known on
     /// both sides.
     ///
+    /// To what task a message belongs that acts on one, nobody is to ask (MCP 2025-11-25, tasks, related
+    /// task): the MCP server reads no id there.
+    ///
     /// # Errors
     /// One of them is not this owner's.
     pub fn claim(&self, operation: &mut Operation) -> Result<Vec<Claim>, TaskError> {
-        let claims = operation.tasks_mut().map(|task| {
-            let (origin, id) = self.unseal(&task.id)?;
-            let place = task.place.clone().ok_or(TaskError::Malformed)?;
-            task.origin = Some(origin);
-            Ok(Claim { id, sealed: task.id.clone(), place })
+        let ignored = match operation.object {
+            Some(Object::Task(_)) => operation.related_task.take(),
+            _ => None,
+        };
+        let ignored = ignored.map(|task| {
+            let place = task.place.ok_or(TaskError::Malformed)?;
+            Ok(Claim { id: "".into(), sealed: task.id, place })
         });
-        claims.collect()
+        let claims = operation.tasks_mut().map(|task| self.claim_one(task));
+        claims.chain(ignored).collect()
+    }
+
+    /// Claims a task, which gets its origin.
+    ///
+    /// # Errors
+    /// It is not this owner's.
+    pub fn claim_one(&self, task: &mut Task) -> Result<Claim, TaskError> {
+        let (origin, id) = self.unseal(&task.id)?;
+        task.origin = Some(origin);
+        let place = task.place.clone().ok_or(TaskError::Malformed)?;
+        Ok(Claim { id, sealed: task.id.clone(), place })
     }
 }
 
@@ -193,7 +210,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::mcp::{Id, Method, Task};
+    use crate::mcp::{Id, Method};
 
     const SARAH: Binding = Binding {
         purpose: Purpose::Task,

@@ -170,6 +170,13 @@ struct Question {
     body_seen: bool,
 }
 
+impl Question {
+    /// Whether it is of a revision without sessions.
+    fn is_stateless(&self) -> bool {
+        self.mirrored.as_ref().is_ok_and(|mirrored| mirrored.revision().is_stateless())
+    }
+}
+
 /// A permitted request that waits for its delegation token.
 #[derive(Debug)]
 struct Waiting {

@@ -2,8 +2,9 @@
 
 use super::message::Id;
 use super::method::Method;
+use super::revision::Offer;
 use super::task::{RELATED_TASK, Task};
-use crate::json::{JsonError, Observer, Token, passes_for};
+use crate::json::{JsonError, Observer, Token, passes_for, span};
 
 /// The longest string that is kept, in bytes: a URI's limit.
 const TEXT_BYTES: usize = 2048;
@@ -89,7 +90,7 @@ pub(super) struct Draft {
     pub(super) protocol_version: Member<Box<str>>,
     pub(super) client_capabilities: Member<()>,
     /// The revision that `initialize` offers.
-    pub(super) offered_version: Member<Box<str>>,
+    pub(super) offer: Member<Offer>,
     pub(super) reference: Member<()>,
     pub(super) reference_type: Member<Box<str>>,
     pub(super) reference_name: Member<Box<str>>,
@@ -192,7 +193,7 @@ const RESULT: Significant = &[
     ("action", Place::ResultAction),
     ("role", Place::ResultRole),
     ("model", Place::ResultModel),
-    ("_meta", Place::Elsewhere),
+    ("_meta", Place::Meta),
 ];
 
 const META: Significant = &[
@@ -310,7 +311,10 @@ impl Draft {
             Place::TasksExtension => self.knows_tasks = true,
             Place::RelatedTask => self.related_task = object(token),
             Place::RelatedTaskId => self.related_task_id = Task::from_token(token, body).into(),
-            Place::OfferedVersion => self.offered_version = text(token),
+            Place::OfferedVersion => {
+                let offer = |name: &str| Offer { name: name.into(), place: span(body, name) };
+                self.offer = bounded(token).map(offer).into();
+            }
             Place::Reference => self.reference = object(token),
             Place::ReferenceType => self.reference_type = text(token),
             Place::ReferenceName => self.reference_name = text(token),

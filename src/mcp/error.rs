@@ -5,7 +5,7 @@ use std::fmt;
 use super::header::HeaderError;
 use super::message::Id;
 use super::response::Response;
-use super::revision::UnsupportedRevision;
+use super::task::Task;
 use crate::json::JsonError;
 
 /// Why a body is not an operation.
@@ -22,7 +22,12 @@ pub enum BodyError {
     Batch(&'static str),
     /// The body is a response and asks for nothing. A client sends one in a session, to answer a
     /// server's request; MCP 2026-07-28 has neither.
-    Response(Response),
+    Response {
+        /// What it answers.
+        response: Response,
+        /// The task that it says it belongs to.
+        related_task: Option<Task>,
+    },
     /// The body is not exactly one of request and notification (JSON-RPC 2.0 section 4).
     InvalidRequest {
         /// The request's id, where it has a valid one.
@@ -34,13 +39,6 @@ pub enum BodyError {
     OtherRevision {
         /// The request's id; none for a notification.
         id: Option<Id>,
-    },
-    /// `initialize` offers a revision that has another transport.
-    UnsupportedRevision {
-        /// The request's id.
-        id: Option<Id>,
-        /// What it offers.
-        cause: UnsupportedRevision,
     },
     /// The revision does not have this method, or not from client to server.
     UnknownMethod {
@@ -79,10 +77,9 @@ impl BodyError {
             Self::Json(_) => -32700,
             Self::NotAnObject
             | Self::Batch(_)
-            | Self::Response(_)
+            | Self::Response { .. }
             | Self::InvalidRequest { .. } => -32600,
             Self::OtherRevision { .. } => HeaderError::Mismatch.code(),
-            Self::UnsupportedRevision { .. } => UnsupportedRevision::CODE,
             Self::UnknownMethod { .. } => -32601,
             Self::InvalidParams { .. } | Self::InvalidName { .. } => -32602,
         }
@@ -92,10 +89,9 @@ impl BodyError {
     #[must_use]
     pub fn id(&self) -> Option<&Id> {
         match self {
-            Self::Json(_) | Self::NotAnObject | Self::Batch(_) | Self::Response(_) => None,
+            Self::Json(_) | Self::NotAnObject | Self::Batch(_) | Self::Response { .. } => None,
             Self::InvalidRequest { id, .. }
             | Self::OtherRevision { id }
-            | Self::UnsupportedRevision { id, .. }
             | Self::UnknownMethod { id }
             | Self::InvalidParams { id, .. }
             | Self::InvalidName { id } => id.as_ref(),
@@ -106,11 +102,10 @@ impl BodyError {
     /// whole body.
     pub(super) fn in_batch(mut self) -> Self {
         match &mut self {
-            Self::Response(_) => return Self::Batch("a batch cannot contain responses"),
+            Self::Response { .. } => return Self::Batch("a batch cannot contain responses"),
             Self::UnknownMethod { .. } => return Self::Batch("a batch names an unknown method"),
             Self::InvalidRequest { id, .. }
             | Self::OtherRevision { id }
-            | Self::UnsupportedRevision { id, .. }
             | Self::InvalidParams { id, .. }
             | Self::InvalidName { id } => *id = None,
             Self::Json(_) | Self::NotAnObject | Self::Batch(_) => {}
@@ -125,10 +120,9 @@ impl BodyError {
             Self::Json(error) => error.reason(),
             Self::NotAnObject => "not_an_object",
             Self::Batch(_) => "batch",
-            Self::Response(_) => "response_not_allowed",
+            Self::Response { .. } => "response_not_allowed",
             Self::InvalidRequest { .. } => "invalid_request",
             Self::OtherRevision { .. } => HeaderError::Mismatch.reason(),
-            Self::UnsupportedRevision { .. } => "unsupported_version",
             Self::UnknownMethod { .. } => "unknown_method",
             Self::InvalidParams { .. } | Self::InvalidName { .. } => "invalid_params",
         }
@@ -141,12 +135,11 @@ impl fmt::Display for BodyError {
             Self::Json(error) => error.fmt(f),
             Self::NotAnObject => f.write_str("the body is not a JSON object"),
             Self::Batch(why) => f.write_str(why),
-            Self::Response(_) => f.write_str("responses are not allowed"),
+            Self::Response { .. } => f.write_str("responses are not allowed"),
             Self::InvalidRequest { member, .. } => {
                 write!(f, "not a JSON-RPC 2.0 request or notification: see `{member}`")
             }
             Self::OtherRevision { .. } => HeaderError::Mismatch.fmt(f),
-            Self::UnsupportedRevision { cause, .. } => cause.fmt(f),
             Self::UnknownMethod { .. } => f.write_str("unknown method"),
             Self::InvalidParams { member, .. } => write!(f, "`{member}` is missing or not valid"),
             Self::InvalidName { .. } => {

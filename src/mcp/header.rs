@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{Method, Object, Operation, Revision, Task, UnsupportedRevision};
 use crate::request::{Headers, NotOne};
+use crate::session;
 
 /// How the names of headers begin that mirror an argument, in lower case; the rest is the tool's to say.
 pub const ARGUMENT_HEADER: &str = "mcp-param-";
@@ -17,7 +18,7 @@ pub const ARGUMENT_HEADER: &str = "mcp-param-";
 pub struct MirroredHeaders {
     revision: Revision,
     /// They name no revision, and the one that is meant then is not served.
-    unserved: Option<UnsupportedRevision>,
+    is_unserved: bool,
     method: Option<Box<str>>,
     name: Option<Box<str>>,
 }
@@ -68,27 +69,34 @@ impl MirroredHeaders {
     pub fn read(headers: Headers, served: &[Revision]) -> Result<Self, HeaderError> {
         let one = |name: &str| headers.one(name).map_err(|NotOne| HeaderError::Mismatch);
         let name = one("mcp-protocol-version")?;
-        let meant = name.unwrap_or(Revision::default().as_str());
-        let has_sessions = served.iter().any(|revision| !revision.is_stateless());
-        let (revision, unserved) = match Revision::from_name(meant, served) {
-            Ok(revision) => (revision, None),
-            Err(cause) if name.is_none() && has_sessions => (Revision::default(), Some(cause)),
-            Err(cause) => return Err(HeaderError::UnsupportedRevision(cause)),
-        };
+        let named = name.map(|name| Revision::from_name(name, served)).transpose();
+        let named = named.map_err(HeaderError::UnsupportedRevision)?;
+        let revision = named.unwrap_or_default();
+        let is_unserved = !served.contains(&revision);
         let [method, name] = [one("mcp-method")?, one("mcp-name")?].map(|one| one.map(Into::into));
-        Ok(Self { revision, unserved, method, name })
+        Ok(Self { revision, is_unserved, method, name })
     }
 
-    /// Whether the revision is served to such a message. `initialize` comes before a revision is agreed
-    /// on, and so without the header.
+    /// Whether the revision is served to a message, `operation` if it is one. `initialize` comes before a
+    /// revision is agreed on, and so without the header.
     ///
     /// # Errors
-    /// It is not.
-    pub fn check_revision(&self, is_initialize: bool) -> Result<(), HeaderError> {
-        match &self.unserved {
-            Some(cause) if !is_initialize => Err(HeaderError::UnsupportedRevision(cause.clone())),
-            _ => Ok(()),
+    /// It is not: the header is missing, or no revision is served that has `initialize`.
+    pub fn check_revision(
+        &self,
+        operation: Option<&Operation>,
+        served: &[Revision],
+    ) -> Result<(), HeaderError> {
+        if !self.is_unserved {
+            return Ok(());
         }
+        let initialize = operation.filter(|one| one.method == Method::Initialize);
+        let initialize = initialize.ok_or(HeaderError::Mismatch)?;
+        if served.iter().any(|revision| !revision.is_stateless()) {
+            return Ok(());
+        }
+        let offered = initialize.offers.as_ref().map_or("", |offer| &*offer.name);
+        Err(HeaderError::UnsupportedRevision(UnsupportedRevision::new(offered, served)))
     }
 
     /// The revision by whose rules the request is judged.
@@ -100,13 +108,14 @@ impl MirroredHeaders {
     /// The names of those that this revision does not know: a server must not see them either.
     #[must_use]
     pub fn meaningless(&self, headers: Headers) -> Vec<String> {
-        if self.revision.is_stateless() {
-            return Vec::new();
-        }
-        let mirrors = |name: &&str| {
-            ["mcp-method", "mcp-name"].contains(name) || name.starts_with(ARGUMENT_HEADER)
+        let is_meaningless = |name: &&str| {
+            if self.revision.is_stateless() {
+                [session::HEADER, "last-event-id"].contains(name)
+            } else {
+                ["mcp-method", "mcp-name"].contains(name) || name.starts_with(ARGUMENT_HEADER)
+            }
         };
-        headers.0.iter().map(|(name, _)| *name).filter(mirrors).map(str::to_owned).collect()
+        headers.0.iter().map(|(name, _)| *name).filter(is_meaningless).map(str::to_owned).collect()
     }
 
     /// Holds them against the body. The revision is [`parse`](super::parse)'s to compare.

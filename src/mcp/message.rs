@@ -10,7 +10,7 @@ use super::draft::{BATCH_MESSAGES, Draft, Drafts, Member, Place};
 use super::error::BodyError;
 use super::method::Method;
 use super::response::Response;
-use super::revision::Revision;
+use super::revision::{Offer, Revision};
 use super::task::Task;
 use crate::json::{JsonError, Limits, Token, walk};
 
@@ -23,20 +23,29 @@ const ID_BYTES: usize = 256;
 /// The longest tool or prompt name, in bytes.
 const NAME_BYTES: usize = 128;
 
-/// The revision that is told apart by what `initialize` offers alone: it has another transport.
-const HTTP_WITH_SSE: &str = "2024-11-05";
-
 const VERSION_MEMBER: &str = "params._meta.io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES_MEMBER: &str = "params._meta.io.modelcontextprotocol/clientCapabilities";
 const RELATED_TASK_MEMBER: &str = "params._meta.io.modelcontextprotocol/related-task";
 
 /// What a body holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "batches are rare")]
 pub enum Body {
     /// One message.
     One(Operation),
     /// The messages of a JSON-RPC batch, 1 to 50, no two with the same id.
     Batch(Vec<Operation>),
+}
+
+impl Body {
+    /// The one message, if it is no batch.
+    #[must_use]
+    pub fn one(&self) -> Option<&Operation> {
+        match self {
+            Self::One(operation) => Some(operation),
+            Self::Batch(_) => None,
+        }
+    }
 }
 
 /// What a message asks for.
@@ -56,6 +65,8 @@ pub struct Operation {
     pub takes_task: bool,
     /// The request that it cancels.
     pub cancels: Option<Id>,
+    /// The revision that `initialize` offers.
+    pub offers: Option<Offer>,
 }
 
 impl Operation {
@@ -70,13 +81,8 @@ impl Operation {
             related_task: None,
             takes_task: false,
             cancels: None,
+            offers: None,
         }
-    }
-
-    /// Whether it belongs to a task that is not its object (MCP 2025-11-25, tasks, related task).
-    #[must_use]
-    pub fn joins_a_task(&self) -> bool {
-        self.related_task.is_some() && !matches!(self.object, Some(Object::Task(_)))
     }
 
     /// Every task that the message names, its object first.
@@ -277,7 +283,8 @@ fn judge(mut draft: Draft, revision: Revision) -> Result<Operation, BodyError> {
         return invalid("jsonrpc");
     }
     if let Some(response) = response {
-        return Err(BodyError::Response(response));
+        let related_task = draft.related_task_id.present();
+        return Err(BodyError::Response { response, related_task });
     }
     // A message that is a request to one server and a response to another is refused.
     if !draft.result.is_absent() {
@@ -322,20 +329,16 @@ fn judge(mut draft: Draft, revision: Revision) -> Result<Operation, BodyError> {
             return Err(BodyError::InvalidParams { id, member });
         }
     }
-    if let (Method::Initialize, Member::Present(offered)) = (method, &draft.offered_version)
-        && **offered == *HTTP_WITH_SSE
-        && let Err(cause) = Revision::from_name(offered, &Revision::ALL)
-    {
-        return Err(BodyError::UnsupportedRevision { id, cause });
-    }
     let related_task = std::mem::take(&mut draft.related_task_id).present();
+    let offers = std::mem::take(&mut draft.offer).present();
+    let offers = offers.filter(|_| method == Method::Initialize);
     let cancels = std::mem::take(&mut draft.request_id).present();
     let cancels = cancels.filter(|_| method == Method::Cancelled);
     let takes_task = method == Method::ToolsCall && (draft.asks_for_task || draft.knows_tasks);
     match object(method, draft) {
         Ok(object) => {
             let operation = Operation::new(id, method, object);
-            Ok(Operation { related_task, takes_task, cancels, ..operation })
+            Ok(Operation { related_task, takes_task, cancels, offers, ..operation })
         }
         Err(Fault::Member(member)) => Err(BodyError::InvalidParams { id, member }),
         Err(Fault::Name) => Err(BodyError::InvalidName { id }),

@@ -26,10 +26,20 @@ impl Transaction {
         now: Now,
     ) -> Step {
         let opens_stream = question.verb == Verb::OpenStream;
+        let is_stateless = question.is_stateless();
         let Question { caller, endpoint, edits, origin, is_filtered, tasks, .. } = question;
         let redaction = permit.redaction().map(Rc::clone);
-        let reader =
-            Reader { caller, id, endpoint, is_filtered, redaction, tasks, opens_stream, origin };
+        let reader = Reader {
+            caller,
+            id,
+            endpoint,
+            is_filtered,
+            redaction,
+            tasks,
+            opens_stream,
+            is_stateless,
+            origin,
+        };
         let Some(target) = permit.target().map(Rc::clone) else {
             return self.forward(permit, &Credential::WithoutToken, edits, reader);
         };

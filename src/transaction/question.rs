@@ -10,7 +10,7 @@ use crate::answer::{About, Refusal, metadata, preflight};
 use crate::clock::Now;
 use crate::config::{Config, Endpoint};
 use crate::json::Limits;
-use crate::mcp::{self, Body, BodyError, Id, List, Method, MirroredHeaders, Object, Operation};
+use crate::mcp::{self, Body, BodyError, Id, List, MirroredHeaders, Object, Operation, Revision};
 use crate::policy::{Denial, Permit, Remedy};
 use crate::request::{self, Headers, Intake, RequestError, Verb};
 use crate::session::{self, Binding, Purpose, SessionError};
@@ -172,16 +172,16 @@ impl Transaction {
         };
         let mirrored = question.mirrored.as_ref().map_err(|error| misled(error.clone()))?;
         let revision = mirrored.revision();
-        let is_in_session = question.session.is_some() && !revision.is_stateless();
+        let is_in_session = question.session.is_some();
         let longest = config.limits.body_bytes;
         let mut parsed = mcp::parse(body, revision, &limits);
-        let is_initialize =
-            matches!(&parsed, Ok(Body::One(one)) if one.method == Method::Initialize);
-        mirrored.check_revision(is_initialize).map_err(misled)?;
+        let one = parsed.as_ref().ok().and_then(Body::one);
+        mirrored.check_revision(one, &endpoint.revisions).map_err(misled)?;
         if let Ok(parsed) = &mut parsed {
             let wanted = |operation: &Operation| policy.reads_arguments(operation);
             mcp::read_arguments(body, parsed, wanted).map_err(|_| Refusal::Failed)?;
         }
+        let owner = Owner::new(&config.sessions, caller, &endpoint.path);
         match parsed {
             Ok(Body::One(mut operation)) => {
                 self.record.operation(&operation);
@@ -190,7 +190,9 @@ impl Transaction {
                 if !is_in_session && operation.method.tells_of_a_request() {
                     return Err(Refusal::OfNoSession);
                 }
-                let owner = Owner::new(&config.sessions, caller, &endpoint.path);
+                if let Some(offer) = &operation.offers {
+                    question.edits.body = offer.replaced(body, &endpoint.revisions);
+                }
                 let claims = owner.claim(&mut operation).map_err(Refusal::Task)?;
                 if !claims.is_empty() {
                     self.record.operation(&operation);
@@ -201,7 +203,7 @@ impl Transaction {
                     || operation.takes_task
                     || !claims.is_empty();
                 let permit = policy.decide(caller, &operation, now).map_err(Refusal::Denied)?;
-                if permit.redaction().is_some() && operation.joins_a_task() {
+                if permit.redaction().is_some() && operation.related_task.is_some() {
                     // Some servers send what they tell of it in that task's stream, by whose rule it is
                     // redacted.
                     let message = "Access denied: what is redacted cannot belong to another task.";
@@ -232,8 +234,12 @@ impl Transaction {
                 Ok(permit)
             }
             // A server asks in a session, so it is answered in one.
-            Err(BodyError::Response(response)) if is_in_session => {
+            Err(BodyError::Response { response, related_task }) if is_in_session => {
                 self.record.response(response);
+                if let Some(mut task) = related_task {
+                    let claim = owner.claim_one(&mut task).map_err(Refusal::Task)?;
+                    question.edits.body = Some(splice(body, &[claim]));
+                }
                 policy.decide_response(caller, response, now).map_err(|denial| {
                     match denial.remedy {
                         Remedy::Nothing => Refusal::ResponseDenied(denial),
@@ -281,6 +287,7 @@ fn name_tasks(
     claims: &[Claim],
     is_mirrored: bool,
 ) {
+    let body = edits.body.as_deref().unwrap_or(body);
     edits.body = Some(splice(body, claims));
     if let (true, Some(Object::Task(_)), [task, ..]) = (is_mirrored, &operation.object, claims) {
         edits.set.push(("mcp-name", mcp::encode_name(&task.id)));
@@ -295,7 +302,7 @@ fn question(
 ) -> Result<Question, Refusal> {
     let mirrored = MirroredHeaders::read(headers, &endpoint.revisions);
     let revision = mirrored.as_ref().ok().map(MirroredHeaders::revision);
-    let verb = request::verb(headers, revision).map_err(Refusal::Request)?;
+    let verb = request::verb(headers, revision, &endpoint.revisions).map_err(Refusal::Request)?;
     if verb == Verb::Message {
         let values = |name| headers.all(name).collect::<Vec<_>>();
         mcp::check_content_type(&values("content-type")).map_err(Refusal::Media)?;
@@ -303,10 +310,14 @@ fn question(
     }
     if verb != Verb::Message {
         let mirrored = mirrored.as_ref().map_err(Clone::clone);
-        mirrored.and_then(|one| one.check_revision(false)).map_err(Refusal::Header)?;
+        let served = &endpoint.revisions;
+        mirrored.and_then(|one| one.check_revision(None, served)).map_err(Refusal::Header)?;
     }
     let binding = Binding::new(Purpose::Session, &caller, &endpoint.path);
-    let session = config.sessions.of_request(binding, headers).map_err(Refusal::Session)?;
+    let session = match config.sessions.of_request(binding, headers) {
+        _ if revision.is_some_and(Revision::is_stateless) => None,
+        session => session.map_err(Refusal::Session)?,
+    };
     if verb == Verb::OpenStream && session.is_none() && request::resumes(headers) {
         return Err(Refusal::Session(SessionError::Missing));
     }

@@ -133,6 +133,7 @@ fn h06_one_revision_and_no_other() {
     let params = || json!({"name": "listAccounts"});
     for headers in [
         vec![version("")],
+        vec![version("2024-11-05")],
         vec![version("2025-03-26")],
         vec![version("2025-11-25")],
         vec![version("2026-07-28"), version("2026-07-28")],
@@ -142,7 +143,7 @@ fn h06_one_revision_and_no_other() {
         assert_eq!(answer(step), (400, json!(-32020), json!(7)), "{headers:?}");
     }
     let long = "9".repeat(1_000);
-    for unknown in ["2099-01-01", "2024-11-05", "2026-07-28 ", "draft", &long] {
+    for unknown in ["2099-01-01", "2024-11-04", "2026-07-28 ", "draft", &long] {
         let headers = [version(unknown)];
         let step = Stage::new().ask_stateless(&held, "tools/call", params(), &headers).1;
         let reply = step.reply();
@@ -158,20 +159,89 @@ fn h06_one_revision_and_no_other() {
     assert_eq!(answer(ask(&mut stage, &bytes, &call("listAccounts"))).1, -32022);
 }
 
+/// A stage whose endpoint serves these revisions, and whose requests without an object need no exchange.
+fn serving(revisions: &[&str]) -> Stage {
+    let mut configuration = configuration();
+    configuration["policies"]["ledger"]["baseline"] = json!("without_token");
+    configuration["endpoints"][0]["revisions"] = json!(revisions);
+    Stage::with(configuration)
+}
+
+fn initialize(offered: &str) -> String {
+    json!({"jsonrpc": "2.0", "id": "a", "method": "initialize",
+        "params": {"protocolVersion": offered, "capabilities": {"x": "2025-06-18"}}})
+    .to_string()
+}
+
+/// What a server is offered, by a client that offers this.
+fn offered(stage: &mut Stage, headers: &[(&str, &str)], by_client: &str) -> String {
+    let message = initialize(by_client);
+    let edits = ask(stage, headers, &message).edits();
+    let body = edits.body.map_or(message, |body| String::from_utf8(body).unwrap());
+    let read: Value = serde_json::from_str(&body).unwrap();
+    let server_reads = read["params"]["protocolVersion"].as_str().unwrap().to_owned();
+    assert_eq!(body, initialize(&server_reads), "and nothing else differs");
+    server_reads
+}
+
+/// A server agrees on what is offered if it can (MCP 2025-11-25, version negotiation), and every
+/// request after that would be refused.
 #[test]
-fn a_client_of_2024_11_05_is_told_what_is_served() {
-    let mut stage = Stage::new();
-    let initialize = json!({"jsonrpc": "2.0", "id": "a", "method": "initialize",
-        "params": {"protocolVersion": "2024-11-05"}});
-    let reply = ask(&mut stage, &[], &initialize.to_string()).reply();
-    let error = body(&reply)["error"].clone();
-    assert_eq!((reply.status, &error["code"]), (400, &json!(-32022)));
+fn a_server_is_offered_no_revision_that_is_not_served() {
+    let mut stage = serving(&["2025-06-18", "2025-11-25", "2026-07-28"]);
+    for served in ["2025-06-18", "2025-11-25"] {
+        assert_eq!(offered(&mut stage, &[], served), served);
+        assert_eq!(offered(&mut stage, &[version("2025-11-25")], served), served);
+    }
+    for other in ["2024-11-05", "2025-03-26", "2026-07-28", "2099-01-01"] {
+        assert_eq!(offered(&mut stage, &[], other), "2025-11-25", "{other}");
+    }
+    // The newest of a client that knows more than this endpoint serves.
+    let mut stage = serving(&["2025-06-18", "2025-03-26"]);
+    for newer in ["2025-11-25", "2026-07-28"] {
+        assert_eq!(offered(&mut stage, &[], newer), "2025-06-18", "{newer}");
+    }
+    // What is no revision of MCP is the server's to answer.
+    for odd in ["1.0.0", "DRAFT-2026-v1", ""] {
+        assert_eq!(offered(&mut stage, &[], odd), odd);
+    }
+    for params in ["{}", r#"{"protocolVersion":1}"#, r#"{"protocolVersion":"\u003225-11-25"}"#] {
+        let message =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{params}}}"#);
+        assert_eq!(ask(&mut stage, &[], &message).edits().body, None, "{params}");
+    }
+}
+
+/// Over Streamable HTTP, where some servers agree on it, it means 2025-03-26: official SDKs go on with
+/// the header.
+#[test]
+fn a_client_and_a_server_may_agree_on_2024_11_05() {
+    let mut stage = serving(&REVISIONS);
+    assert_eq!(offered(&mut stage, &[], "2024-11-05"), "2024-11-05");
+    let agreed = version("2024-11-05");
+    let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    for message in [initialized, ping, &format!("[{ping}]")] {
+        let edits = ask(&mut stage, &[agreed], message).edits();
+        assert_eq!((edits.body, edits.remove), (None, vec!["authorization".to_owned()]));
+    }
+    for (message, code) in [("server/discover", -32601), ("tasks/get", -32601)] {
+        let message =
+            json!({"jsonrpc": "2.0", "id": 7, "method": message, "params": {"taskId": "1"}});
+        assert_eq!(answer(ask(&mut stage, &[agreed], &message.to_string())).1, code);
+    }
+    let (mut stream, step) = stage.post(&token(json!({})), &[(":method", "GET"), agreed]);
+    assert!(step.is_pause());
+    let _ = stream.body(&mut stage, b"").edits();
+
+    let mut stage = serving(&["2025-06-18", "2025-11-25"]);
+    let error = body(&ask(&mut stage, &[agreed], ping).reply())["error"].clone();
+    let data = json!({"supported": ["2025-06-18", "2025-11-25"], "requested": "2024-11-05"});
+    assert_eq!((&error["code"], &error["data"]), (&json!(-32022), &data));
     assert_eq!(
         error["message"],
-        "Unsupported protocol version: this server speaks MCP 2025-03-26, 2025-06-18, 2025-11-25, 2026-07-28, over \
-         Streamable HTTP."
+        "Unsupported protocol version: this server speaks MCP 2025-06-18, 2025-11-25, over Streamable HTTP."
     );
-    assert_eq!(error["data"]["supported"], json!(REVISIONS));
 }
 
 #[test]
@@ -229,11 +299,30 @@ fn t17_a_stateless_revision_has_post_alone() {
         }
         let headers = [(":method", method), version("2026-07-28")];
         let reply = Stage::new().post(&held, &headers).1.reply();
-        assert_eq!((reply.status, header(&reply, "allow")), (405, Some("POST")), "{method}");
+        assert_eq!(
+            (reply.status, header(&reply, "allow")),
+            (405, Some("POST, OPTIONS")),
+            "{method}"
+        );
         let headers = [(":method", method), version("2099-01-01")];
         assert_eq!(answer(Stage::new().post(&held, &headers).1).1, -32022, "{method}");
         let headers = [(":method", method), version("2026-07-28")];
         assert_eq!(Stage::new().post("bad", &headers).1.reply().status, 401, "{method}");
+    }
+}
+
+/// MCP 2026-07-28, transports, earlier revisions.
+#[test]
+fn t17_an_endpoint_that_serves_no_sessions_has_post_alone() {
+    let mut stage = serving(&["2026-07-28"]);
+    for (method, revision) in ["GET", "DELETE", "PUT"]
+        .iter()
+        .flat_map(|method| ["", "2025-11-25", "2026-07-28", "x"].map(|r| (method, r)))
+    {
+        let reply =
+            stage.post(&token(json!({})), &[(":method", method), version(revision)]).1.reply();
+        let answer = (reply.status, header(&reply, "allow"));
+        assert_eq!(answer, (405, Some("POST, OPTIONS")), "{method} {revision}");
     }
 }
 
@@ -450,14 +539,24 @@ fn without_the_header_no_revision_is_served_that_the_endpoint_does_not_name() {
         };
         for refused in [&call, &json!([call]), &response] {
             let answer = post(refused).reply();
-            assert_eq!(body(&answer)["error"]["code"], -32022, "{refused}");
-            assert_eq!(body(&answer)["error"]["data"]["requested"], "2025-03-26");
+            // A required header is missing (MCP 2026-07-28, server validation).
+            assert_eq!(answer.status, 400);
+            assert_eq!(body(&answer)["error"]["code"], -32020, "{refused}");
         }
-        assert_eq!(matches!(post(&initialize), Step::Call(_)), may_initialize);
+        match post(&initialize) {
+            Step::Call(_) => assert!(may_initialize),
+            // All that a client of an earlier revision is told.
+            step => {
+                let error = body(&step.reply())["error"].clone();
+                let data = json!({"supported": ["2026-07-28"], "requested": "2025-11-25"});
+                assert_eq!((&error["code"], &error["data"]), (&json!(-32022), &data));
+                assert!(!may_initialize);
+            }
+        }
         for method in ["GET", "DELETE"] {
             let (mut stream, step) = stage.post(&token(json!({})), &[(":method", method)]);
             let step = if step.is_pause() { stream.body(stage, b"") } else { step };
-            assert_eq!(step.reply().status, 400, "{method}");
+            assert_eq!(step.reply().status, if may_initialize { 400 } else { 405 }, "{method}");
         }
     }
 }

@@ -200,15 +200,28 @@ fn t16_t21_a_token_counts_only_alone_in_the_authorization_header() {
         vec![("authorization", "Bearer ")],
         vec![("authorization", "")],
         vec![("proxy-authorization", &*good)],
+        // Other schemes have commas in their parameters (RFC 9110 section 11.4).
+        vec![("authorization", "AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=c")],
+        vec![("authorization", "Digest username=\"a\", realm=\"Bearer b\", response=\"c\"")],
+        vec![("authorization", "Basic YTpi, Negotiate a")],
+        vec![("authorization", "Basic YTpi"), ("authorization", "Negotiate a")],
+        vec![("authorization", ",")],
     ] {
         assert_eq!(ask(&mut stage, &more), (401, missing.to_owned()), "{more:?}");
     }
     let (one, other) = (format!("Bearer {good}"), "Bearer x.y.z");
     let joined = format!("{one}, {other}");
+    let [after, before, tight] = ["Basic YTpi, {}", "{}, Basic YTpi", "Digest a=b,{}"]
+        .map(|text| text.replace("{}", &one.replace("Bearer", "bEARER")));
     for more in [
         vec![("authorization", &*one), ("authorization", other)],
         vec![("authorization", other), ("authorization", &*one)],
         vec![("authorization", &*joined)],
+        vec![("authorization", &*after)],
+        vec![("authorization", &*before)],
+        vec![("authorization", &*tight)],
+        vec![("authorization", "Basic YTpi"), ("authorization", &*one)],
+        vec![("authorization", "Bearer,")],
     ] {
         let (status, challenge) = ask(&mut stage, &more);
         assert_eq!(status, 400);

@@ -176,6 +176,30 @@ fn without_a_key_no_session_passes_in_either_direction() {
     refused(&mut stage, (stream, step), 502, "sessions_not_configured");
 }
 
+/// MCP 2026-07-28, transports, earlier revisions: "ignore it, and do not mint or echo session IDs".
+#[test]
+fn a_stateless_revision_has_no_session_in_either_direction() {
+    let mut without_keys = sessions();
+    without_keys.as_object_mut().unwrap().remove("sessions");
+    for configuration in [sessions(), without_keys] {
+        let mut stage = Stage::with(configuration);
+        let sarah = token(json!({}));
+        let twice = [("mcp-session-id", ID), ("mcp-session-id", "a b")];
+        for more in [&[][..], &[("mcp-session-id", ID)], &twice, &[("last-event-id", "1")]] {
+            let (mut stream, step) = stage.ask_stateless(&sarah, "tools/list", json!({}), more);
+            let edits = step.edits();
+            assert_eq!(set(&edits, "mcp-session-id"), None, "{more:?}");
+            for (name, _) in more {
+                assert!(edits.remove.iter().any(|removed| removed == name), "{more:?}");
+            }
+            let headers = [("content-type", "application/json"), ("mcp-session-id", ID)];
+            let edits = stream.response(&mut stage, &headers).edits();
+            assert_eq!(set(&edits, "mcp-session-id"), None);
+            assert!(edits.remove.contains(&"mcp-session-id".to_owned()));
+        }
+    }
+}
+
 #[test]
 fn a_session_that_cannot_be_bound_does_not_pass() {
     let mut stage = Stage::with(sessions());

@@ -312,6 +312,67 @@ fn s05_a_call_that_belongs_to_a_task_does_not_lend_it_its_own_rule() {
     assert_eq!(result["_meta"], meta(&sealed));
 }
 
+/// MCP 2025-11-25, tasks: receivers ignore it there "in favor of the RPC method parameter".
+#[test]
+fn s05_who_follows_a_task_says_in_vain_that_it_belongs_to_another() {
+    let mut stage = Stage::with(tasks());
+    let sarah = token(json!({}));
+    let sealed = create(&mut stage, &sarah, "listAccounts");
+    let other = token(json!({"client_id": "web"}));
+    let others = create(&mut stage, &other, "listAccounts");
+    for (method, related) in ["tasks/get", "tasks/result", "tasks/cancel"]
+        .iter()
+        .flat_map(|method| [&*sealed, &others, "task-2", "x"].map(|related| (method, related)))
+    {
+        let params = |id: &str, related: &str| json!({"taskId": id, "_meta": {RELATED: {"taskId": related}}});
+        let (mut stream, step) = ask(&mut stage, &sarah, "/mcp", method, params(&sealed, related));
+        let edits = stream.go_up(&mut stage, step);
+        let up = String::from_utf8(edits.body.unwrap()).unwrap();
+        assert_eq!(up, message(method, params(ID, "")), "{method} {related}");
+        let result = answered(&mut stage, &mut stream, json!({"taskId": ID}));
+        assert_eq!(result, json!({"taskId": sealed}));
+        let outcome = ask(&mut stage, &sarah, "/mcp", method, params(&others, &sealed));
+        refused(&mut stage, outcome, "foreign_task");
+    }
+}
+
+/// MCP 2025-11-25, tasks: a response that is related to a task says so, like any message.
+#[test]
+fn s05_what_a_client_answers_belongs_to_its_own_task() {
+    let mut stage = Stage::with(tasks());
+    let sarah = token(json!({}));
+    let sealed = create(&mut stage, &sarah, "listAccounts");
+    let other = token(json!({"client_id": "web"}));
+    let others = create(&mut stage, &other, "listAccounts");
+    let initialize = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize"}).to_string();
+    let (mut stream, step) = stage.send(&sarah, &initialize);
+    let _ = stream.go_up(&mut stage, step);
+    let edits = stream.response(&mut stage, &[("mcp-session-id", "session-1")]).edits();
+    let session = set(&edits, "mcp-session-id").unwrap().to_owned();
+    let answer = |task: &str| {
+        json!({"jsonrpc": "2.0", "id": 3, "result": {"_meta": {RELATED: {"taskId": task}}}})
+            .to_string()
+    };
+    let mut post = |body: &str| {
+        let headers = [("mcp-protocol-version", "2025-11-25"), ("mcp-session-id", &*session)];
+        let (mut stream, step) = stage.post(&sarah, &headers);
+        assert!(step.is_pause());
+        let step = stream.body(&mut stage, body.as_bytes());
+        match step {
+            Step::Reply(reply) => Err((reply.status, stream.close(&mut stage, 400).unwrap())),
+            step => Ok(stream.go_up(&mut stage, step).body),
+        }
+    };
+    assert_eq!(post(&answer(&sealed)).unwrap(), Some(answer(ID).into_bytes()));
+    for (other, reason) in [(&*others, "foreign_task"), (ID, "malformed_task")] {
+        let (status, record) = post(&answer(other)).unwrap_err();
+        assert_eq!((status, &record["reason"]), (400, &reason.into()));
+        assert_eq!(record["answers"], "ping");
+    }
+    let plain = json!({"jsonrpc": "2.0", "id": 3, "result": {"_meta": {"x": {"taskId": others}}}});
+    assert_eq!(post(&plain.to_string()).unwrap(), None);
+}
+
 #[test]
 fn an_answer_that_can_hold_no_task_costs_nothing() {
     let mut stage = Stage::with(tasks());

@@ -225,7 +225,7 @@ fn r05_a_request_that_is_also_a_response_is_refused() {
 fn r06_responses_are_refused() {
     for member in [r#""result":{}"#, r#""result":null"#, r#""error":{"code":1,"message":""}"#] {
         let error = refused("R06", request(member), 400, -32600);
-        assert!(matches!(error, BodyError::Response(_)), "R06: {member}");
+        assert!(matches!(error, BodyError::Response { .. }), "R06: {member}");
         assert_eq!(error.id(), None, "a response's id is not the client's own");
     }
 }

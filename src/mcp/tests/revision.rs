@@ -74,12 +74,14 @@ fn initialize_names_its_own_revision() {
         request(&format!(r#""method":"initialize","params":{{"protocolVersion":{version}}}"#))
     };
     // What a server does not know it answers with one that it does (lifecycle, negotiation).
-    for version in ["\"2025-03-26\"", "\"2025-11-25\"", "\"2026-07-28\"", "\"2099-01-01\"", "1"] {
-        assert!(read_in(Revision::default(), initialize(version)).is_ok(), "{version}");
+    for version in ["2024-11-05", "2025-03-26", "2025-11-25", "2026-07-28", "2099-01-01"] {
+        let body = initialize(&format!("\"{version}\""));
+        let offer = read_in(Revision::default(), &body).unwrap().offers.unwrap();
+        assert_eq!((&*offer.name, &body[offer.place.unwrap()]), (version, version));
     }
-    let error =
-        refused_in(Revision::default(), "HTTP+SSE", initialize("\"2024-11-05\""), 400, -32022);
-    assert_eq!(error.id(), Some(&Id::Number(1)));
+    assert_eq!(read_in(Revision::default(), initialize("1")).unwrap().offers, None);
+    let call = call(r#"{"name":"greet","protocolVersion":"2025-11-25"}"#);
+    assert_eq!(read(call).unwrap().offers, None, "no other method offers one");
 }
 
 #[test]
