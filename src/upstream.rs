@@ -162,8 +162,8 @@ impl StrippedHeaders {
 /// The header changes with which a permitted request goes up. Takes the permit: it is good for one
 /// request.
 ///
-/// `edits` is what was found due when the request came in: [`StrippedHeaders::found`], and the MCP
-/// server's ids of session, tasks and requests in place of the client's.
+/// `edits` is what was found due when the request came in: [`StrippedHeaders::found`], the MCP server's
+/// ids of session, tasks and requests in place of the client's, and what `initialize` may offer.
 #[must_use]
 pub fn forward(permit: Permit, credential: &Credential, mut edits: Edits) -> Edits {
     drop(permit);
