@@ -261,7 +261,7 @@ impl Transaction {
                 self.state = State::Replied;
                 Step::Reset
             }
-            // The rest of a response that was given up.
+            // What follows the end of a response, or is the rest of one that was given up.
             (state @ (State::Replied | State::Failed), Event::ResponseBody { .. }) => {
                 self.state = state;
                 Step::Replace(Vec::new())

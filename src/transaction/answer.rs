@@ -84,7 +84,8 @@ impl Transaction {
         match passed.and_then(|passed| held.map(|()| passed)) {
             Ok(passed) => {
                 *is_held = false;
-                self.state = State::Filtering(filtering);
+                self.state =
+                    if end_of_stream { State::Replied } else { State::Filtering(filtering) };
                 Step::Replace(passed)
             }
             Err(error) if *is_held => {

@@ -287,4 +287,9 @@ fn what_all_responses_hold_together_is_bounded() {
     let mut fifth = forwarded(&mut stage, "mcp:connect", "tools/list");
     let _ = fifth.response(&mut stage, &events);
     assert!(matches!(fifth.chunk(&mut stage, event.as_bytes(), false), Step::Replace(_)));
+    // Nor what of one that has ended will never pass.
+    assert!(matches!(fifth.chunk(&mut stage, b"", true), Step::Replace(_)));
+    let mut sixth = forwarded(&mut stage, "mcp:connect", "tools/list");
+    let _ = sixth.response(&mut stage, &events);
+    assert!(matches!(sixth.chunk(&mut stage, event.as_bytes(), false), Step::Replace(_)));
 }

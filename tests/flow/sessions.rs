@@ -372,6 +372,25 @@ fn s04_a_stream_ends_when_the_token_expires() {
     );
 }
 
+/// A slow client may still read what has all passed this filter.
+#[test]
+fn s04_a_stream_that_is_complete_is_not_cut_off() {
+    let mut stage = Stage::with(sessions());
+    let (mut events, step) = request(&mut stage, &token(json!({})), "GET", &[]);
+    let _ = step.edits();
+    let _ = events.response(&mut stage, &[("content-type", "text/event-stream")]).edits();
+    let event = b"data: {\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{}}\n\n";
+    let step = events.chunk(&mut stage, event, true);
+    assert!(matches!(step, Step::Replace(passed) if passed == event));
+    assert!(!events.transaction.wants_ticks());
+    stage.pass(Duration::from_secs(605));
+    assert!(matches!(events.event(&mut stage, Event::Tick), Step::Continue(_)));
+    let step = events.chunk(&mut stage, event, true);
+    assert!(matches!(step, Step::Replace(more) if more.is_empty()), "nothing follows the end");
+    let record = events.close(&mut stage, 200).unwrap();
+    assert_eq!((&record["decision"], record.get("reason")), (&"allow".into(), None));
+}
+
 #[test]
 fn r01_no_response_takes_a_batch_along() {
     for other in [call("dropTables"), call("listAccounts")] {
