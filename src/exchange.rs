@@ -171,7 +171,7 @@ enum Departure {
     Call(Callout),
     /// Nothing yet.
     Wait,
-    /// Another worker was told this.
+    /// Another worker was told this, or there is no token of this gateway's own to ask by.
     Settled(Result<Rc<Delegated>, ExchangeError>),
 }
 
@@ -254,13 +254,7 @@ impl Exchanges {
             flight.waiting.push(stream);
         } else {
             let address = self.shared.as_ref().and_then(|shared| shared.address(&key));
-            let mut flight = Flight::new(caller, place, address, stream, now);
-            if let Some(error) = self.own_tokens.refusal(place, now)
-                && !flight.fails_over(settings, &error, now)
-            {
-                return Answer::Refused(error);
-            }
-            self.flights.insert(key.clone(), flight);
+            self.flights.insert(key.clone(), Flight::new(caller, place, address, stream, now));
         }
         match self.depart(settings, &key, stream, now) {
             Departure::Call(callout) => Answer::Call(key, callout),
@@ -277,7 +271,7 @@ impl Exchanges {
     ///
     /// Waits if somebody has asked, here or in another worker, if it is too early to ask again, and
     /// while the first token of this gateway's own is on its way: the root context asks for that, and
-    /// then for those who wait.
+    /// then for those who wait. If none comes, and there is no other server, that is the answer.
     fn depart(&mut self, settings: &Settings, key: &Key, leader: u32, now: Now) -> Departure {
         let Some(flight) = self.flights.get_mut(key) else { return Departure::Wait };
         if flight.leader.is_some() {
@@ -289,18 +283,16 @@ impl Exchanges {
         }
         let Some(profile) = settings.at(flight.place) else { return Departure::Wait };
         let actor = match &profile.actor_token {
-            Actor::None => None,
-            Actor::SubjectToken => Some(&key.subject_token),
-            Actor::Given(token) => Some(token),
-            Actor::Own(_) => match self.own_tokens.token(flight.place, now) {
-                Some(token) => Some(token),
-                None => return Departure::Wait,
-            },
+            Actor::None => Some(None),
+            Actor::SubjectToken => Some(Some(&key.subject_token)),
+            Actor::Given(token) => Some(Some(token)),
+            Actor::Own(_) => self.own_tokens.token(flight.place, now).map(Some),
             Actor::Unknown => return Departure::Wait,
         };
+        // Who cannot ask yet may still take what another worker was told.
         if let Some(shared) = &self.shared {
-            match flight.claim(shared, profile, now) {
-                Claim::Granted => {}
+            match flight.claim(shared, profile, actor.is_some(), now) {
+                Claim::Granted | Claim::Open => {}
                 Claim::Elsewhere => {
                     self.waits_for_others = true;
                     return Departure::Wait;
@@ -312,6 +304,15 @@ impl Exchanges {
                 }
             }
         }
+        let Some(actor) = actor else {
+            return match self.own_tokens.refusal(flight.place, now) {
+                Some(error) if flight.fails_over(settings, &error, now) => {
+                    self.depart(settings, key, leader, now)
+                }
+                Some(error) => Departure::Settled(Err(error)),
+                None => Departure::Wait,
+            };
+        };
         self.attempts = self.attempts.saturating_add(1);
         flight.ask(leader, self.attempts, now);
         let time = flight.remaining(profile, now);
@@ -415,8 +416,7 @@ impl Exchanges {
         let error = self.own_tokens.settle(place, reply, now).err()?;
         let mut waiting = Vec::new();
         self.flights.retain(|_, flight| {
-            let waits = flight.leader.is_none() && flight.place == place;
-            if !waits || flight.fails_over(settings, &error, now) {
+            if !flight.needs_own_token(place) || flight.fails_over(settings, &error, now) {
                 return true;
             }
             waiting.append(&mut flight.waiting);
@@ -451,8 +451,7 @@ impl Exchanges {
         let mut due = Due::default();
         self.waits_for_others = false;
         for place in settings.with_own_token() {
-            let waits = |flight: &Flight| flight.leader.is_none() && flight.place == place;
-            let is_awaited = self.flights.values().any(waits);
+            let is_awaited = self.flights.values().any(|flight| flight.needs_own_token(place));
             if self.own_tokens.is_due(place, is_awaited, now)
                 && let Some(profile) = settings.at(place)
             {
@@ -466,9 +465,9 @@ impl Exchanges {
                 Departure::Call(callout) => due.calls.push(callout),
                 Departure::Wait => {}
                 Departure::Settled(result) => {
-                    let flight = self.flights.remove(&key);
-                    let waiting = flight.map(|flight| flight.waiting).unwrap_or_default();
-                    due.settled.push(Settled { waiting, result });
+                    let Some(flight) = self.flights.remove(&key) else { continue };
+                    flight.release(self.shared.as_ref());
+                    due.settled.push(Settled { waiting: flight.waiting, result });
                 }
             }
         }

@@ -70,15 +70,23 @@ impl Flight {
         self.attempts = self.attempts.saturating_add(1);
     }
 
-    /// Asks the other workers to leave it to this one, for as long as the server has.
-    pub(super) fn claim(&mut self, shared: &SharedExchanges, profile: &Profile, now: Now) -> Claim {
-        let Some(address) = &self.address else { return Claim::Granted };
+    /// Looks for what the other workers know of it. If that is nothing and this one `can_ask`, asks them
+    /// to leave it to this one, for as long as the server has.
+    pub(super) fn claim(
+        &mut self,
+        shared: &SharedExchanges,
+        profile: &Profile,
+        can_ask: bool,
+        now: Now,
+    ) -> Claim {
+        let Some(address) = &self.address else { return Claim::Open };
         let until = now.monotonic.saturating_add(profile.timeout.as_std()).saturating_add(SLACK);
-        let times = [now.monotonic, until];
-        let claim = shared.claim(address, self.claimed_until, self.started, times);
+        let until = can_ask.then_some(until);
+        let claim = shared.claim(address, self.claimed_until, self.started, now.monotonic, until);
         self.is_left_to_others = matches!(claim, Claim::Elsewhere);
         match claim {
-            Claim::Granted => self.claimed_until = Some(until),
+            Claim::Granted => self.claimed_until = until,
+            Claim::Open => {}
             Claim::Elsewhere => {
                 // The longer it takes, the less often it is looked for.
                 let waited = now.monotonic.saturating_sub(self.started);
@@ -89,6 +97,11 @@ impl Flight {
             Claim::Settled(..) => self.claimed_until = None,
         }
         claim
+    }
+
+    /// Whether it waits for a token of this gateway's own, for the profile at `place`.
+    pub(super) fn needs_own_token(&self, place: usize) -> bool {
+        self.leader.is_none() && self.place == place && !self.is_left_to_others
     }
 
     /// Where to tell the other workers of it, if they leave it to this one.

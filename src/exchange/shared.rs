@@ -69,6 +69,8 @@ impl fmt::Debug for Address {
 pub(super) enum Claim {
     /// It is this worker's to ask.
     Granted,
+    /// No worker has asked, and this one has not claimed it.
+    Open,
     /// Another worker has asked.
     Elsewhere,
     /// Another worker was told this; it holds until then, on the monotonic clock.
@@ -127,14 +129,15 @@ impl SharedExchanges {
         Some(Address { set, tag, cipher: Aes256GcmSiv::new(&secret.into()) })
     }
 
-    /// Asks to be the one worker that exchanges at `address` until a moment. `mine` is the claim that
-    /// this worker has had, if any, and `since` is from when it has waited.
+    /// Asks to be the one worker that exchanges at `address` until a moment, or only looks, without one.
+    /// `mine` is the claim that this worker has had, if any, and `since` is from when it has waited.
     pub(super) fn claim(
         &self,
         address: &Address,
         mine: Option<Duration>,
         since: Duration,
-        [now, until]: [Duration; 2],
+        now: Duration,
+        until: Option<Duration>,
     ) -> Claim {
         let place = self.find(address, now);
         let holds_until = place.until;
@@ -152,9 +155,12 @@ impl SharedExchanges {
             {
                 Claim::Settled(Err(error), holds_until)
             }
-            _ if self.write(address, &place, &Entry::Asked, until) => Claim::Granted,
-            // Another worker was quicker.
-            _ => Claim::Elsewhere,
+            _ => match until {
+                None => Claim::Open,
+                Some(until) if self.write(address, &place, &Entry::Asked, until) => Claim::Granted,
+                // Another worker was quicker.
+                Some(_) => Claim::Elsewhere,
+            },
         }
     }
 

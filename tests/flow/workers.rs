@@ -9,8 +9,8 @@ use mcp_deputy::transaction::{Event, Step};
 use serde_json::{Value, json};
 
 use crate::stage::{
-    Data, Expect, Stage, Stream, call, configuration, delegation, header, issued, merge, reply,
-    token,
+    Data, Expect, Stage, Stream, call, configuration, delegation, exchange_callout, header, issued,
+    merge, reply, token,
 };
 
 const SCOPE: &str = "ledger:ListAccounts";
@@ -363,4 +363,82 @@ fn of_two_workers_that_claim_at_once_one_asks() {
     assert!(second.shared.exchanges.waits_for_others(), "and may not ask after all");
     second.pass(TICK);
     assert_eq!(tick(&mut second).0.len(), 1);
+}
+
+/// Workers of a gateway that acts by a token of its own, which each has to itself.
+fn acting() -> [Stage; 2] {
+    let mut configuration = configuration();
+    configuration["exchange"]["actor_token"] = json!({"client_credentials": {}});
+    with(configuration).1
+}
+
+fn another(number: u32) -> String {
+    token(json!({"jti": number.to_string()}))
+}
+
+/// A worker asks for the gateway's own token, for a caller who is unknown to all, and gets none.
+fn gets_no_own_token(worker: &mut Stage) {
+    let (waiter, step) = ask(worker, &another(0));
+    assert!(step.is_pause());
+    let [own] = worker.due().try_into().expect("a request for the gateway's own token");
+    let settled = worker.settle(&own, Err(ExchangeError::NoAnswer)).unwrap();
+    assert_eq!(settled.waiting, [waiter.id]);
+    assert_eq!(ask(worker, &another(0)).1.reply().status, 503);
+}
+
+#[test]
+fn who_has_no_token_to_act_by_takes_what_another_worker_was_given() {
+    let [mut first, mut second] = acting();
+    for is_down in [false, true] {
+        if is_down {
+            gets_no_own_token(&mut second);
+        }
+        let token = another(1 + u32::from(is_down));
+        let (_, step) = ask(&mut first, &token);
+        let callout = exchange_callout(&mut first, step);
+        let settled = first.settle(&callout, Ok(issued(&delegation(SCOPE)))).unwrap();
+        assert!(settled.result.is_ok());
+        let (_, step) = ask(&mut second, &token);
+        assert!(matches!(step, Step::Continue(_)), "is down: {is_down}: {step:?}");
+        assert!(second.due().is_empty(), "there is nothing to ask for");
+    }
+}
+
+#[test]
+fn who_waits_for_another_worker_needs_no_token_to_act_by() {
+    let [mut first, mut second] = acting();
+    let token = another(1);
+    let (_, step) = ask(&mut first, &token);
+    let callout = exchange_callout(&mut first, step);
+    let (mut waiter, step) = ask(&mut second, &token);
+    assert!(step.is_pause());
+    assert!(second.shared.exchanges.waits_for_others(), "so that it ticks soon");
+    assert!(second.due().is_empty());
+    gets_no_own_token(&mut second);
+    let settled = first.settle(&callout, Ok(issued(&delegation(SCOPE)))).unwrap();
+    assert!(settled.result.is_ok());
+    assert!(matches!(hears(&mut second, &mut waiter), Step::Continue(_)));
+}
+
+#[test]
+fn who_was_left_to_another_worker_that_is_gone_needs_a_token_to_act_by() {
+    for fails in [true, false] {
+        let [mut first, mut second] = acting();
+        let token = another(1);
+        let (asker, step) = ask(&mut first, &token);
+        let _ = exchange_callout(&mut first, step);
+        let (mut waiter, step) = ask(&mut second, &token);
+        assert!(step.is_pause());
+        asker.close(&mut first, 0);
+        if fails {
+            gets_no_own_token(&mut second);
+            assert_eq!(hears(&mut second, &mut waiter).reply().status, 503);
+        } else {
+            second.pass(TICK);
+            assert!(second.due().is_empty(), "it learns that nobody asks");
+            let callout = exchange_callout(&mut second, Step::Pause);
+            let settled = second.settle(&callout, Ok(issued(&delegation(SCOPE)))).unwrap();
+            assert_eq!(settled.waiting, [waiter.id]);
+        }
+    }
 }
