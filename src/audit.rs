@@ -205,6 +205,12 @@ impl Record {
         self.delegation = Some((Rc::clone(target), Rc::clone(delegated), source));
     }
 
+    /// What it went up for and under, if it did under a delegation.
+    #[must_use]
+    pub fn delegation(&self) -> Option<(&Rc<Target>, &Rc<Delegated>)> {
+        self.delegation.as_ref().map(|(target, delegated, _)| (target, delegated))
+    }
+
     /// It is refused.
     pub fn refused(&mut self, refusal: &Refusal) {
         self.decision = if refusal.is_denial() { Decision::Deny } else { Decision::Refuse };

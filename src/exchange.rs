@@ -55,6 +55,8 @@ pub struct Delegated {
     pub lifetime: u64,
     /// The `sub` of each actor, outermost first.
     pub actors: Vec<Box<str>>,
+    /// On the monotonic clock, when it was asked for.
+    pub asked: Duration,
     /// On the monotonic clock, the end of its use here.
     pub usable_until: Duration,
 }
@@ -175,8 +177,8 @@ enum Departure {
     Settled(Result<Rc<Delegated>, ExchangeError>),
 }
 
-/// How long a refusal is remembered, so that a client that insists costs the authorization server
-/// no more than one request a second.
+/// How long a refusal is remembered, and a delegation is used that the MCP server rejects, so that who
+/// insists costs the authorization server no more than one request a second.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
 
 /// The context that owns a callout which no stream owns any more.
@@ -424,6 +426,25 @@ impl Exchanges {
             false
         });
         Some(Settled { waiting, result: Err(error) })
+    }
+
+    /// The MCP server does not accept what `caller` was delegated for `target`, and nobody knows for how
+    /// long: another is asked for, unless this one is new.
+    pub fn doubt(&mut self, caller: &Caller, target: &Rc<Target>, rejected: &Delegated, now: Now) {
+        let (subject_token, target) = (caller.token.clone(), Rc::clone(target));
+        let key = Key { subject_token, target, stream: None };
+        // By now there may be another.
+        let known = self.delegated.get(&key, now.monotonic);
+        let Some(known) = known.filter(|known| known.asked == rejected.asked) else { return };
+        let until = known.usable_until.min(known.asked.saturating_add(REFUSED_FOR));
+        if let Some(shared) = &self.shared
+            && let Some(address) = shared.address(&key)
+        {
+            shared.shorten(&address, known.asked, until, now.monotonic);
+        }
+        let (value, owner) = (Rc::clone(known), Rc::clone(&caller.owner));
+        let bytes = key.bytes().saturating_add(known.bytes());
+        self.delegated.insert(key, Entry { value, owner, bytes, until }, now.monotonic);
     }
 
     /// The issuers of delegation tokens, since the last time, by keys that are not known.

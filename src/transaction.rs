@@ -249,7 +249,7 @@ impl Transaction {
             (
                 State::Forwarded(reader),
                 Event::ResponseHeaders { headers, from_server, end_of_stream },
-            ) => self.on_response(headers, from_server, reader, !end_of_stream, engine),
+            ) => self.on_response(headers, from_server, reader, !end_of_stream, engine, now),
             (State::Filtering(filtering), Event::ResponseBody { chunk, end_of_stream }) => {
                 self.on_response_body(filtering, chunk, end_of_stream, &engine.config, now)
             }

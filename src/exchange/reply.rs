@@ -193,6 +193,7 @@ pub fn check_each(
         token,
         lifetime,
         actors,
+        asked: sent.monotonic,
         usable_until: usable_until.min(now.monotonic.saturating_add(token_lives)),
     })
 }
@@ -218,6 +219,7 @@ pub(super) fn already_delegated(
         token: caller.token.clone(),
         lifetime,
         actors: claims.actors.clone(),
+        asked: now.monotonic,
         usable_until: now.monotonic,
     })
 }

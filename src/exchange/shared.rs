@@ -83,7 +83,13 @@ enum Entry {
     /// A worker asks.
     Asked,
     /// The delegation token that came.
-    Delegated { token: Box<str>, id: Box<str>, lifetime: u64, actors: Vec<Box<str>> },
+    Delegated {
+        token: Box<str>,
+        id: Box<str>,
+        lifetime: u64,
+        actors: Vec<Box<str>>,
+        asked: Duration,
+    },
     /// Why none came, with the claims that the server asks for, and on the monotonic clock when.
     Failed { reason: Box<str>, claims: Box<str>, at: Duration },
 }
@@ -143,10 +149,10 @@ impl SharedExchanges {
         let holds_until = place.until;
         match place.entry {
             Some(Entry::Asked) if Some(holds_until) != mine => Claim::Elsewhere,
-            Some(Entry::Delegated { token, id, lifetime, actors }) => {
+            Some(Entry::Delegated { token, id, lifetime, actors, asked }) => {
                 let token = BearerToken::new(&token);
                 let usable_until = holds_until;
-                let delegated = Delegated { token, id, lifetime, actors, usable_until };
+                let delegated = Delegated { token, id, lifetime, actors, asked, usable_until };
                 Claim::Settled(Ok(delegated), holds_until)
             }
             Some(Entry::Failed { ref reason, ref claims, at })
@@ -172,11 +178,10 @@ impl SharedExchanges {
         now: Duration,
     ) {
         let (entry, until) = match result {
-            Ok(Delegated { token, id, lifetime, actors, usable_until }) => {
-                let (token, id) = (token.reveal().into(), id.clone());
-                let entry =
-                    Entry::Delegated { token, id, lifetime: *lifetime, actors: actors.clone() };
-                (entry, *usable_until)
+            Ok(Delegated { token, id, lifetime, actors, asked, usable_until }) => {
+                let (token, id, actors) = (token.reveal().into(), id.clone(), actors.clone());
+                let (lifetime, asked) = (*lifetime, *asked);
+                (Entry::Delegated { token, id, lifetime, actors, asked }, *usable_until)
             }
             Err(error) => {
                 let claims = match error {
@@ -188,6 +193,23 @@ impl SharedExchanges {
             }
         };
         self.write(address, &self.find(address, now), &entry, until);
+    }
+
+    /// The delegation that was asked for at this moment serves no other worker any more from `until` on.
+    pub(super) fn shorten(
+        &self,
+        address: &Address,
+        asked: Duration,
+        until: Duration,
+        now: Duration,
+    ) {
+        let place = self.find(address, now);
+        // Another one may stand there by now.
+        if let Some(entry @ Entry::Delegated { asked: known, .. }) = &place.entry
+            && *known == asked
+        {
+            self.write(address, &place, entry, until);
+        }
     }
 
     /// Tells the other workers that this one does not ask any more.

@@ -18,9 +18,10 @@ impl Transaction {
         from_server: bool,
         reader: Box<Reader>,
         has_body: bool,
-        engine: &Engine,
+        engine: &mut Engine,
+        now: Now,
     ) -> Step {
-        let Engine { config, held, .. } = engine;
+        let Engine { config, exchanges, held, .. } = engine;
         let Some(endpoint) = config.endpoints.get(reader.endpoint) else {
             return self.fail(config);
         };
@@ -42,7 +43,12 @@ impl Transaction {
             }
             Head::Unfilterable(error) => Refusal::Unfilterable(error),
             Head::SessionNotBound(error) => Refusal::SessionNotBound(error),
-            Head::DelegationRejected => Refusal::DelegationRejected,
+            Head::DelegationRejected => {
+                if let Some((target, delegated)) = self.record.delegation() {
+                    exchanges.doubt(&reader.caller, target, delegated, now);
+                }
+                Refusal::DelegationRejected
+            }
             Head::UnexpectedStatus => Refusal::UnexpectedStatus,
         };
         self.refuse(config, &refusal, about(&reader), reader.origin.as_deref())

@@ -428,6 +428,76 @@ fn a_refusal_is_remembered_for_a_second_and_an_outage_not_at_all() {
     assert!(matches!(stage.send(&held, &call("listAccounts")).1, Step::Call(_)));
 }
 
+/// Where delegations live for minutes.
+fn minutes() -> Stage {
+    let mut configuration = configuration();
+    configuration["policies"]["ledger"]["lifetime"] = json!("5m");
+    Stage::with(configuration)
+}
+
+/// A delegation for minutes, issued at this moment of `stage`.
+fn issued_for_minutes(stage: &Stage) -> CalloutReply {
+    let now = stage.now.unix.as_secs();
+    let claims = merge(delegation(SCOPE), json!({"iat": now, "exp": now + 300}));
+    let body: Value = serde_json::from_slice(&issued(&claims).body).unwrap();
+    reply(200, merge(body, json!({"expires_in": 300})))
+}
+
+/// A call up to its answer, which is a 401. Whether it was exchanged for.
+fn is_exchanged_and_rejected(stage: &mut Stage, held: &str) -> bool {
+    let (mut stream, step) = stage.send(held, &call("listAccounts"));
+    let is_exchanged = matches!(step, Step::Call(_));
+    if let Step::Call(callout) = step {
+        let settled = stage.settle(&callout, Ok(issued_for_minutes(stage))).unwrap();
+        let _ = stream.event(stage, Event::Exchanged(settled.result.as_ref())).edits();
+    }
+    assert_eq!(stream.response(stage, &[(":status", "401")]).reply().status, 502);
+    is_exchanged
+}
+
+/// It was revoked at the authorization server, say, or the MCP server has other keys now.
+#[test]
+fn a_delegation_that_the_mcp_server_rejects_is_asked_for_anew() {
+    let mut stage = minutes();
+    let held = token(json!({}));
+    let is_cached =
+        |stage: &mut Stage| matches!(stage.send(&held, &call("listAccounts")).1, Step::Continue(_));
+    assert!(is_exchanged_and_rejected(&mut stage, &held));
+    stage.pass(Duration::from_millis(999));
+    assert!(is_cached(&mut stage), "a server that rejects all costs one exchange a second");
+    stage.pass(Duration::from_millis(1));
+    let (mut stream, step) = stage.send(&held, &call("listAccounts"));
+    let reply = issued_for_minutes(&stage);
+    let settled = stage.settle(&step.callout(), Ok(reply)).unwrap();
+    let _ = stream.event(&mut stage, Event::Exchanged(settled.result.as_ref())).edits();
+    let _ = stream.response(&mut stage, &[(":status", "200")]).edits();
+
+    stage.pass(Duration::from_secs(100));
+    let (mut late, step) = stage.send(&held, &call("listAccounts"));
+    let _ = step.edits();
+    assert!(!is_exchanged_and_rejected(&mut stage, &held), "it was cached");
+    let (mut stream, step) = stage.send(&held, &call("listAccounts"));
+    let reply = issued_for_minutes(&stage);
+    let settled = stage.settle(&step.callout(), Ok(reply)).unwrap();
+    let _ = stream.event(&mut stage, Event::Exchanged(settled.result.as_ref())).edits();
+    // What a server says late of the one before is not said of this one.
+    stage.pass(Duration::from_secs(2));
+    assert_eq!(late.response(&mut stage, &[(":status", "401")]).reply().status, 502);
+    assert!(is_cached(&mut stage));
+}
+
+#[test]
+fn a_server_that_rejects_every_delegation_costs_one_exchange_a_second() {
+    let mut stage = minutes();
+    let held = token(json!({}));
+    let mut exchanges = 0;
+    for _ in 0..100 {
+        exchanges += u32::from(is_exchanged_and_rejected(&mut stage, &held));
+        stage.pass(Duration::from_millis(100));
+    }
+    assert_eq!(exchanges, 10);
+}
+
 #[test]
 fn c09_those_who_wait_survive_the_stream_that_asked() {
     let mut stage = Stage::new();

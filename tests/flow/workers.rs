@@ -442,3 +442,41 @@ fn who_was_left_to_another_worker_that_is_gone_needs_a_token_to_act_by() {
         }
     }
 }
+
+/// Those who were given it by another worker keep it until their own MCP server's word.
+#[test]
+fn what_the_mcp_server_rejects_is_taken_from_no_worker() {
+    let (_, mut workers) = workers();
+    let token = token(json!({}));
+    let issue = |worker: &mut Stage, (mut stream, step): (Stream, Step), id: &str| {
+        let issued = issued(&merge(delegation(SCOPE), json!({ "jti": id })));
+        let settled = worker.settle(&step.callout(), Ok(issued)).unwrap();
+        let _ = stream.event(worker, Event::Exchanged(settled.result.as_ref())).edits();
+    };
+    let cached = |worker: &mut Stage, id: &str| {
+        let (stream, step) = ask(worker, &token);
+        assert!(matches!(step, Step::Continue(_)), "{step:?}");
+        let record = stream.close(worker, 200).unwrap();
+        assert_eq!(record["delegation"]["token_id"], id);
+    };
+    let rejected = |worker: &mut Stage| {
+        let (mut stream, step) = ask(worker, &token);
+        let _ = step.edits();
+        assert_eq!(stream.response(worker, &[(":status", "401")]).reply().status, 502);
+    };
+    let [first, second] = &mut workers;
+    let asked = ask(first, &token);
+    issue(first, asked, "first");
+    cached(second, "first");
+    pass(&mut workers, Duration::from_secs(2));
+
+    let [first, second] = &mut workers;
+    rejected(second);
+    let asked = ask(second, &token);
+    assert!(matches!(asked.1, Step::Call(_)), "{:?}", asked.1);
+    issue(second, asked, "second");
+    // The first worker learns of it by itself, and takes nothing from the others.
+    rejected(first);
+    cached(first, "second");
+    cached(second, "second");
+}
