@@ -8,7 +8,7 @@ import { until } from '../../demo/process.mjs';
 import { call, LIST_ACCOUNTS, load, requestHeaders, toolCall } from './support/client.mjs';
 import { request2 } from './support/http2.mjs';
 import { chunked, raw } from './support/raw-http.mjs';
-import { atRest, auditOf, logged } from './support/records.mjs';
+import { atRest, auditOf, logged, statistic } from './support/records.mjs';
 import { ACCESS_TOKEN, reply, ScriptedAuthorizationServer, startScriptedStack } from './support/scripted-authorization-server.mjs';
 import { startScriptedServer } from './support/scripted-server.mjs';
 import { delegationToken, fingerprint, inboundToken } from './support/tokens.mjs';
@@ -16,7 +16,6 @@ import { delegationToken, fingerprint, inboundToken } from './support/tokens.mjs
 const COOLDOWN = 1000;
 const TIMEOUT = 1000;
 const DECISION_TIME = 5000;
-const ENOUGH = DECISION_TIME + 3000; // and what a busy machine adds
 const WORKERS = 2;
 
 /** A stack whose gateway fetches keys from `keyServer`, which has the keys that are `published` besides the delegation tokens' own. */
@@ -64,6 +63,7 @@ describe('requests by a key that the gateway does not know yet', () => {
   let server;
   let key;
   let token;
+  let keysCame;
   before(async () => {
     server = await startScriptedServer();
     server.answer = (outgoing, incoming) => (incoming.method === 'POST'
@@ -81,9 +81,13 @@ describe('requests by a key that the gateway does not know yet', () => {
     key = await signingKey();
     keyServer.published = [key];
     ({ token } = inboundToken(stack, {}, key));
+    const came = Promise.withResolvers();
+    keysCame = came.promise;
     keyServer.script = async (request, response) => {
       await sleep(400);
       keyServer.serve(request, response);
+      await until(async () => await statistic(stack, 'cluster.keys.upstream_rq_active') === 0, 'the keys in Envoy');
+      came.resolve();
     };
     server.take();
   });
@@ -100,10 +104,10 @@ describe('requests by a key that the gateway does not know yet', () => {
     ['all at once', (text) => raw(port(), { headers: sized(text), body: text })],
     ['200 kB at once', (text) => raw(port(), { headers: sized(text), body: text }), large],
     ['a body that ends before the keys come', (text) => raw(port(), { headers: sized(text), body: spread(pieces(text), [0, 100, 100]) })],
-    ['a body that ends after the keys came', (text) => raw(port(), { headers: sized(text), body: spread(pieces(text), [0, 100, 1500]) })],
-    ['a body that begins after the keys came', (text) => raw(port(), { headers: sized(text), body: [1500, text] })],
+    ['a body that ends after the keys came', (text) => raw(port(), { headers: sized(text), body: spread(pieces(text), [0, 100, keysCame]) })],
+    ['a body that begins after the keys came', (text) => raw(port(), { headers: sized(text), body: [keysCame, text] })],
     ['chunks', (text) => raw(port(), { headers: inChunks(), body: chunked(pieces(text)) })],
-    ['chunks before and after the keys', (text) => raw(port(), { headers: inChunks(), body: spread(chunked(pieces(text)), [0, 100, 1000, 300]) })],
+    ['chunks before and after the keys', (text) => raw(port(), { headers: inChunks(), body: spread(chunked(pieces(text)), [0, 100, keysCame, 100]) })],
     ['chunks and trailers', (text) => raw(port(), { headers: inChunks(), body: chunked(pieces(text), [['x-user', 'root']]) })],
     ['Expect: 100-continue', (text) => raw(port(), { headers: [...sized(text), ['expect', '100-continue']], body: [100, text] }, { answers: 2 })],
     ['HTTP/2', (text) => request2(port(), { headers: requestHeaders(token), pieces: pieces(text) })],
@@ -236,6 +240,7 @@ describe('a key server that fails or lies', () => {
   let keyServer;
   let good;
   let stranger;
+  let refused = 0;
   before(async () => {
     let rsa;
     ({ stack, keyServer, rsa } = await startKeyStack());
@@ -272,10 +277,12 @@ describe('a key server that fails or lies', () => {
       // Whoever is the first in its worker waits for this answer. A worker that has a fetch of its own
       // to blame says 503 too.
       const answers = await Promise.all(Array.from({ length: 10 }, () => call(stack, stranger.token)));
-      for (const { status, headers, ms } of answers) {
+      for (const { status, headers } of answers) {
         assert.deepEqual([status, headers['retry-after'], headers['www-authenticate']], [503, '1', undefined]);
-        assert.ok(ms < ENOUGH, `${ms} ms`);
       }
+      const records = (await auditOf(stack, fingerprint(stranger.token), refused + answers.length)).slice(refused);
+      assert.deepEqual([...new Set(records.map(({ reason }) => reason))], ['keys_unavailable']);
+      refused += records.length;
       assert.ok(keyServer.asked.length > asked);
       const known = await Promise.all(Array.from({ length: 10 }, () => call(stack, good.token)));
       assert.deepEqual(known.map(({ status }) => status), known.map(() => 200));
@@ -289,7 +296,6 @@ describe('a key server that fails or lies', () => {
     const { token, id } = inboundToken(stack, {}, key);
     const answer = await call(stack, token);
     assert.equal(answer.status, 503);
-    assert.ok(answer.ms < ENOUGH, `${answer.ms} ms`);
     const [record] = await auditOf(stack, fingerprint(token));
     assert.deepEqual([record.decision, record.reason], ['refuse', 'keys_unavailable']);
     assert.equal((await call(stack, good.token)).status, 200);

@@ -7,8 +7,6 @@ import { atRest, auditOf } from './support/records.mjs';
 import { startTemporaryStack } from './support/stack.mjs';
 import { inboundToken } from './support/tokens.mjs';
 
-const ENOUGH = 5000; // exchange.timeout is two seconds; the rest is for a busy machine
-
 let stack;
 before(async () => { stack = await startTemporaryStack(); });
 after(() => stack?.stop());
@@ -39,7 +37,6 @@ test('calls go on while their delegation lives, are then told to retry, and go o
   assert.deepEqual([...new Set(answers.map(({ status }) => status))].sort(), [200, 503], 'every call is answered, and in no other way');
   const refused = answers.filter(({ status }) => status === 503);
   assert.ok(refused.every(({ headers }) => headers['retry-after'] === '1'));
-  assert.ok(answers.every(({ ms }) => ms < ENOUGH), `the slowest took ${Math.max(...answers.map(({ ms }) => ms))} ms`);
 
   const records = await auditOf(stack, client.id, answers.length);
   assert.equal(records.length, answers.length, 'each call left one record');

@@ -82,7 +82,9 @@ describe('deputy push', () => {
     const refused = lacked.filter(({ status }) => status === 403);
     const challenge = `error="insufficient_scope", scope="${VIEW} mcp:connect"`;
     for (const { headers } of refused) assert.ok(headers['www-authenticate'].includes(challenge), headers['www-authenticate']);
-    const records = (await Promise.all(others.map(({ id }) => auditOf(stack, id)))).flat();
+    const called = lacked.length + 5 * 2 * others.length; // and by `next`, five times twice
+    const records = await auditOf(stack, others.map(({ id }) => id), called);
+    assert.equal(records.length, called);
     const kinds = new Set(records.map(({ policy_hash: of, decision, status, delegation }) => `${of === hash ? 'new' : 'old'} ${decision} ${status} ${delegation?.scope}`));
     assert.deepEqual([...kinds].sort(), ['new deny 403 undefined', 'old allow 200 ledger:ListTransactions']);
     assert.ok(stack.ledgerRequests().every(({ verdict }) => verdict === 'served'));

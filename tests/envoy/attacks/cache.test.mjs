@@ -138,19 +138,19 @@ describe('what is remembered of an exchange', () => {
 
   row('C11', async () => {
     const scripts = {
-      'no answer but an end': (request) => request.socket.destroy(),
-      denied: (request, response) => reply(response, 400, { error: 'access_denied' }),
-      'an error': (request, response) => reply(response, 500, {}),
-      'no token': (request, response) => reply(response, 200, {}),
-      'an empty token': (request, response) => reply(response, 200, { access_token: '', issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', expires_in: 5 }),
-      'the same token': (request, response, body) => reply(response, 200, { access_token: new URLSearchParams(body.toString()).get('subject_token'), issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', expires_in: 5 }),
+      'no answer but an end': [503, -32603, (request) => request.socket.destroy()],
+      denied: [200, 403, (request, response) => reply(response, 400, { error: 'access_denied' })],
+      'an error': [503, -32603, (request, response) => reply(response, 500, {})],
+      'no token': [502, -32603, (request, response) => reply(response, 200, {})],
+      'an empty token': [502, -32603, (request, response) => reply(response, 200, { access_token: '', issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', expires_in: 5 })],
+      'the same token': [502, -32603, (request, response, body) => reply(response, 200, { access_token: new URLSearchParams(body.toString()).get('subject_token'), issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', expires_in: 5 })],
     };
-    await each(Object.entries(scripts), async ([, script]) => {
+    await each(Object.entries(scripts), async ([, [expected, code, script]]) => {
       scripted.script = script;
       const [before, { token, id }] = [stack.ledgerRequests().length, inboundToken(stack)];
       for (const body of [LIST_ACCOUNTS, JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' }), JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' })]) {
         const { status, message } = await call(stack, token, body);
-        assert.ok(status >= 400 || message.error, `${status}`);
+        assert.deepEqual([status, message.error.code], [expected, code]);
       }
       const records = await auditOf(stack, id, 3);
       assert.ok(records.every(({ reason, upstream_status: upstream }) => /^exchange_/.test(reason) && upstream === undefined), JSON.stringify(records));

@@ -54,8 +54,7 @@ describe('metadata', () => {
         assert.deepEqual([preflight.status, preflight.headers.get('access-control-allow-origin')], [204, '*']);
         for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'PROPFIND', 'TRACE']) {
           const answer = await send(target.port, { method, path, headers: { authorization: `Bearer ${target.mint.token()}`, ...Object.fromEntries(JSON_HEADERS) }, body: method === 'TRACE' ? '' : LIST });
-          assert.ok([400, 405, 501, undefined].includes(answer.status), `${method}: ${answer.status}`);
-          if (answer.status === 405) assert.equal(answer.headers.get('allow'), 'GET, HEAD, OPTIONS');
+          assert.deepEqual([answer.status, answer.headers?.get('allow')], [405, 'GET, HEAD, OPTIONS'], method);
           assert.doesNotMatch(answer.text, /authorization_servers|issuer/);
         }
       });
@@ -96,30 +95,27 @@ describe('metadata', () => {
       ], async (headers) => {
         for (const path of Object.keys(documents)) {
           const answer = await get(path, headers);
-          // Envoy refuses a host that is none.
-          if (![400, undefined].includes(answer.status)) assertServed(answer, path);
-          assert.doesNotMatch(JSON.stringify([...answer.headers ?? []]), /evil/);
+          assertServed(answer, path);
+          assert.doesNotMatch(JSON.stringify([...answer.headers]), /evil/);
         }
         const { status, headers: seen, text } = await ask(headers);
-        assert.doesNotMatch(JSON.stringify([text, ...seen ?? []]), /evil/);
-        if (status === 401) assert.equal(seen.get('www-authenticate'), challenge);
-        else assert.ok([400, 403, undefined].includes(status), `${status}`);
+        assert.doesNotMatch(JSON.stringify([text, ...seen]), /evil/);
+        assert.deepEqual([status, seen.get('www-authenticate')], headers.origin ? [403, null] : [401, challenge]);
       });
     });
   }
 
   test('M02: nor does a target that names its own host and scheme', async () => {
     for (const path of Object.keys(documents)) {
-      for (const origin of ['http://evil.example', 'https://evil.example:444']) {
-        const answer = await raw(target.port, { method: 'GET', path: origin + path });
-        if (answer.status === 200) assertServed(answer, path);
-        assert.doesNotMatch(answer.text, /evil/);
-      }
+      assertServed(await raw(target.port, { method: 'GET', path: `http://evil.example${path}` }), path);
+      const answer = await raw(target.port, { method: 'GET', path: `https://evil.example:444${path}` });
+      assert.equal(answer.status, 403, 'Envoy\'s: there is no TLS');
+      assert.doesNotMatch(answer.text, /evil/);
     }
-    await each([['https', 'evil.example'], ['http', 'evil.example'], ['evil', 'evil.example'], ['https', 'evil.example/x'], ['http', 'user@evil.example']], async ([scheme, authority]) => {
+    await each([['https', 'evil.example', true], ['http', 'evil.example', true], ['evil', 'evil.example', true], ['https', 'evil.example/x', false], ['http', 'user@evil.example', false]], async ([scheme, authority, isOne]) => {
       const { text } = await exchangeFrames(target.port, { fields: [[':method', 'GET'], [':path', ROOT], [':scheme', scheme], [':authority', authority]] });
-      assert.doesNotMatch(text, /evil/);
-      if (/resource/.test(text)) assert.deepEqual(JSON.parse(text), documents[ROOT]);
+      if (isOne) assert.deepEqual(JSON.parse(text), documents[ROOT]);
+      else assert.equal(text, '');
     });
   });
 
@@ -145,10 +141,12 @@ describe('metadata', () => {
       for (const [method, headers, body] of [['GET', [], ''], ['GET', authorized, ''], ['POST', JSON_HEADERS, LIST], ['POST', authorized, LIST]]) {
         const length = body ? [['content-length', body.length]] : [];
         const answer = await raw(target.port, { method, path, headers: [...headers, ...length], body });
-        assert.ok(answer === undefined || (answer.status >= 300 && answer.status < 500), `${method} ${answer?.status}`);
-        assert.doesNotMatch(answer?.text ?? '', /authorization_servers|issuer|result/);
+        // Envoy refuses an escaped slash, a null byte and a fragment.
+        const isEnvoys = /%2f|%00|#/i.test(path);
+        assert.equal(answer?.status, isEnvoys ? 400 : 404, method);
+        assert.doesNotMatch(answer.text, /authorization_servers|issuer|result/);
         const answer2 = await frames(method, path, headers, body);
-        assert.ok(answer2.reset || answer2.text === '' || JSON.parse(answer2.text).error, `${method} ${answer2.text}`);
+        assert.deepEqual([answer2.reset, answer2.text && JSON.parse(answer2.text).error.code], [false, isEnvoys ? '' : 404], method);
       }
     });
   });

@@ -61,7 +61,7 @@ describe('a filter that traps', () => {
           setImmediate(() => outgoing.end(list('secret')));
         };
         const seen = await post(request, arrived.resolve);
-        assert.ok(first ? seen.status === 200 && !seen.whole : seen.status >= 500, `${seen.status}, ${seen.whole}`);
+        assert.deepEqual([seen.status, seen.whole], first ? [200, false] : [503, true]);
 
         server.answer = (outgoing) => outgoing.writeHead(200, { 'content-type': 'application/json' }).end(list('secret', 'listAccounts'));
         assert.match((await post(LIST)).text, /"tools":\[\{"name":"listAccounts"\}\]/);

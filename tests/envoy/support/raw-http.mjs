@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * Sends `parts` (text as Latin-1, bytes, or a number: milliseconds to wait) over one connection and reads until there
+ * Sends `parts` (text as Latin-1, bytes, milliseconds to wait, or a promise to wait for) over one connection and reads until there
  * are as many whole `answers`, or the other side closes it. Resolves to the answers in order, interim ones too; none if it
  * was closed without one. `headOnly`: there is no body, whatever the headers say of one.
  */
@@ -20,6 +20,7 @@ export async function exchangeBytes(port, parts, { seconds = 15, answers = 1, he
   for (const part of [parts].flat()) {
     if (socket.destroyed) break;
     if (typeof part === 'number') await sleep(part);
+    else if (part instanceof Promise) await Promise.race([part, closed]);
     else if (!socket.write(typeof part === 'string' ? Buffer.from(part, 'latin1') : part)) {
       await Promise.race([new Promise((resolve) => socket.once('drain', resolve)), closed]);
     }

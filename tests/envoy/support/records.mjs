@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from '../../../demo/process.mjs';
 
-/** The audit records of the transactions under an inbound token, once there are `count`. */
-export const auditOf = (stack, id, count = 1) => until(() => {
-  const records = stack.auditRecords().filter((record) => record.token_id === id);
+/** The audit records of the transactions under an inbound token, or under one of several, once there are `count`. */
+export const auditOf = (stack, ids, count = 1) => until(() => {
+  const records = stack.auditRecords().filter((record) => [ids].flat().includes(record.token_id));
   return records.length >= count && records;
 }, 'the audit record');
 

@@ -54,7 +54,7 @@ export class Target {
   }
 
   /**
-   * Sends the same request over each HTTP version, and in chunks; `check` is given each answer. A string in place of
+   * Sends the same request over each HTTP version, and in chunks; `check` is given each answer and the way it came. A string in place of
    * `request` is its body, text in UTF-8.
    */
   async eachWay(request, check) {
@@ -67,7 +67,7 @@ export class Target {
       ['HTTP/1.1 in chunks', () => http1([['transfer-encoding', 'chunked']], chunked(inThree(bytes)))],
       ['HTTP/2', http2],
     ] : [['HTTP/1.1', () => http1([], [])], ['HTTP/2', http2]];
-    await each(ways, async ([, send]) => check(await send()));
+    await each(ways, async ([way, send]) => check(await send(), way));
   }
 
   /** In every way the answer is this one, without a body if there is no code, and nothing goes up. */
