@@ -31,7 +31,6 @@ impl Default for Limits {
 
 /// Why a text is not JSON that every parser reads alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum JsonError {
     /// The text is not UTF-8 (RFC 8259 section 8.1).
     NotUtf8,

@@ -85,7 +85,6 @@ pub struct Expectations {
 
 /// What a verified token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Claims {
     /// `iss`.
     pub issuer: Box<str>,
@@ -122,7 +121,6 @@ pub struct Claims {
 
 /// The party that may act for the subject (RFC 8693 section 4.4): whoever fits all that is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct MayAct {
     /// `sub`.
     pub subject: Option<Box<str>>,

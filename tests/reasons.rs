@@ -1,6 +1,6 @@
 //! `docs/reasons.md`, and the pages that it names, have every word that a record can give for a reason.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,6 +22,17 @@ fn sources(directory: &Path, found: &mut Vec<String>) {
     }
 }
 
+/// The body of the function that `text` begins with the head of.
+fn body(text: &str) -> &str {
+    let mut depth = 0_usize;
+    let braces = text.match_indices(['{', '}']);
+    let end = braces.skip_while(|(_, brace)| *brace != "{").find(|(_, brace)| {
+        depth = if *brace == "{" { depth + 1 } else { depth - 1 };
+        depth == 0
+    });
+    text.split_at(end.unwrap().0).0
+}
+
 /// The words that stand in `text` right behind `before`.
 fn words<'t>(text: &'t str, before: &str) -> impl Iterator<Item = &'t str> {
     let quoted = text.split(before).skip(1).filter_map(|rest| rest.split('"').next());
@@ -36,8 +47,7 @@ fn every_reason_is_explained() {
     for text in &source {
         let functions = ["fn reason(", "fn detail("].map(|name| text.split(name).skip(1));
         for function in functions.into_iter().flatten() {
-            let body = function.split("\n    }\n").next().unwrap();
-            reasons.extend(words(body, "=> \""));
+            reasons.extend(words(body(function), "=> \""));
         }
         reasons.extend(words(text, "reason: \""));
     }

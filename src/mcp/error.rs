@@ -12,7 +12,6 @@ use crate::json::JsonError;
 ///
 /// The errors that carry an id are those of a well-formed request: the answer repeats it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum BodyError {
     /// The body is not JSON that every parser reads alike.
     Json(JsonError),

@@ -6,7 +6,6 @@ use std::{borrow::Cow, error::Error, fmt};
 ///
 /// The texts name claims and header members, and contain nothing of the token itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum TokenError {
     /// The token is longer than 8 KiB.
     TooLong,

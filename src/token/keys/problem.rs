@@ -4,7 +4,6 @@ use std::{error::Error, fmt};
 
 /// Why a JWK Set is refused whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum KeySetError {
     /// The text is longer than 256 KiB.
     TooLong,
@@ -49,7 +48,6 @@ impl fmt::Display for KeyProblem {
 
 /// Why a key is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum KeyReason {
     /// The entry is not a JSON object.
     NotAnObject,
