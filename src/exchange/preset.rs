@@ -21,7 +21,7 @@ impl Preset {
     pub fn settings(self) -> Exchange {
         let none = Exchange::default();
         match self {
-            Self::Generic | Self::Maverics => none,
+            Self::Generic => none,
             Self::Keycloak => Exchange {
                 path: Some("/realms/master/protocol/openid-connect/token".to_owned()),
                 token_types: Some(any_jwt()),

@@ -112,8 +112,6 @@ pub enum Preset {
     Authentik,
     /// Rauthy.
     Rauthy,
-    /// Strata Maverics.
-    Maverics,
 }
 
 /// The grant of the token request.
