@@ -10,7 +10,7 @@ use chrono::{DateTime, SecondsFormat};
 
 use crate::answer::Refusal;
 use crate::clock::Now;
-use crate::exchange::{Delegated, Target};
+use crate::exchange::{Delegated, Source, Target};
 use crate::fingerprint::fingerprint;
 use crate::mcp::{Object, Operation, Origin, Response, Task};
 use crate::policy::{Denial, Permit};
@@ -37,27 +37,6 @@ impl Decision {
             Self::Deny => "deny",
             Self::Refuse => "refuse",
             Self::Serve => "serve",
-        }
-    }
-}
-
-/// How a delegation token was come by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// Asked for and made for this request, or for one that asked the same at the same time.
-    Exchanged,
-    /// Made for an earlier request.
-    Cached,
-    /// The caller's own token, which is what the exchange would give.
-    Inbound,
-}
-
-impl Source {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Exchanged => "exchanged",
-            Self::Cached => "cached",
-            Self::Inbound => "inbound",
         }
     }
 }

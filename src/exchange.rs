@@ -24,7 +24,7 @@ use crate::token::{BearerToken, Caller, SignatureVerifier, TokenError};
 use client::Signer;
 use flight::Flight;
 use own_token::OwnTokens;
-use reply::{CalloutReply, ExchangeError};
+use reply::{CalloutReply, Checking, ExchangeError};
 use settings::Actor;
 pub use settings::Settings;
 use shared::{Claim, SharedData, SharedExchanges};
@@ -70,6 +70,29 @@ impl Delegated {
     }
 }
 
+/// How a delegation token was come by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Asked for and made for this request, or for one that asked the same at the same time.
+    Exchanged,
+    /// Made for an earlier request.
+    Cached,
+    /// The caller's own token, which is what the exchange would give.
+    Inbound,
+}
+
+impl Source {
+    /// One word for the audit record.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exchanged => "exchanged",
+            Self::Cached => "cached",
+            Self::Inbound => "inbound",
+        }
+    }
+}
+
 /// A request to make of the authorization server.
 #[derive(Debug)]
 #[must_use]
@@ -89,8 +112,8 @@ pub struct Callout {
 /// What a callout is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// A delegation token; and the number of the attempt, since another one may be under way when an
-    /// answer comes that nobody waits for any more.
+    /// A delegation token; and the attempt's number, so that a late reply to an abandoned attempt is
+    /// ignored.
     Delegation(Key, u64),
     /// This gateway's own token, for the profile at this place.
     OwnToken(usize),
@@ -117,16 +140,14 @@ impl Key {
 #[derive(Debug)]
 #[must_use]
 pub enum Answer {
-    /// One that was asked for earlier.
-    Delegated(Rc<Delegated>),
+    /// One that is there already.
+    Ready(Rc<Delegated>, Source),
     /// A refusal that was heard less than a second ago.
     Refused(ExchangeError),
     /// Nothing yet: another stream has asked for the same. Wait under this key.
     Wait(Key),
     /// Nothing yet: make this request, and wait under this key.
     Call(Key, Callout),
-    /// The caller's own token is what the exchange would give.
-    Forward(Rc<Delegated>),
 }
 
 /// What came of an exchange, and the streams that waited for it.
@@ -239,7 +260,7 @@ impl Exchanges {
             && target.authorization_details.is_none()
             && let Some(delegated) = reply::already_delegated(caller, profile, target, now)
         {
-            return Answer::Forward(Rc::new(delegated));
+            return Answer::Ready(Rc::new(delegated), Source::Inbound);
         }
         let key = Key {
             subject_token: caller.token.clone(),
@@ -247,7 +268,7 @@ impl Exchanges {
             stream: (!target.cache).then_some(stream),
         };
         if let Some(delegated) = self.delegated.get(&key, now.monotonic) {
-            return Answer::Delegated(Rc::clone(delegated));
+            return Answer::Ready(Rc::clone(delegated), Source::Cached);
         }
         if let Some(error) = self.refused.get(&key, now.monotonic) {
             return Answer::Refused(error.clone());
@@ -264,7 +285,8 @@ impl Exchanges {
             Departure::Settled(result) => {
                 // Who else waits for it here hears it at the next tick.
                 self.abandon(&key, stream);
-                result.map_or_else(Answer::Refused, Answer::Delegated)
+                let ready = |delegated| Answer::Ready(delegated, Source::Cached);
+                result.map_or_else(Answer::Refused, ready)
             }
         }
     }
@@ -301,14 +323,14 @@ impl Exchanges {
                 }
                 Claim::Settled(result, until) => {
                     let (owner, result) = (Rc::clone(&flight.caller.owner), result.map(Rc::new));
-                    self.remember(key, &result, &owner, [now.monotonic, until]);
+                    self.remember(key, &result, &owner, now, until);
                     return Departure::Settled(result);
                 }
             }
         }
         let Some(actor) = actor else {
             return match self.own_tokens.refusal(flight.place, now) {
-                Some(error) if flight.fails_over(settings, &error, now) => {
+                Some(error) if flight.switch_to_failover(settings, &error, now) => {
                     self.depart(settings, key, leader, now)
                 }
                 Some(error) => Departure::Settled(Err(error)),
@@ -322,24 +344,29 @@ impl Exchanges {
         Departure::Call(request::exchange(profile, asked, actor, time, &*self.signer, now))
     }
 
-    /// Keeps what came of an exchange, if it may serve later calls. A refusal serves them until then.
+    /// Keeps what came of an exchange, if it may serve later calls. A refusal serves them `until` then.
     fn remember(
         &mut self,
         key: &Key,
         result: &Result<Rc<Delegated>, ExchangeError>,
         owner: &Rc<str>,
-        [now, until]: [Duration; 2],
+        now: Now,
+        until: Duration,
     ) {
         let (owner, bytes) = (Rc::clone(owner), key.bytes());
         match result {
             Ok(delegated) if key.target.cache => {
                 let bytes = bytes.saturating_add(delegated.bytes());
                 let (value, until) = (Rc::clone(delegated), delegated.usable_until);
-                self.delegated.insert(key.clone(), Entry { value, owner, bytes, until }, now);
+                self.delegated.insert(
+                    key.clone(),
+                    Entry { value, owner, bytes, until },
+                    now.monotonic,
+                );
             }
             Err(error) if key.target.cache && error.is_refusal() => {
                 let entry = Entry { value: error.clone(), owner, bytes, until };
-                self.refused.insert(key.clone(), entry, now);
+                self.refused.insert(key.clone(), entry, now.monotonic);
             }
             Ok(_) | Err(_) => {}
         }
@@ -356,8 +383,8 @@ impl Exchanges {
         now: Now,
     ) -> Option<Settled> {
         match purpose {
-            Purpose::Delegation(key, attempt) => {
-                let is_awaited = |flight: &Flight| flight.attempt == *attempt;
+            Purpose::Delegation(key, number) => {
+                let is_awaited = |flight: &Flight| flight.attempt_number == *number;
                 if !self.flights.get(key).is_some_and(is_awaited) {
                     return None;
                 }
@@ -378,8 +405,16 @@ impl Exchanges {
         let profile = settings.at(flight.place)?;
         let result = reply
             .and_then(|reply| {
-                let times = [flight.sent, now];
-                reply::check(&reply, profile, &flight.caller, key, &*self.verifier, times)
+                let checking = Checking {
+                    profile,
+                    caller: &flight.caller,
+                    target: &key.target,
+                    verifier: &*self.verifier,
+                    sent: flight.sent,
+                    now,
+                    begin: &mut |_| {},
+                };
+                checking.check(&reply)
             })
             .map(Rc::new);
         if let Err(ExchangeError::BadToken(TokenError::UnknownKey)) = &result
@@ -393,7 +428,8 @@ impl Exchanges {
             self.own_tokens.doubt(flight.place, now);
         }
         if let Err(error) = &result
-            && (flight.tries_again(profile, error, now) || flight.fails_over(settings, error, now))
+            && (flight.schedule_retry(profile, error, now)
+                || flight.switch_to_failover(settings, error, now))
         {
             self.flights.insert(key.clone(), flight);
             return None;
@@ -402,7 +438,7 @@ impl Exchanges {
             shared.settle(address, result.as_deref(), now.monotonic);
         }
         let until = now.monotonic.saturating_add(REFUSED_FOR);
-        self.remember(key, &result, &flight.caller.owner, [now.monotonic, until]);
+        self.remember(key, &result, &flight.caller.owner, now, until);
         Some(Settled { waiting: flight.waiting, result })
     }
 
@@ -418,7 +454,7 @@ impl Exchanges {
         let error = self.own_tokens.settle(place, reply, now).err()?;
         let mut waiting = Vec::new();
         self.flights.retain(|_, flight| {
-            if !flight.needs_own_token(place) || flight.fails_over(settings, &error, now) {
+            if !flight.needs_own_token(place) || flight.switch_to_failover(settings, &error, now) {
                 return true;
             }
             waiting.append(&mut flight.waiting);
@@ -473,7 +509,7 @@ impl Exchanges {
         self.waits_for_others = false;
         for place in settings.with_own_token() {
             let is_awaited = self.flights.values().any(|flight| flight.needs_own_token(place));
-            if self.own_tokens.is_due(place, is_awaited, now)
+            if self.own_tokens.take_due(place, is_awaited, now)
                 && let Some(profile) = settings.at(place)
             {
                 due.calls.extend(request::own_token(profile, place, &*self.signer, now));

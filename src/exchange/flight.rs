@@ -15,11 +15,11 @@ pub(super) struct Flight {
     pub(super) caller: Rc<Caller>,
     /// The place of the profile of the authorization server that is asked.
     pub(super) place: usize,
-    /// When that server was first asked, or from when that is waited for; and how often since.
+    /// When this server was first asked (before that, when the flight was queued), and how many times.
     started: Duration,
-    attempts: u32,
+    tries: u32,
     /// The number of the last attempt, of all exchanges, and when it was made.
-    pub(super) attempt: u64,
+    pub(super) attempt_number: u64,
     pub(super) sent: Now,
     /// On the monotonic clock, when it is to be asked again at the earliest.
     pub(super) due: Duration,
@@ -50,8 +50,8 @@ impl Flight {
             is_left_to_others: false,
             place,
             started: now.monotonic,
-            attempts: 0,
-            attempt: 0,
+            tries: 0,
+            attempt_number: 0,
             sent: now,
             due: now.monotonic,
             leader: None,
@@ -60,14 +60,14 @@ impl Flight {
     }
 
     /// The server is asked now, in a callout that `leader` owns.
-    pub(super) fn ask(&mut self, leader: u32, attempt: u64, now: Now) {
+    pub(super) fn ask(&mut self, leader: u32, attempt_number: u64, now: Now) {
         self.leader = Some(leader);
-        self.attempt = attempt;
+        self.attempt_number = attempt_number;
         self.sent = now;
-        if self.attempts == 0 {
+        if self.tries == 0 {
             self.started = now.monotonic;
         }
-        self.attempts = self.attempts.saturating_add(1);
+        self.tries = self.tries.saturating_add(1);
     }
 
     /// Looks for what the other workers know of it. If that is nothing and this one `can_ask`, asks them
@@ -125,8 +125,8 @@ impl Flight {
         profile.timeout.as_std().saturating_sub(spent).max(SHORTEST)
     }
 
-    /// Whether the same server is worth another attempt after `error`; if it is, when is set.
-    pub(super) fn tries_again(
+    /// Sets when to ask the same server again after `error`; false if it is not worth another attempt.
+    pub(super) fn schedule_retry(
         &mut self,
         profile: &Profile,
         error: &ExchangeError,
@@ -137,15 +137,15 @@ impl Flight {
             ExchangeError::BadToken(TokenError::UnknownKey) if profile.fetches_keys => KEYS_COME_IN,
             _ => return false,
         };
-        let tries = self.attempts <= profile.retries && self.remaining(profile, now) > pause;
-        if tries {
+        let is_worth_it = self.tries <= profile.retries && self.remaining(profile, now) > pause;
+        if is_worth_it {
             (self.leader, self.due) = (None, now.monotonic.saturating_add(pause));
         }
-        tries
+        is_worth_it
     }
 
-    /// Whether another server is to be asked after `error`; if one is, it is set.
-    pub(super) fn fails_over(
+    /// Sets which other server to ask after `error`; false if there is none to ask.
+    pub(super) fn switch_to_failover(
         &mut self,
         settings: &Settings,
         error: &ExchangeError,
@@ -161,7 +161,7 @@ impl Flight {
         if !other.may_act_for(&self.caller) {
             return false;
         }
-        (self.place, self.attempts, self.leader) = (place, 0, None);
+        (self.place, self.tries, self.leader) = (place, 0, None);
         (self.started, self.due) = (now.monotonic, now.monotonic);
         true
     }

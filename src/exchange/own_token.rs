@@ -50,9 +50,9 @@ impl OwnTokens {
         (now.monotonic < *until).then(|| error.clone())
     }
 
-    /// Whether it is time to ask for one, which then counts as done: somebody waits for it, or the one
-    /// that is held grows old.
-    pub(super) fn is_due(&mut self, place: usize, is_awaited: bool, now: Now) -> bool {
+    /// Whether it is time to ask for one, which then counts as under way: somebody waits for it, or the
+    /// one that is held grows old.
+    pub(super) fn take_due(&mut self, place: usize, is_awaited: bool, now: Now) -> bool {
         let slot = self.0.entry(place).or_default();
         let is_under_way =
             slot.asked.is_some_and(|asked| now.monotonic < asked.saturating_add(LOST_AFTER));

@@ -14,7 +14,7 @@ use super::settings::Profile;
 use super::source::{
     ActorClaim, ErrorMeaning, IssuedTokenType, LongerLifetime, ScopeClaim, Verify,
 };
-use super::{Delegated, Key, Target};
+use super::{Delegated, Target};
 use crate::clock::Now;
 use crate::json;
 use crate::token::{BearerToken, Caller, Claims, SignatureVerifier, TokenError, Unverified};
@@ -146,56 +146,154 @@ struct Failure {
 /// A token reply is small; more is not one.
 const REPLY_BYTES: usize = 64 * 1024;
 
-/// Checks a reply and the token in it.
-///
-/// # Errors
-/// See [`ExchangeError`]. The inbound token is never a substitute.
-pub(super) fn check(
-    reply: &CalloutReply,
-    profile: &Profile,
-    caller: &Caller,
-    key: &Key,
-    verifier: &dyn SignatureVerifier,
-    [sent, now]: [Now; 2],
-) -> Result<Delegated, ExchangeError> {
-    check_each(reply, profile, caller, key, verifier, [sent, now], &mut |_| {})
+/// What a reply to an exchange is checked against.
+pub struct Checking<'a> {
+    /// Of the server that was asked.
+    pub profile: &'a Profile,
+    /// Whose token was exchanged.
+    pub caller: &'a Caller,
+    /// What for.
+    pub target: &'a Target,
+    /// Of signatures.
+    pub verifier: &'a dyn SignatureVerifier,
+    /// When the reply was asked for.
+    pub sent: Now,
+    /// When it came.
+    pub now: Now,
+    /// Is told of each check before it is made: the last one that it is told of is the one that fails.
+    pub begin: &'a mut dyn FnMut(Check),
 }
 
-/// As the filter checks a reply that was asked for at the first of two moments and came by the
-/// second; tells of each check before it is made. The last one that was told of is the one that
-/// fails.
-///
-/// # Errors
-/// See [`ExchangeError`].
-pub fn check_each(
-    reply: &CalloutReply,
-    profile: &Profile,
-    caller: &Caller,
-    key: &Key,
-    verifier: &dyn SignatureVerifier,
-    [sent, now]: [Now; 2],
-    begin: &mut dyn FnMut(Check),
-) -> Result<Delegated, ExchangeError> {
-    let success = success(reply, &profile.error_codes, begin)?;
-    let target = &key.target;
-    let (lifetime, said) = delegation(&success, profile, caller, target, verifier, now, begin)?;
-    // From when it was sent: the server made the token no earlier.
-    let lives = Duration::from_secs(lifetime.min(target.max_lifetime));
-    let margin = lives.mul_f64(0.2).min(Duration::from_secs(1));
-    let usable_until = sent.monotonic.saturating_add(lives.saturating_sub(margin));
-    let token = BearerToken::new(&success.access_token);
-    let ends = |claims: &Claims| Duration::from_secs(claims.expires_at).saturating_sub(now.unix);
-    // A server may give one that it made before.
-    let token_lives = said.as_ref().map_or(Duration::MAX, ends).min(caller.remaining(now));
-    let (id, actors) = said.map_or((None, Vec::new()), |claims| (claims.id, claims.actors));
-    Ok(Delegated {
-        id: id.unwrap_or_else(|| token.fingerprint()),
-        token,
-        lifetime,
-        actors,
-        asked: sent.monotonic,
-        usable_until: usable_until.min(now.monotonic.saturating_add(token_lives)),
-    })
+impl Checking<'_> {
+    /// Checks a reply and the token in it.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`]. The inbound token is never a substitute.
+    pub fn check(mut self, reply: &CalloutReply) -> Result<Delegated, ExchangeError> {
+        let success = success(reply, &self.profile.error_codes, self.begin)?;
+        let (lifetime, said) = self.delegation(&success)?;
+        let Self { caller, target, sent, now, .. } = self;
+        // From when it was sent: the server made the token no earlier.
+        let lives = Duration::from_secs(lifetime.min(target.max_lifetime));
+        let margin = lives.mul_f64(0.2).min(Duration::from_secs(1));
+        let usable_until = sent.monotonic.saturating_add(lives.saturating_sub(margin));
+        let token = BearerToken::new(&success.access_token);
+        let ends =
+            |claims: &Claims| Duration::from_secs(claims.expires_at).saturating_sub(now.unix);
+        // A server may give one that it made before.
+        let token_lives = said.as_ref().map_or(Duration::MAX, ends).min(caller.remaining(now));
+        let (id, actors) = said.map_or((None, Vec::new()), |claims| (claims.id, claims.actors));
+        Ok(Delegated {
+            id: id.unwrap_or_else(|| token.fingerprint()),
+            token,
+            lifetime,
+            actors,
+            asked: sent.monotonic,
+            usable_until: usable_until.min(now.monotonic.saturating_add(token_lives)),
+        })
+    }
+
+    /// How long the token lives, in seconds, and what it says of itself, if it can be read.
+    fn delegation(&mut self, success: &Success) -> Result<(u64, Option<Claims>), ExchangeError> {
+        let Self { profile, target, verifier, now, .. } = *self;
+        let expected = profile.expectations(target);
+        self.check_reply(success, expected.max_lifetime)?;
+        if profile.verify == Verify::DangerOpaque {
+            return opaque(success, target).map(|lifetime| (lifetime, None));
+        }
+        (self.begin)(Check::Token);
+        let claims = Unverified::parse(&success.access_token)
+            .and_then(|token| match profile.verify {
+                Verify::DangerClaimsAlone => {
+                    token.danger_claims_alone(&profile.issuer, &expected, now.unix_seconds())
+                }
+                _ => token.verify(&profile.issuer, &expected, verifier, now.unix_seconds()),
+            })
+            .map_err(ExchangeError::BadToken)?;
+        self.check_claims(&claims)?;
+        let lifetime = claims.expires_at.saturating_sub(claims.issued_at);
+        let lifetime = success.expires_in.map_or(lifetime, |said| said.min(lifetime));
+        Ok((lifetime, Some(claims)))
+    }
+
+    /// Holds what the reply says beside the token against what was asked for. `longest` is the longest
+    /// lifetime that is accepted, in seconds.
+    fn check_reply(&mut self, success: &Success, longest: u64) -> Result<(), ExchangeError> {
+        let Self { profile, caller, target, .. } = *self;
+        let bad = |what| Err(ExchangeError::BadReply(what));
+        (self.begin)(Check::Bearer);
+        if !success.token_type.eq_ignore_ascii_case("Bearer") {
+            return bad("the token is not a bearer token");
+        }
+        (self.begin)(Check::IssuedTokenType);
+        match (&success.issued_token_type, profile.requested_token_type.urn()) {
+            (None, _) if profile.issued_token_type == IssuedTokenType::Optional => {}
+            (Some(issued), Some(requested)) if issued == requested => {}
+            (Some(issued), None) if issued == super::source::TokenType::AccessToken.urn() => {}
+            _ => return bad("another type of token was issued"),
+        }
+        (self.begin)(Check::NotReturned);
+        if success.access_token == caller.token.reveal() {
+            return bad("the caller's own token came back");
+        }
+        if let Some(granted) = &success.scope {
+            (self.begin)(Check::ReplyScope);
+            are_granted(granted.split(' '), profile, target)?;
+        }
+        (self.begin)(Check::ReplyLifetime);
+        match success.expires_in {
+            Some(0) => return bad("its life is over"),
+            Some(lifetime) if lifetime > longest => {
+                return bad("it lives longer than the rule allows");
+            }
+            _ => {}
+        }
+        if target.authorization_details.is_some() {
+            (self.begin)(Check::ReplyDetails);
+        }
+        check_details(success.authorization_details.as_ref(), target)
+    }
+
+    /// Holds the claims of the token against the caller and what was asked for.
+    fn check_claims(&mut self, claims: &Claims) -> Result<(), ExchangeError> {
+        let Self { profile, caller, target, now, .. } = *self;
+        let bad = |what| Err(ExchangeError::BadReply(what));
+        (self.begin)(Check::Subject);
+        let subject = named(claims, &profile.subject_claim);
+        if subject.is_none() || subject != named(&caller.claims, &profile.inbound_subject_claim) {
+            return bad("the token is for another subject");
+        }
+        (self.begin)(Check::Actor);
+        if !names_actor(claims, profile) {
+            return bad("the token does not name this gateway as the actor");
+        }
+        if profile.scope_claim != ScopeClaim::Reply {
+            (self.begin)(Check::TokenScope);
+            are_granted(claims.scopes.iter().map(AsRef::as_ref), profile, target)?;
+        }
+        let bound = claims.members.get("authorization_details");
+        if target.authorization_details.is_some() {
+            (self.begin)(Check::Details);
+            if !bound.is_some_and(|details| are_details(details, target)) {
+                return bad("it is not bound to this call");
+            }
+        } else {
+            check_details(bound, target)?;
+        }
+        (self.begin)(Check::Expiry);
+        if profile.longer_lifetime == LongerLifetime::Refuse
+            && claims.expires_at > caller.claims.expires_at
+        {
+            // A server that gives every token the same life cannot help it.
+            let ends_soon =
+                caller.claims.expires_at < now.unix_seconds().saturating_add(target.max_lifetime);
+            if ends_soon {
+                return Err(ExchangeError::SubjectExpires);
+            }
+            return bad("the token outlives the caller's");
+        }
+        Ok(())
+    }
 }
 
 /// The caller's own token as a delegation token for `target`, if it is what the exchange would give.
@@ -287,78 +385,6 @@ fn success(
     Ok(success)
 }
 
-/// How long the token lives, in seconds, and what it says of itself, if it can be read.
-fn delegation(
-    success: &Success,
-    profile: &Profile,
-    caller: &Caller,
-    target: &Target,
-    verifier: &dyn SignatureVerifier,
-    now: Now,
-    begin: &mut dyn FnMut(Check),
-) -> Result<(u64, Option<Claims>), ExchangeError> {
-    let expected = profile.expectations(target);
-    check_reply(success, profile, caller, target, expected.max_lifetime, begin)?;
-    if profile.verify == Verify::DangerOpaque {
-        return opaque(success, target).map(|lifetime| (lifetime, None));
-    }
-    begin(Check::Token);
-    let claims = Unverified::parse(&success.access_token)
-        .and_then(|token| match profile.verify {
-            Verify::DangerClaimsAlone => {
-                token.danger_claims_alone(&profile.issuer, &expected, now.unix_seconds())
-            }
-            _ => token.verify(&profile.issuer, &expected, verifier, now.unix_seconds()),
-        })
-        .map_err(ExchangeError::BadToken)?;
-    check_claims(&claims, profile, caller, target, now, begin)?;
-    let lifetime = claims.expires_at.saturating_sub(claims.issued_at);
-    let lifetime = success.expires_in.map_or(lifetime, |said| said.min(lifetime));
-    Ok((lifetime, Some(claims)))
-}
-
-/// Holds what the reply says beside the token against what was asked for. `longest` is the longest
-/// lifetime that is accepted, in seconds.
-fn check_reply(
-    success: &Success,
-    profile: &Profile,
-    caller: &Caller,
-    target: &Target,
-    longest: u64,
-    begin: &mut dyn FnMut(Check),
-) -> Result<(), ExchangeError> {
-    let bad = |what| Err(ExchangeError::BadReply(what));
-    begin(Check::Bearer);
-    if !success.token_type.eq_ignore_ascii_case("Bearer") {
-        return bad("the token is not a bearer token");
-    }
-    begin(Check::IssuedTokenType);
-    match (&success.issued_token_type, profile.requested_token_type.urn()) {
-        (None, _) if profile.issued_token_type == IssuedTokenType::Optional => {}
-        (Some(issued), Some(requested)) if issued == requested => {}
-        (Some(issued), None) if issued == super::source::TokenType::AccessToken.urn() => {}
-        _ => return bad("another type of token was issued"),
-    }
-    begin(Check::NotReturned);
-    if success.access_token == caller.token.reveal() {
-        return bad("the caller's own token came back");
-    }
-    if let Some(granted) = &success.scope {
-        begin(Check::ReplyScope);
-        are_granted(granted.split(' '), profile, target)?;
-    }
-    begin(Check::ReplyLifetime);
-    match success.expires_in {
-        Some(0) => return bad("its life is over"),
-        Some(lifetime) if lifetime > longest => return bad("it lives longer than the rule allows"),
-        _ => {}
-    }
-    if target.authorization_details.is_some() {
-        begin(Check::ReplyDetails);
-    }
-    check_details(success.authorization_details.as_ref(), target)
-}
-
 /// How long a token lives that nobody here can read: the reply alone says so.
 fn opaque(success: &Success, target: &Target) -> Result<u64, ExchangeError> {
     if success.authorization_details.is_none() && target.authorization_details.is_some() {
@@ -366,53 +392,6 @@ fn opaque(success: &Success, target: &Target) -> Result<u64, ExchangeError> {
     }
     let unknown = ExchangeError::BadReply("the lifetime of an opaque token is not known");
     success.expires_in.ok_or(unknown)
-}
-
-/// Holds the claims of the token against the caller and what was asked for.
-fn check_claims(
-    claims: &Claims,
-    profile: &Profile,
-    caller: &Caller,
-    target: &Target,
-    now: Now,
-    begin: &mut dyn FnMut(Check),
-) -> Result<(), ExchangeError> {
-    let bad = |what| Err(ExchangeError::BadReply(what));
-    begin(Check::Subject);
-    let subject = named(claims, &profile.subject_claim);
-    if subject.is_none() || subject != named(&caller.claims, &profile.inbound_subject_claim) {
-        return bad("the token is for another subject");
-    }
-    begin(Check::Actor);
-    if !names_actor(claims, profile) {
-        return bad("the token does not name this gateway as the actor");
-    }
-    if profile.scope_claim != ScopeClaim::Reply {
-        begin(Check::TokenScope);
-        are_granted(claims.scopes.iter().map(AsRef::as_ref), profile, target)?;
-    }
-    let bound = claims.members.get("authorization_details");
-    if target.authorization_details.is_some() {
-        begin(Check::Details);
-        if !bound.is_some_and(|details| are_details(details, target)) {
-            return bad("it is not bound to this call");
-        }
-    } else {
-        check_details(bound, target)?;
-    }
-    begin(Check::Expiry);
-    if profile.longer_lifetime == LongerLifetime::Refuse
-        && claims.expires_at > caller.claims.expires_at
-    {
-        // A server that gives every token the same life cannot help it.
-        let ends_soon =
-            caller.claims.expires_at < now.unix_seconds().saturating_add(target.max_lifetime);
-        if ends_soon {
-            return Err(ExchangeError::SubjectExpires);
-        }
-        return bad("the token outlives the caller's");
-    }
-    Ok(())
 }
 
 /// Refuses details, in the reply or the token, that are not those which were asked for.

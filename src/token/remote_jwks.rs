@@ -256,16 +256,17 @@ impl KeyFetches {
         Ok(Fetched::New(keys, problems))
     }
 
-    /// Whether the keys are too old to be believed. The next answer is new then, whatever it is.
-    pub fn outlived(&mut self, place: usize, remote: &RemoteJwks, now: Now) -> bool {
+    /// Whether the keys are too old to be believed: the last answer is forgotten then, so that the next
+    /// one is new, whatever it is.
+    pub fn expire(&mut self, place: usize, remote: &RemoteJwks, now: Now) -> bool {
         let (Some(max_stale), Some(slot)) = (remote.max_stale, self.0.get_mut(&place)) else {
             return false;
         };
-        let is_outlived = now.monotonic >= slot.confirmed.saturating_add(max_stale);
-        if is_outlived {
+        let has_expired = now.monotonic >= slot.confirmed.saturating_add(max_stale);
+        if has_expired {
             slot.answer.clear();
         }
-        is_outlived
+        has_expired
     }
 }
 

@@ -5,11 +5,10 @@ use std::rc::Rc;
 use super::answer::about;
 use super::{Engine, Question, State, Step, Transaction, Waiting};
 use crate::answer::{About, Refusal};
-use crate::audit::Source;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::exchange::reply::ExchangeError;
-use crate::exchange::{Answer, Delegated};
+use crate::exchange::{Answer, Delegated, Source};
 use crate::mcp::Id;
 use crate::policy::Permit;
 use crate::request::Verb;
@@ -46,8 +45,8 @@ impl Transaction {
         let Engine { config, exchanges, .. } = engine;
         let caller = &reader.caller;
         let (key, step) = match exchanges.ask(&config.exchange, caller, &target, self.stream, now) {
-            Answer::Delegated(delegated) => {
-                self.record.delegated(&target, &delegated, Source::Cached);
+            Answer::Ready(delegated, source) => {
+                self.record.delegated(&target, &delegated, source);
                 return self.forward(permit, &Credential::Delegation(&delegated), edits, reader);
             }
             Answer::Refused(error) => {
@@ -55,10 +54,6 @@ impl Transaction {
             }
             Answer::Wait(key) => (key, Step::Pause),
             Answer::Call(key, callout) => (key, Step::Call(callout)),
-            Answer::Forward(delegated) => {
-                self.record.delegated(&target, &delegated, Source::Inbound);
-                return self.forward(permit, &Credential::Delegation(&delegated), edits, reader);
-            }
         };
         let waiting = Waiting { permit, key, edits, reader };
         self.state = State::AwaitExchange(Box::new(waiting));

@@ -102,7 +102,7 @@ impl Engine {
             if let Some(trusted) = self.config.issuers.get(place)
                 && let Some(remote) = &trusted.remote_jwks
                 && !trusted.issuer.keys.is_empty()
-                && self.fetches.outlived(place, remote, now)
+                && self.fetches.expire(place, remote, now)
             {
                 self.replace_keys(place, KeySet::default());
             }

@@ -5,8 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use mcp_deputy::clock::Now;
 use mcp_deputy::config::pushed::Limits;
-use mcp_deputy::exchange::reply::{CalloutReply, ExchangeError, check_each};
-use mcp_deputy::exchange::{Answer, Callout, Exchanges, Key, Purpose, Settings, Target};
+use mcp_deputy::exchange::reply::{CalloutReply, Checking, ExchangeError};
+use mcp_deputy::exchange::{Answer, Callout, Exchanges, Purpose, Settings, Target};
 use mcp_deputy::token::{Caller, PureRust};
 use serde_json::{Value, json};
 
@@ -73,15 +73,13 @@ impl Attempt<'_> {
             // First this gateway's own token.
             Answer::Wait(_) => exchanges.due(self.settings, clock()).calls.pop(),
             Answer::Refused(error) => return Ok(Outcome::Refused(error)),
-            Answer::Forward(_) | Answer::Delegated(_) => return Ok(Outcome::Forwarded),
+            Answer::Ready(..) => return Ok(Outcome::Forwarded),
         };
         while let Some(callout) = next.take() {
             requests.push(Request::new(&callout, &self.server, self.is_injected));
             let asked_at = clock();
             match &callout.purpose {
-                Purpose::Delegation(key, _) if send => {
-                    return self.send(&callout, key, asked_at);
-                }
+                Purpose::Delegation(..) if send => return self.send(&callout, asked_at),
                 Purpose::Delegation(..) => {}
                 purpose @ Purpose::OwnToken(_) => {
                     let reply = if send { self.server.post(&callout)?.0 } else { Ok(own_token()) };
@@ -96,16 +94,23 @@ impl Attempt<'_> {
         Ok(Outcome::Shown)
     }
 
-    fn send(&self, callout: &Callout, key: &Key, asked_at: Now) -> Result<Outcome, Failure> {
+    fn send(&self, callout: &Callout, asked_at: Now) -> Result<Outcome, Failure> {
         let Some((_, profile)) = self.settings.profile(&self.target) else {
             return Ok(Outcome::Refused(ExchangeError::Unreachable));
         };
         let (heard, trouble) = self.server.post(callout)?;
         let mut begun = Vec::new();
         let result = heard.clone().and_then(|reply| {
-            let tell = &mut |check| begun.push(check);
-            let times = [asked_at, clock()];
-            check_each(&reply, profile, &self.caller, key, &PureRust, times, tell)
+            let checking = Checking {
+                profile,
+                caller: &self.caller,
+                target: &self.target,
+                verifier: &PureRust,
+                sent: asked_at,
+                now: clock(),
+                begin: &mut |check| begun.push(check),
+            };
+            checking.check(&reply)
         });
         let mut reply = Reply::new(profile, &self.caller, &self.target, heard.ok(), &begun, result);
         reply.trouble = trouble;
