@@ -21,7 +21,6 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -31,7 +30,7 @@ pub use environment::Environment;
 pub(crate) use environment::{is_variable, plain_secret, secret};
 pub use error::{ConfigError, ConfigErrors, Problems, did_you_mean};
 pub(crate) use moment::moment;
-pub use read::value;
+pub use read::{typed, value};
 pub use url::HttpUrl;
 pub(crate) use url::split_scheme;
 
@@ -196,7 +195,7 @@ impl Config {
             strip_request_headers,
             exchange,
             sessions,
-            limits: pushed::Limits { ..pushed.limits },
+            limits: pushed.limits,
             policy_hash,
             digest,
             warnings,
@@ -209,14 +208,6 @@ impl Config {
         problems.extend(found);
         Err(ConfigErrors(problems))
     }
-}
-
-/// Reads a JSON value into a raw type.
-///
-/// # Errors
-/// Every unknown field, missing field and wrong type, each with its path.
-pub fn typed<T: DeserializeOwned>(value: Value) -> Result<T, ConfigErrors> {
-    read::typed(value)
 }
 
 fn hash(policies: Option<&Value>) -> Box<str> {

@@ -87,7 +87,7 @@ impl<'a> Binding<'a> {
 pub enum SessionError {
     /// There is no key to seal with.
     NotConfigured,
-    /// Not one sealed id, or from upstream: not one that can be sealed.
+    /// From a client: not exactly one sealed id. From the MCP server: an id that cannot be sealed.
     Malformed,
     /// Not sealed for this caller at this endpoint by a key that is known.
     Foreign,

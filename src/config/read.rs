@@ -71,7 +71,7 @@ pub(super) fn check_names(value: &Value, path: &str, problems: &mut Problems) {
     }
 }
 
-/// Reads a JSON value into `T`.
+/// Reads a JSON value into a raw type.
 ///
 /// # Errors
 /// Every unknown field, missing field and wrong type, each with its path.

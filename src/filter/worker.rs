@@ -22,8 +22,7 @@ const SHORT_TICK: Duration = Duration::from_millis(5);
 
 /// One configuration at work in one worker thread.
 pub struct Worker {
-    /// What the wall clock would have said when the other one began, by what both said at the last
-    /// tick.
+    /// The wall-clock time at the monotonic clock's zero, as of the last tick.
     epoch: Duration,
     pub engine: Engine,
     pub transactions: HashMap<u32, Transaction>,

@@ -5,7 +5,6 @@ use crate::task::TaskError;
 
 /// Why an answer that may hold a list or a task cannot be filtered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum ResponseError {
     /// It is neither `application/json` nor `text/event-stream`.
     MediaType,
@@ -46,6 +45,14 @@ impl ResponseError {
             Self::Truncated => "truncated",
         }
     }
+}
+
+/// Whether there is room for `piece` behind what is `held`, at most `longest` bytes in all.
+pub(super) fn room(held: &[u8], piece: &[u8], longest: usize) -> Result<(), ResponseError> {
+    if piece.len() > longest.saturating_sub(held.len()) {
+        return Err(ResponseError::TooLarge);
+    }
+    Ok(())
 }
 
 impl From<JsonError> for ResponseError {

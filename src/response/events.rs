@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr_iter, memchr2};
 
-use super::ResponseError;
+use super::error::{ResponseError, room};
 use super::lists::View;
 use super::redaction::filter;
 use crate::json::is_variant;
@@ -98,9 +98,7 @@ impl EventFilter {
     }
 
     fn hold(&mut self, bytes: &[u8]) -> Result<(), ResponseError> {
-        if bytes.len() > self.longest.saturating_sub(self.held.len()) {
-            return Err(ResponseError::TooLarge);
-        }
+        room(&self.held, bytes, self.longest)?;
         self.held.extend_from_slice(bytes);
         Ok(())
     }

@@ -11,8 +11,9 @@ use std::collections::BTreeSet;
 use memchr::memchr2;
 
 use super::element::read_element;
+use super::error::{ResponseError, room};
 use super::redaction::unmarked;
-use super::{ResponseError, tasks};
+use super::tasks;
 use crate::json::{self, JsonError, Limits, folded, is_variant};
 use crate::mcp::List;
 use crate::task::TaskError;
@@ -148,9 +149,7 @@ impl ListFilter {
             let (length, ended) = scan.take(rest);
             let (piece, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
             rest = after;
-            if piece.len() > self.longest.saturating_sub(self.token.len()) {
-                return Err(ResponseError::TooLarge);
-            }
+            room(&self.token, piece, self.longest)?;
             if !ended {
                 self.token.extend_from_slice(piece);
                 break;

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::ResponseError;
+use super::error::{ResponseError, room};
 use super::lists::{LIMITS, ListFilter, Scan, View};
 use crate::json::{self, JsonError, folded};
 pub(super) use ids::unmarked;
@@ -387,9 +387,7 @@ impl WholeFilter {
         }
         let (length, is_whole) = self.scan.take(chunk);
         let (piece, after) = chunk.split_at_checked(length).unwrap_or((chunk, &[]));
-        if piece.len() > self.longest.saturating_sub(self.held.len()) {
-            return Err(ResponseError::TooLarge);
-        }
+        room(&self.held, piece, self.longest)?;
         self.held.extend_from_slice(piece);
         if !is_whole {
             return Ok(());

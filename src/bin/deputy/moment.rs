@@ -1,18 +1,21 @@
 //! Moments as people write them.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, SecondsFormat};
 use mcp_deputy::clock::Now;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::Error;
-use serde::{Deserialize, Deserializer};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 /// A moment, written as RFC 3339 has it; whole seconds since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(
+    description = "A moment (RFC 3339): `2026-12-31T23:59:59Z`.",
+    extend("format" = "date-time")
+)]
 pub struct Moment(pub u64);
 
 impl Moment {
@@ -50,22 +53,10 @@ impl fmt::Display for Moment {
     }
 }
 
-impl<'de> Deserialize<'de> for Moment {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        String::deserialize(input)?.parse().map_err(D::Error::custom)
-    }
-}
+impl TryFrom<String> for Moment {
+    type Error = String;
 
-impl JsonSchema for Moment {
-    fn schema_name() -> Cow<'static, str> {
-        "Moment".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "format": "date-time",
-            "description": "A moment (RFC 3339): `2026-12-31T23:59:59Z`."
-        })
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
     }
 }

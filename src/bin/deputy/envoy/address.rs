@@ -1,13 +1,17 @@
 //! Hosts and ports.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserialize, Deserializer, Error};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 /// A host and a port: `127.0.0.1:10000`, `[::1]:10000`, `ledger.example.com:443`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(
+    description = "A host and a port: `127.0.0.1:10000`, `[::1]:10000`, `example.com:443`.",
+    extend("pattern" = "^.+:[0-9]+$")
+)]
 pub struct Address {
     /// An IP address without brackets, or a name.
     pub host: String,
@@ -57,26 +61,13 @@ fn is_ip(host: &str) -> bool {
     host.parse::<IpAddr>().is_ok()
 }
 
-impl<'de> Deserialize<'de> for Address {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(input)?;
+impl TryFrom<String> for Address {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
         Self::parse(&text).ok_or_else(|| {
             let help = "write host and port, like `127.0.0.1:10000` or `[::1]:10000`";
-            Error::custom(format!("`{text}` is not an address; help: {help}"))
-        })
-    }
-}
-
-impl JsonSchema for Address {
-    fn schema_name() -> Cow<'static, str> {
-        "Address".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "description": "A host and a port: `127.0.0.1:10000`, `[::1]:10000`, `example.com:443`.",
-            "pattern": "^.+:[0-9]+$"
+            format!("`{text}` is not an address; help: {help}")
         })
     }
 }

@@ -1,14 +1,17 @@
 //! The servers behind Envoy.
 
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserialize, Deserializer, Error};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use super::Address;
 
 /// A server: `127.0.0.1:9500`, or with TLS `https://ledger.example.com`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(
+    description = "A server with TLS, `https://ledger.example.com`, or without, `127.0.0.1:9500`.",
+    extend("pattern" = "^(https://.+|.+:[0-9]+)$")
+)]
 pub struct Server {
     /// Where it is. With TLS a name, which its certificate must have.
     pub address: Address,
@@ -45,26 +48,13 @@ impl Server {
     }
 }
 
-impl<'de> Deserialize<'de> for Server {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(input)?;
+impl TryFrom<String> for Server {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
         Self::parse(&text).ok_or_else(|| {
             let help = "write `https://ledger.example.com`, or without TLS `127.0.0.1:9500`";
-            Error::custom(format!("`{text}` is not a server; help: {help}"))
-        })
-    }
-}
-
-impl JsonSchema for Server {
-    fn schema_name() -> Cow<'static, str> {
-        "Server".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "description": "A server with TLS, `https://ledger.example.com`, or without, `127.0.0.1:9500`.",
-            "pattern": "^(https://.+|.+:[0-9]+)$"
+            format!("`{text}` is not a server; help: {help}")
         })
     }
 }
