@@ -95,7 +95,6 @@ impl std::error::Error for JsonError {}
 /// Checks that every parser reads `text` alike.
 ///
 /// # Errors
-///
 /// The first [`JsonError`] found; where there are several, which one is not specified.
 pub fn check(text: &[u8], limits: &Limits) -> Result<(), JsonError> {
     struct Nobody;
@@ -113,7 +112,6 @@ pub fn check(text: &[u8], limits: &Limits) -> Result<(), JsonError> {
 /// Checks that `text` is JSON, whatever parsers make of it.
 ///
 /// # Errors
-///
 /// [`JsonError::NotUtf8`] or [`JsonError::Syntax`].
 pub fn check_syntax(text: &[u8]) -> Result<(), JsonError> {
     let text = std::str::from_utf8(text).map_err(|_| JsonError::NotUtf8)?;
@@ -123,7 +121,6 @@ pub fn check_syntax(text: &[u8]) -> Result<(), JsonError> {
 /// Reads `text` as one JSON object that every parser reads alike.
 ///
 /// # Errors
-///
 /// As [`check`]; and [`JsonError::Syntax`] for what is not an object.
 pub fn object(text: &[u8], limits: &Limits) -> Result<Map<String, Value>, JsonError> {
     check(text, limits)?;

@@ -151,7 +151,6 @@ impl<'a> Unverified<'a> {
     /// (RFC 9068 section 2.2).
     ///
     /// # Errors
-    ///
     /// When it is longer than 8 KiB or not well-formed, uses an `alg` or another header member
     /// that is not supported, or lacks `iss`, `sub`, `aud`, `exp` or `iat`.
     pub fn parse(token: &'a str) -> Result<Self, TokenError> {
@@ -169,7 +168,6 @@ impl<'a> Unverified<'a> {
     /// Verifies the token at the time `now`, in seconds since 1970.
     ///
     /// # Errors
-    ///
     /// The first of these that fails: `iss`, `alg`, `typ`, the client where one is required, `aud`,
     /// the times, no `cnf`, the key, the signature, the form of the claims that are optional, and last
     /// that nothing is revoked.
@@ -195,7 +193,6 @@ impl<'a> Unverified<'a> {
     /// from the issuer itself, over TLS, may be read like this.
     ///
     /// # Errors
-    ///
     /// As [`verify`](Self::verify), without those of the key and the signature.
     pub fn danger_claims_alone(
         self,

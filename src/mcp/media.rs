@@ -26,7 +26,6 @@ impl MediaError {
 /// let the server read other text than was checked.
 ///
 /// # Errors
-///
 /// [`MediaError::ContentType`] for anything else, for no value and for several.
 pub fn check_content_type(values: &[&[u8]]) -> Result<(), MediaError> {
     check_media_type(values, "application/json")
@@ -35,7 +34,6 @@ pub fn check_content_type(values: &[&[u8]]) -> Result<(), MediaError> {
 /// The same for the media type `essence`.
 ///
 /// # Errors
-///
 /// [`MediaError::ContentType`] for anything else, for no value and for several.
 pub fn check_media_type(values: &[&[u8]], essence: &str) -> Result<(), MediaError> {
     let is_essence = |text: &str| trim(text).eq_ignore_ascii_case(essence);
@@ -51,7 +49,6 @@ pub fn check_media_type(values: &[&[u8]], essence: &str) -> Result<(), MediaErro
 /// Checks all values of the `Content-Encoding` header, one for each header line.
 ///
 /// # Errors
-///
 /// [`MediaError::ContentEncoding`] unless there is none, or the single value `identity`.
 pub fn check_content_encoding(values: &[&[u8]]) -> Result<(), MediaError> {
     let plain = values.is_empty()

@@ -168,7 +168,6 @@ pub enum Object {
 /// checked can go upstream as they are. Bounding the body's bytes is the caller's task.
 ///
 /// # Errors
-///
 /// A [`BodyError`] if the body is not JSON that every parser reads alike, not exactly one request
 /// or notification, not of this revision, or without what its method needs; and the same of any
 /// message of a batch.

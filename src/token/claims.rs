@@ -32,7 +32,6 @@ impl RawClaims {
     /// Reads the claims without which a token is no token.
     ///
     /// # Errors
-    ///
     /// When `iss`, `sub`, `aud`, `exp` or `iat` is missing, or when one of them or `nbf` is not
     /// what its RFC says.
     pub(super) fn read(members: Members) -> Result<Self, TokenError> {
@@ -73,7 +72,6 @@ impl RawClaims {
     /// Reads the claims that are optional or whose names are configured, and so all of them.
     ///
     /// # Errors
-    ///
     /// When one of them is present and malformed, or says what is revoked. Scopes are never malformed: what is not
     /// understood grants nothing.
     pub(super) fn complete(self, expectations: &Expectations) -> Result<Claims, TokenError> {

@@ -35,7 +35,6 @@ impl<'a> Compact<'a> {
     /// Splits and decodes `token`.
     ///
     /// # Errors
-    ///
     /// When it is too long, is not three parts of canonical unpadded base64url, when the first
     /// two are not JSON objects, or when the header asks for what is not supported.
     pub(super) fn parse(token: &'a str) -> Result<Self, TokenError> {

@@ -31,7 +31,6 @@ impl KeySet {
     /// Reads the JSON text of a JWK Set, as fetched from an issuer.
     ///
     /// # Errors
-    ///
     /// As [`KeySet::parse`], and when the text is longer than 256 KiB, is not JSON, or has a
     /// member name twice.
     pub fn from_slice(json: &[u8]) -> Result<(Self, Vec<KeyProblem>), KeySetError> {
@@ -47,7 +46,6 @@ impl KeySet {
     /// left out; one bad key does not spoil the rest.
     ///
     /// # Errors
-    ///
     /// When it is not an object with an array `keys`, or has more than 100 of them.
     pub fn parse(jwks: &Value) -> Result<(Self, Vec<KeyProblem>), KeySetError> {
         Self::read(jwks.as_object().ok_or(KeySetError::NotAKeySet)?)
