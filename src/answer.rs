@@ -45,7 +45,8 @@ pub enum Refusal {
     TooLarge,
     /// By its body.
     Body(BodyError),
-    /// By its method, which its revision does not have, in a session: a 404 would say that it is gone.
+    /// Its revision lacks the method. In a session this is not a 404, which would mean that the session
+    /// is gone.
     UnknownMethod(BodyError),
     /// The headers that mirror the body say something else.
     Header(HeaderError),
@@ -84,7 +85,8 @@ impl Refusal {
     pub fn of_body(error: BodyError) -> Self {
         match error {
             BodyError::InvalidName { .. } => Self::Denied(Denial::nothing(
-                "Access denied: no rule allows an object of this name.".to_owned(),
+                "no_rule",
+                "Access denied: no rule allows an object of this name.",
             )),
             error => Self::Body(error),
         }

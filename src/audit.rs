@@ -41,6 +41,23 @@ impl Decision {
     }
 }
 
+/// Why the answer to a request that was allowed ends before the MCP server ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CutOff {
+    /// The caller's token expires while a stream of events goes on.
+    TokenExpired,
+}
+
+impl CutOff {
+    /// One word for the audit record.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::TokenExpired => "token_expired",
+        }
+    }
+}
+
 /// What is known of one transaction, until its line is written.
 #[derive(Debug, Default)]
 pub struct Record {
@@ -205,9 +222,9 @@ impl Record {
         self.decision = Decision::Serve;
     }
 
-    /// It was allowed, and its answer was cut off for this reason.
-    pub fn cut_off(&mut self, reason: &'static str) {
-        self.reason = Some(reason);
+    /// It was allowed, and its answer is cut off.
+    pub fn cut_off(&mut self, cause: CutOff) {
+        self.reason = Some(cause.reason());
     }
 
     /// The MCP server answered.

@@ -89,7 +89,8 @@ impl Permit {
 /// Why an operation is not allowed, and what the client is told.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Denial {
-    /// The rule that the caller or the call does not satisfy; none if no rule names the operation.
+    /// The rule that stands in the way: mostly one that the caller or the call does not satisfy. None
+    /// if no rule names the operation.
     pub rule: Option<Rc<str>>,
     /// One word for the audit record.
     pub reason: &'static str,
@@ -133,8 +134,8 @@ impl Policy {
         }
     }
 
-    /// Judges a request that asks for no object: opening a stream, ending a session, or a message
-    /// of the kind.
+    /// Judges a request that asks for no object: opening a stream, ending a session, or any other
+    /// message without an object.
     ///
     /// # Errors
     /// The denial, if the caller lacks a scope that the endpoint requires.
@@ -194,7 +195,8 @@ impl Policy {
         if allowed {
             return self.decide_baseline(caller, now);
         }
-        Err(Denial::nothing("Access denied: no rule allows this response.".to_owned()))
+        let message = "Access denied: no rule allows this response.";
+        Err(Denial::nothing("server_request_not_allowed", message))
     }
 
     /// Whether lists show an object to a caller: some call of it is allowed, or they could step up
@@ -288,7 +290,8 @@ impl Policy {
         what: impl Fn() -> String,
     ) -> Result<Permit, Denial> {
         let rules = rules.unwrap_or_default();
-        let no_rule = || Denial::nothing(format!("Access denied: no rule allows {}.", what()));
+        let no_rule =
+            || Denial::nothing("no_rule", format!("Access denied: no rule allows {}.", what()));
         let mut denied: Option<(&Rule, Denial)> = None;
         for (rule, lack) in tried(rules, asked) {
             let Some(denial) = rule.denial(asked.caller, lack) else {
@@ -352,7 +355,8 @@ fn in_common(
         let permit = permit?;
         if common.as_ref().is_some_and(|first| first.target != permit.target) {
             let message = format!("Access denied: {what} have no delegation in common.");
-            return Err(Denial::nothing(message));
+            let denial = Denial::nothing("no_common_delegation", message);
+            return Err(Denial { rule: Some(permit.rule), ..denial });
         }
         let Some(common) = &mut common else {
             common = Some(permit);
@@ -382,10 +386,10 @@ fn describe_task(task: &Task, otherwise: &str) -> String {
 }
 
 impl Denial {
-    /// Nothing would help.
+    /// By no rule in particular, and nothing would help.
     #[must_use]
-    pub fn nothing(message: String) -> Self {
-        Self { rule: None, reason: "no_rule", message: message.into(), remedy: Remedy::Nothing }
+    pub fn nothing(reason: &'static str, message: impl Into<Rc<str>>) -> Self {
+        Self { rule: None, reason, message: message.into(), remedy: Remedy::Nothing }
     }
 
     /// Whether something would help.

@@ -13,7 +13,7 @@ mod question;
 use std::rc::Rc;
 
 use crate::answer::{About, LocalReply, Refusal, cors, refuse};
-use crate::audit::Record;
+use crate::audit::{CutOff, Record};
 use crate::clock::Now;
 use crate::config::Config;
 use crate::exchange::reply::ExchangeError;
@@ -257,7 +257,7 @@ impl Transaction {
             (State::Filtering(filtering), Event::Tick)
                 if filtering.is_stream() && !filtering.reader.caller.is_current(now) =>
             {
-                self.record.cut_off("token_expired");
+                self.record.cut_off(CutOff::TokenExpired);
                 self.state = State::Replied;
                 Step::Reset
             }

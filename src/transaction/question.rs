@@ -207,7 +207,9 @@ impl Transaction {
                     // Some servers send what they tell of it in that task's stream, by whose rule it is
                     // redacted.
                     let message = "Access denied: what is redacted cannot belong to another task.";
-                    return Err(Refusal::Denied(Denial::nothing(message.to_owned())));
+                    let denial = Denial::nothing("redacted_in_task", message);
+                    let rule = Some(Rc::clone(permit.rule()));
+                    return Err(Refusal::Denied(Denial { rule, ..denial }));
                 }
                 question.tasks = Tasks::of(&operation, claims, &permit);
                 if is_in_session {
@@ -220,7 +222,7 @@ impl Transaction {
                 let tells = |operation: &Operation| operation.method.tells_of_a_request();
                 if !is_in_session && operations.iter().any(tells) {
                     let message = "Access denied: this batch tells of requests in no session.";
-                    let denial = Denial::nothing(message.to_owned());
+                    let denial = Denial::nothing("no_session", message);
                     let remedy = Remedy::NothingByStatus;
                     return Err(Refusal::Denied(Denial { remedy, ..denial }));
                 }

@@ -391,6 +391,11 @@ fn r01_a_batch_is_refused_whole_with_the_first_denial() {
         let record = stream.close(&mut stage, status).unwrap();
         assert_eq!(record["decision"], "deny");
         assert_eq!(record["batch"].as_array().unwrap().len(), 2);
+        if message.contains("delegation in common") {
+            // The rule of the first message that goes up otherwise than those before it.
+            assert_eq!(record["reason"], "no_common_delegation");
+            assert_eq!(record["rule"], "ledger.baseline");
+        }
     }
 }
 

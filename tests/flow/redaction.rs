@@ -136,6 +136,15 @@ fn p17_what_is_redacted_is_told_in_no_other_tasks_stream() {
         let message = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params});
         let step = stream.body(&mut stage, message.to_string().as_bytes());
         assert_eq!(!matches!(step, Step::Reply(_)), goes_up, "{tool} {scopes}");
+        if !goes_up {
+            assert_eq!(step.reply().status, 200);
+            let record = stream.close(&mut stage, 200).unwrap();
+            let rule = format!("ledger.tools.{tool}{}", if tool == "profile" { "[1]" } else { "" });
+            assert_eq!(
+                (&record["decision"], &record["reason"], &record["rule"]),
+                (&"deny".into(), &"redacted_in_task".into(), &rule.into())
+            );
+        }
     }
 }
 

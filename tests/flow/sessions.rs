@@ -287,7 +287,10 @@ fn a_clients_response_that_no_rule_names_is_denied() {
         // An error would end the session of some clients.
         assert_eq!((reply.status, reply.body), (202, vec![]), "{body}");
         let record = stream.close(&mut stage, 202).unwrap();
-        assert_eq!((&record["decision"], &record["reason"]), (&"deny".into(), &"no_rule".into()));
+        assert_eq!(
+            (&record["decision"], &record["reason"]),
+            (&"deny".into(), &"server_request_not_allowed".into())
+        );
     }
 }
 
@@ -416,6 +419,8 @@ fn s09_what_tells_of_a_request_in_no_session_goes_nowhere() {
             (&"deny".into(), &"no_session".into())
         );
         let batch = json!([message, {"jsonrpc": "2.0", "id": 1, "method": "ping"}]);
-        assert_eq!(stage.send(&token(json!({})), &batch.to_string()).1.reply().status, 403);
+        let (stream, step) = stage.send(&token(json!({})), &batch.to_string());
+        assert_eq!(step.reply().status, 403);
+        assert_eq!(stream.close(&mut stage, 403).unwrap()["reason"], "no_session");
     }
 }

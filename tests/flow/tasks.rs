@@ -226,9 +226,14 @@ fn who_listens_to_tasks_is_told_of_these_alone() {
     let listen = |ids: &[&str]| json!({"notifications": {"taskIds": ids}});
     let accounts = create(&mut stage, &sarah, "listAccounts");
     let both = listen(&[&pii, &accounts]);
-    let (_, step) = ask_stateless(&mut stage, &sarah, "subscriptions/listen", both);
+    let (stream, step) = ask_stateless(&mut stage, &sarah, "subscriptions/listen", both);
     let message = &body(&step.reply())["error"]["message"];
     assert_eq!(message, "Access denied: these resources and tasks have no delegation in common.");
+    let record = stream.close(&mut stage, 200).unwrap();
+    assert_eq!(
+        (&record["decision"], &record["reason"], &record["rule"]),
+        (&"deny".into(), &"no_common_delegation".into(), &"ledger.tools.listAccounts".into())
+    );
 
     let (mut stream, step) =
         ask_stateless(&mut stage, &sarah, "subscriptions/listen", listen(&[&pii]));

@@ -263,14 +263,15 @@ impl<'a> Reference<'a> {
         Decision::Denied(Denied { rule: Some(rule), message: Message::ByDefault, remedy })
     }
 
-    /// Each resource must be allowed, and all under the same delegation; none is the baseline's.
+    /// Each resource must be allowed, and all under the same delegation; none is the baseline's. The
+    /// denial names the first rule that delegates otherwise.
     fn listen(&self, call: &Call) -> Decision {
         let uris = &call.message["params"]["notifications"]["resourceSubscriptions"];
         let mut common: Option<Decision> = None;
         for uri in uris.as_array().into_iter().flatten() {
             let rules = self.rules_for_uri(uri.as_str().unwrap());
             let next = self.by_rules(rules, call, Map::new());
-            let Decision::Allowed { delegation: next_delegation, would_deny: next_would, .. } =
+            let Decision::Allowed { rule, delegation: next_delegation, would_deny: next_would } =
                 &next
             else {
                 return next;
@@ -278,7 +279,12 @@ impl<'a> Reference<'a> {
             match &mut common {
                 None => common = Some(next),
                 Some(Decision::Allowed { delegation, .. }) if delegation != next_delegation => {
-                    return Decision::Denied(Denied { message: Message::ByDefault, ..NO_RULE });
+                    let rule = Some(rule.clone());
+                    return Decision::Denied(Denied {
+                        rule,
+                        message: Message::ByDefault,
+                        ..NO_RULE
+                    });
                 }
                 Some(Decision::Allowed { would_deny, .. }) => {
                     *would_deny = would_deny.take().or(next_would.clone());
