@@ -3,16 +3,26 @@
 //! Every request to an MCP endpoint goes one way, and the modules stand in its order:
 //!
 //! ```text
-//! config push ─► config ─► policy::compile ─┐                     (once per push)
-//!                                           ▼
-//! headers ─► request ─► token ─► mcp ─► policy ─► exchange ─► upstream ─► response ─► audit
-//!            which      who      what   may       act for     client's    what of     one
-//!            endpoint   asks     for    they?     them        token out   it passes   record
+//! config push ─► config ─► policy::compile ───────────────────┐            (once per push)
+//!                                                             ▼
+//! headers ─► request ─► token ─► session ─► mcp ─► task ─► policy ─►
+//!            which      who      whose      what   whose   may
+//!            endpoint   asks     session    for    task    they?
+//!
+//!         ─► exchange ─► upstream ─► response ─► audit
+//!            act for     client's    what of     one
+//!            them        token out   it passes   record
 //! ```
 //!
-//! Between `token` and `mcp`, [`session`] sees to it that a session which the request names is the
-//! caller's own, and on the way back it binds the one that the MCP server opens. Between `mcp` and
-//! `policy`, [`task`] does so with tasks.
+//! [`session`] sees to it that a session which the request names is the caller's own, and on the way
+//! back it binds the one that the MCP server opens; [`task`] does so with tasks.
+//!
+//! A request that is refused, at whichever stage, leaves the way: [`answer`] has what its client is
+//! told, in one table for all stages, and [`challenge`] how to get in, the metadata documents among it.
+//!
+//! The last five modules serve all stages. [`cache`] is a store with bounds, and [`clock`] the time, which
+//! is passed in. [`fingerprint`] is a short name for what must not be shown. [`host`] is what the host does
+//! when the core asks it to, and [`json`] reads what no two parsers could read differently.
 //!
 //! No stage does I/O. [`transaction`] runs them: an [`Event`](transaction::Event) goes in, a
 //! [`Step`](transaction::Step) comes out. `filter`, which exists in the wasm build alone, turns
