@@ -1,5 +1,10 @@
 //! The adapter: Envoy's callbacks in, [`Event`]s to the [`Transaction`]s, their [`Step`]s out as
 //! host calls. It and its parts alone name `proxy_wasm`, and they decide nothing.
+//!
+//! A step is carried out in one of two ways. In a callback of its own stream, it is what the callback
+//! returns that lets the stream go on or holds it ([`Stream::carry_out`]). A stream that waits has no
+//! callback: when a callout's answer or the time brings it a step, in a callback of another context,
+//! Envoy is told first which stream is meant, and then to resume it ([`resume`]).
 
 mod clock;
 mod host_calls;
@@ -117,7 +122,7 @@ impl RootContext for Root {
     fn on_tick(&mut self) {
         let Some(shared) = &self.worker else { return };
         let steps = shared.borrow_mut().on_tick();
-        carry_out(shared, steps);
+        resume(shared, steps);
     }
 
     fn create_http_context(&self, stream: u32) -> Option<Box<dyn HttpContext>> {
@@ -176,7 +181,7 @@ impl Stream {
                     if stream == self.id {
                         action = self.carry_out(step, map);
                     } else if let Some(worker) = &self.worker {
-                        carry_out(worker, vec![(stream, step)]);
+                        resume(worker, vec![(stream, step)]);
                         let _ = hostcalls::set_effective_context(self.id);
                     }
                 }
@@ -323,7 +328,7 @@ fn on_callout_reply(shared: &Shared, token: u32) {
             }
         }
     };
-    carry_out(shared, steps);
+    resume(shared, steps);
 }
 
 fn callout_reply() -> CalloutReply {
@@ -336,7 +341,7 @@ fn callout_reply() -> CalloutReply {
 }
 
 /// Carries out steps for streams that wait, from outside their callbacks, and what follows from them.
-fn carry_out(shared: &Shared, steps: Vec<(u32, Step)>) {
+fn resume(shared: &Shared, steps: Vec<(u32, Step)>) {
     let mut steps = VecDeque::from(steps);
     while let Some((stream, step)) = steps.pop_front() {
         // A stream that has gone meanwhile is no context any more.
