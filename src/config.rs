@@ -20,6 +20,7 @@ mod url;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
+use std::rc::Rc;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -51,7 +52,7 @@ use pushed::Pushed;
 #[derive(Debug)]
 pub struct Config {
     /// The endpoints by path; few, so they are walked.
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Vec<Rc<Endpoint>>,
     /// Whose tokens are believed.
     pub issuers: Vec<TrustedIssuer>,
     /// The scopes that callers can obtain.
@@ -187,7 +188,7 @@ impl Config {
                 &endpoints,
                 pushed.authorization_server_metadata.as_ref(),
             ),
-            endpoints,
+            endpoints: endpoints.into_iter().map(Rc::new).collect(),
             issuers,
             scopes,
             allowed_origins,

@@ -2,6 +2,8 @@
 
 pub mod header_map;
 
+use std::rc::Rc;
+
 use percent_encoding::percent_decode_str;
 
 use crate::config::{Config, Endpoint, Problems, is_authority, pushed};
@@ -51,7 +53,7 @@ pub enum Intake<'c> {
     /// A browser asks before it sends (Fetch standard, CORS preflight).
     Preflight,
     /// A request to an MCP endpoint; who asks is not known yet.
-    Endpoint(&'c Endpoint),
+    Endpoint(&'c Rc<Endpoint>),
 }
 
 /// Why a request is refused for its headers alone.

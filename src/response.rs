@@ -19,6 +19,7 @@ mod tests;
 use std::rc::Rc;
 
 use crate::answer::cors;
+use crate::config::Endpoint;
 use crate::mcp::{Id, check_content_encoding, check_content_type, check_media_type};
 use crate::request::Headers;
 use crate::session::{self, Binding, Purpose, SessionError, SessionKeys};
@@ -38,8 +39,8 @@ pub struct Reader {
     pub caller: Rc<Caller>,
     /// The request's id, if it has one.
     pub id: Option<Id>,
-    /// The endpoint's place in the configuration.
-    pub endpoint: usize,
+    /// Where.
+    pub endpoint: Rc<Endpoint>,
     /// Whether the answer is due to hold a list, or to name a task. Another may name one all the
     /// same, by a server that should not: the client can do nothing with the server's own id.
     pub is_filtered: bool,
@@ -108,22 +109,15 @@ const OF_THE_BODY: [&str; 8] = [
     "accept-ranges",
 ];
 
-/// Judges the head of an answer of any status from the endpoint with the path `endpoint`.
-/// `has_body` tells whether more of it follows.
+/// Judges the head of an answer of any status. `has_body` tells whether more of it follows.
 #[must_use]
-pub fn head(
-    headers: Headers,
-    reader: &Reader,
-    endpoint: &str,
-    sessions: &SessionKeys,
-    has_body: bool,
-) -> Head {
+pub fn head(headers: Headers, reader: &Reader, sessions: &SessionKeys, has_body: bool) -> Head {
     let status = match status(headers) {
         Some(401) => return Head::DelegationRejected,
         None | Some(..=199 | 206 | 300..=399) => return Head::UnexpectedStatus,
         Some(status) => status,
     };
-    let binding = Binding::new(Purpose::Session, &reader.caller, endpoint);
+    let binding = Binding::new(Purpose::Session, &reader.caller, &reader.endpoint.path);
     let session = match sessions.of_response(binding, headers) {
         _ if reader.is_stateless => None,
         Ok(session) => session,

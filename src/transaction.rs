@@ -4,11 +4,16 @@
 //! [`Step`] what to do next, and the host does it. An event that does not fit the state ends in
 //! `State::Failed` and a 500, never in [`Step::Continue`].
 
-mod answer;
-mod delegation;
-mod keys;
-mod marked;
+// From the first headers to the permit: `AwaitHeaders` and `AwaitBody`.
 mod question;
+// `AwaitKeys`, before there is a caller.
+mod keys;
+// No state: the marks of requests, between `AwaitBody` and the way up.
+mod marked;
+// From the permit to the way up: `AwaitExchange`.
+mod delegation;
+// `Forwarded` and `Filtering`.
+mod response;
 
 use std::rc::Rc;
 
@@ -17,17 +22,17 @@ use crate::audit::{CutOff, Record};
 use crate::clock::Now;
 use crate::config::Config;
 use crate::exchange::reply::ExchangeError;
+use crate::exchange::{Callout, Delegated, Exchanges};
 use crate::host::Host;
-
-use crate::exchange::{Callout, Delegated, Exchanges, Key};
-use crate::mcp::{HeaderError, MirroredHeaders};
-use crate::policy::Permit;
-use crate::request::{Headers, Verb};
-use crate::response::{BodyFilter, Held, Reader, Share};
-use crate::task::Tasks;
-use crate::token::{Caller, Callers, KeyFetches};
+use crate::request::Headers;
+use crate::response::{Held, Reader};
+use crate::token::{Callers, KeyFetches};
 use crate::upstream::Edits;
+use delegation::Waiting;
+use keys::Unidentified;
 use marked::MarkedRequests;
+use question::Question;
+use response::Filtering;
 
 /// What the transactions of one configuration share, in one worker.
 #[derive(Debug)]
@@ -136,71 +141,22 @@ pub enum Step {
     Reset,
 }
 
-/// Where a transaction stands. What it knows lives in the variant.
+/// Where a transaction stands, in the order of its life. What it knows lives in the variant.
 #[derive(Debug)]
 enum State {
     AwaitHeaders,
-    AwaitKeys(Box<keys::Unverified>),
-    AwaitBody(Box<Question>),
+    AwaitKeys(Box<Unidentified>),
+    AwaitBody {
+        question: Box<Question>,
+        /// Whether the host has shown any of the body.
+        is_body_seen: bool,
+    },
     AwaitExchange(Box<Waiting>),
     Forwarded(Box<Reader>),
     Filtering(Box<Filtering>),
     Ignored,
     Replied,
     Failed,
-}
-
-/// A request to an endpoint by a known caller.
-#[derive(Debug)]
-struct Question {
-    endpoint: usize,
-    caller: Rc<Caller>,
-    verb: Verb,
-    /// An error in them waits for the body, which has the id that the answer repeats.
-    mirrored: Result<MirroredHeaders, HeaderError>,
-    /// With the MCP server's id of the session, which is known to be the caller's.
-    edits: Edits,
-    /// The MCP server's id of it.
-    session: Option<String>,
-    origin: Option<String>,
-    /// Whether the answer is due to hold a list, or to name a task.
-    is_filtered: bool,
-    tasks: Tasks,
-    /// Whether the host has shown any of the body.
-    body_seen: bool,
-}
-
-impl Question {
-    /// Whether it is of a revision without sessions.
-    fn is_stateless(&self) -> bool {
-        self.mirrored.as_ref().is_ok_and(|mirrored| mirrored.revision().is_stateless())
-    }
-}
-
-/// A permitted request that waits for its delegation token.
-#[derive(Debug)]
-struct Waiting {
-    permit: Permit,
-    key: Key,
-    edits: Edits,
-    reader: Reader,
-}
-
-/// A response whose body is filtered.
-#[derive(Debug)]
-struct Filtering {
-    reader: Reader,
-    filter: BodyFilter,
-    share: Share,
-    /// Whether the host still holds the headers.
-    is_held: bool,
-}
-
-impl Filtering {
-    /// Whether it may go on for long: a stream of events.
-    fn is_stream(&self) -> bool {
-        !self.filter.is_prompt()
-    }
 }
 
 /// One HTTP request and its response.
@@ -225,31 +181,55 @@ impl Transaction {
             (State::AwaitHeaders, Event::RequestHeaders { headers, end_of_stream }) => {
                 self.on_headers(headers, end_of_stream, engine, now)
             }
-            (State::AwaitKeys(unverified), Event::RequestBody { length, whole }) => {
-                self.on_body_before_keys(unverified, length, whole.is_some(), &engine.config)
+
+            (State::AwaitKeys(unidentified), Event::RequestBody { length, whole }) => {
+                self.on_body_before_keys(unidentified, length, whole.is_some(), &engine.config)
             }
-            (State::AwaitKeys(unverified), Event::RequestAgain { headers, body }) => {
-                self.on_request_again(&unverified, headers, body, engine, now)
+            (State::AwaitKeys(unidentified), Event::RequestAgain { headers, body }) => {
+                self.on_request_again(&unidentified, headers, body, engine, now)
             }
-            (State::AwaitKeys(unverified), Event::Tick) => {
-                self.on_tick_for_keys(unverified, engine, now)
+            (State::AwaitKeys(unidentified), Event::Tick) => {
+                self.on_tick_for_keys(unidentified, engine, now)
             }
-            (State::AwaitBody(question), Event::RequestBody { length, whole }) => {
+
+            (State::AwaitBody { question, .. }, Event::RequestBody { length, whole }) => {
                 self.on_body(question, length, whole, engine, now)
             }
+            (State::AwaitBody { question, is_body_seen }, Event::Tick) => {
+                self.on_tick_for_body(question, is_body_seen, engine, now)
+            }
+
             (State::AwaitExchange(waiting), Event::Exchanged(result)) => {
                 self.on_exchanged(*waiting, result, &engine.config)
-            }
-            (State::AwaitBody(question), Event::Tick) => {
-                self.on_tick_for_body(question, engine, now)
             }
             (State::AwaitExchange(waiting), Event::Tick) => {
                 self.on_tick_for_exchange(waiting, engine, now)
             }
+            // The host repeats the end of a body, and the rest of one, while a stream waits.
+            (state @ State::AwaitExchange(_), Event::RequestBody { .. }) => {
+                self.state = state;
+                Step::Pause
+            }
+
+            // Envoy itself answers, a timeout say, while this filter holds the request.
+            (
+                state @ (State::AwaitKeys(_) | State::AwaitBody { .. } | State::AwaitExchange(_)),
+                Event::ResponseHeaders { .. },
+            ) => {
+                self.state = state;
+                self.leave("Envoy answered before there was a decision", engine);
+                Step::Continue(Edits::default())
+            }
+            (State::AwaitExchange(waiting), _) => {
+                engine.exchanges.abandon(&waiting.key, self.stream);
+                self.fail(&engine.config)
+            }
+
             (
                 State::Forwarded(reader),
                 Event::ResponseHeaders { headers, from_server, end_of_stream },
             ) => self.on_response(headers, from_server, reader, !end_of_stream, engine, now),
+
             (State::Filtering(filtering), Event::ResponseBody { chunk, end_of_stream }) => {
                 self.on_response_body(filtering, chunk, end_of_stream, &engine.config, now)
             }
@@ -261,16 +241,7 @@ impl Transaction {
                 self.state = State::Replied;
                 Step::Reset
             }
-            // What follows the end of a response, or is the rest of one that was given up.
-            (state @ (State::Replied | State::Failed), Event::ResponseBody { .. }) => {
-                self.state = state;
-                Step::Replace(Vec::new())
-            }
-            // The host repeats the end of a body, and the rest of one, while a stream waits.
-            (state @ State::AwaitExchange(_), Event::RequestBody { .. }) => {
-                self.state = state;
-                Step::Pause
-            }
+
             // What was decided stays decided. An answer made here passes this way too.
             (
                 state @ (State::Forwarded(_)
@@ -284,22 +255,15 @@ impl Transaction {
                 self.state = state;
                 Step::Continue(Edits::default())
             }
-            // Envoy itself answers, a timeout say, while this filter holds the request.
-            (
-                state @ (State::AwaitKeys(_) | State::AwaitBody(_) | State::AwaitExchange(_)),
-                Event::ResponseHeaders { .. },
-            ) => {
+            // What follows the end of a response, or is the rest of one that was given up.
+            (state @ (State::Replied | State::Failed), Event::ResponseBody { .. }) => {
                 self.state = state;
-                self.leave("Envoy answered before there was a decision", engine);
-                Step::Continue(Edits::default())
+                Step::Replace(Vec::new())
             }
             (State::Failed, Event::ResponseHeaders { .. } | Event::Tick) => {
                 Step::Continue(Edits::default())
             }
-            (State::AwaitExchange(waiting), _) => {
-                engine.exchanges.abandon(&waiting.key, self.stream);
-                self.fail(&engine.config)
-            }
+
             _ => self.fail(&engine.config),
         }
     }
@@ -326,7 +290,10 @@ impl Transaction {
     /// Whether the request is still held.
     #[must_use]
     pub const fn is_undecided(&self) -> bool {
-        matches!(self.state, State::AwaitKeys(_) | State::AwaitBody(_) | State::AwaitExchange(_))
+        matches!(
+            self.state,
+            State::AwaitKeys(_) | State::AwaitBody { .. } | State::AwaitExchange(_)
+        )
     }
 
     /// Whether it went up, though a rule in shadow would have denied it.
@@ -379,5 +346,12 @@ impl Transaction {
         let mut reply = refuse(config, refusal, about);
         reply.headers.extend(origin.into_iter().flat_map(cors));
         Step::Reply(reply)
+    }
+
+    /// Refuses a request that was permitted: its answer's reader is told.
+    fn refuse_reader(&mut self, reader: &Reader, refusal: &Refusal, config: &Config) -> Step {
+        let required_scopes = Some(&reader.endpoint.required_scopes);
+        let about = About { id: reader.id.as_ref(), required_scopes };
+        self.refuse(config, refusal, about, reader.origin.as_deref())
     }
 }

@@ -20,6 +20,16 @@ pub struct Edits {
     pub body: Option<Vec<u8>>,
 }
 
+impl Edits {
+    /// These changes, and after them `more`.
+    #[must_use]
+    pub fn followed_by(mut self, more: Self) -> Self {
+        self.remove.extend(more.remove);
+        self.set.extend(more.set);
+        Self { body: more.body.or(self.body), ..self }
+    }
+}
+
 /// The credential under which a request goes up.
 #[derive(Debug)]
 pub enum Credential<'a> {
@@ -166,6 +176,7 @@ impl StrippedHeaders {
 /// ids of session, tasks and requests in place of the client's, and what `initialize` may offer.
 #[must_use]
 pub fn forward(permit: Permit, credential: &Credential, mut edits: Edits) -> Edits {
+    // Spent: nothing else goes up by it.
     drop(permit);
     if let Some(body) = &edits.body {
         edits.set.push(("content-length", body.len().to_string()));

@@ -2,43 +2,34 @@
 
 use std::rc::Rc;
 
-use super::answer::about;
-use super::{Engine, Question, State, Step, Transaction, Waiting};
-use crate::answer::{About, Refusal};
+use super::{Engine, State, Step, Transaction};
+use crate::answer::Refusal;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::exchange::reply::ExchangeError;
-use crate::exchange::{Answer, Delegated, Source};
-use crate::mcp::Id;
+use crate::exchange::{Answer, Delegated, Key, Source};
 use crate::policy::Permit;
-use crate::request::Verb;
 use crate::response::Reader;
 use crate::upstream::{self, Credential, Edits};
+
+/// A permitted request that waits for its delegation token.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    permit: Permit,
+    pub(super) key: Key,
+    edits: Edits,
+    reader: Reader,
+}
 
 impl Transaction {
     pub(super) fn exchange(
         &mut self,
         permit: Permit,
-        question: Question,
-        id: Option<Id>,
+        edits: Edits,
+        reader: Reader,
         engine: &mut Engine,
         now: Now,
     ) -> Step {
-        let opens_stream = question.verb == Verb::OpenStream;
-        let is_stateless = question.is_stateless();
-        let Question { caller, endpoint, edits, origin, is_filtered, tasks, .. } = question;
-        let redaction = permit.redaction().map(Rc::clone);
-        let reader = Reader {
-            caller,
-            id,
-            endpoint,
-            is_filtered,
-            redaction,
-            tasks,
-            opens_stream,
-            is_stateless,
-            origin,
-        };
         let Some(target) = permit.target().map(Rc::clone) else {
             return self.forward(permit, &Credential::WithoutToken, edits, reader);
         };
@@ -50,7 +41,7 @@ impl Transaction {
                 return self.forward(permit, &Credential::Delegation(&delegated), edits, reader);
             }
             Answer::Refused(error) => {
-                return self.not_delegated(error, &reader, config);
+                return self.refuse_reader(&reader, &Refusal::Exchange(error), config);
             }
             Answer::Wait(key) => (key, Step::Pause),
             Answer::Call(key, callout) => (key, Step::Call(callout)),
@@ -74,15 +65,8 @@ impl Transaction {
                 }
                 self.forward(permit, &Credential::Delegation(delegated), edits, reader)
             }
-            Err(error) => self.not_delegated(error.clone(), &reader, config),
+            Err(error) => self.refuse_reader(&reader, &Refusal::Exchange(error.clone()), config),
         }
-    }
-
-    fn not_delegated(&mut self, error: ExchangeError, reader: &Reader, config: &Config) -> Step {
-        let endpoint = config.endpoints.get(reader.endpoint);
-        let required_scopes = endpoint.map(|known| &known.required_scopes);
-        let about = About { required_scopes, ..about(reader) };
-        self.refuse(config, &Refusal::Exchange(error), about, reader.origin.as_deref())
     }
 
     pub(super) fn on_tick_for_exchange(
@@ -97,8 +81,7 @@ impl Transaction {
         }
         engine.exchanges.abandon(&waiting.key, self.stream);
         let refusal = Refusal::Undecided("the token exchange did not end in time");
-        let reader = &waiting.reader;
-        self.refuse(&engine.config, &refusal, about(reader), reader.origin.as_deref())
+        self.refuse_reader(&waiting.reader, &refusal, &engine.config)
     }
 
     fn forward(

@@ -1,5 +1,6 @@
 //! Keys that are fetched while requests come: what replaces them, and the wait for them.
 
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use super::{Engine, State, Step, Transaction};
@@ -14,37 +15,37 @@ use crate::token::{
 
 /// A request whose token names a key that is being fetched. The host keeps the rest of it.
 #[derive(Debug)]
-pub(super) struct Unverified {
+pub(super) struct Unidentified {
     /// The place of the issuer.
-    pub(super) place: usize,
-    pub(super) body: Body,
-    pub(super) origin: Option<String>,
+    place: usize,
+    shown: ShownBody,
+    origin: Option<String>,
 }
 
 /// How much of a request's body the host has shown, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Body {
-    Unseen,
-    Growing(usize),
+pub(super) enum ShownBody {
+    Nothing,
+    Part(usize),
     Whole(usize),
 }
 
-impl Body {
+impl ShownBody {
     /// The host repeats the end of a body, without a length at times.
     fn grow(self, length: usize, is_whole: bool) -> Self {
         match self {
             Self::Whole(before) => Self::Whole(before.max(length)),
-            Self::Growing(before) if is_whole => Self::Whole(before.max(length)),
-            Self::Growing(before) => Self::Growing(before.max(length)),
-            Self::Unseen if is_whole => Self::Whole(length),
-            Self::Unseen => Self::Growing(length),
+            Self::Part(before) if is_whole => Self::Whole(before.max(length)),
+            Self::Part(before) => Self::Part(before.max(length)),
+            Self::Nothing if is_whole => Self::Whole(length),
+            Self::Nothing => Self::Part(length),
         }
     }
 
     fn length(self) -> usize {
         match self {
-            Self::Unseen => 0,
-            Self::Growing(length) | Self::Whole(length) => length,
+            Self::Nothing => 0,
+            Self::Part(length) | Self::Whole(length) => length,
         }
     }
 }
@@ -56,7 +57,7 @@ pub(super) enum NoCaller {
     AwaitsKeys(usize),
 }
 
-/// The caller that a bearer token names. What `may_wait` can wait for keys.
+/// The caller that a bearer token names. With `may_wait`, the request can wait for keys to be fetched.
 pub(super) fn verify(
     token: &str,
     config: &Config,
@@ -146,41 +147,46 @@ impl Engine {
 }
 
 impl Transaction {
-    pub(super) fn await_keys(&mut self, place: usize, body: Body, origin: Option<String>) -> Step {
-        self.state = State::AwaitKeys(Box::new(Unverified { place, body, origin }));
+    pub(super) fn await_keys(
+        &mut self,
+        place: usize,
+        shown: ShownBody,
+        origin: Option<String>,
+    ) -> Step {
+        self.state = State::AwaitKeys(Box::new(Unidentified { place, shown, origin }));
         Step::Pause
     }
 
     pub(super) fn on_body_before_keys(
         &mut self,
-        mut unverified: Box<Unverified>,
+        mut unidentified: Box<Unidentified>,
         length: usize,
         is_whole: bool,
         config: &Config,
     ) -> Step {
-        unverified.body = unverified.body.grow(length, is_whole);
-        if unverified.body.length() > config.limits.body_bytes {
-            let origin = unverified.origin.as_deref();
+        unidentified.shown = unidentified.shown.grow(length, is_whole);
+        if unidentified.shown.length() > config.limits.body_bytes {
+            let origin = unidentified.origin.as_deref();
             return self.refuse(config, &Refusal::TooLarge, About::default(), origin);
         }
-        self.state = State::AwaitKeys(unverified);
+        self.state = State::AwaitKeys(unidentified);
         Step::Pause
     }
 
     pub(super) fn on_tick_for_keys(
         &mut self,
-        unverified: Box<Unverified>,
+        unidentified: Box<Unidentified>,
         engine: &Engine,
         now: Now,
     ) -> Step {
         if !self.is_in_time(engine, now) {
             let refusal = Refusal::Undecided("the issuer's keys did not come in time");
-            let origin = unverified.origin.as_deref();
+            let origin = unidentified.origin.as_deref();
             return self.refuse(&engine.config, &refusal, About::default(), origin);
         }
         let step =
-            if engine.fetches.is_awaited(unverified.place) { Step::Pause } else { Step::Reread };
-        self.state = State::AwaitKeys(unverified);
+            if engine.fetches.is_awaited(unidentified.place) { Step::Pause } else { Step::Reread };
+        self.state = State::AwaitKeys(unidentified);
         step
     }
 
@@ -188,27 +194,16 @@ impl Transaction {
     /// body.
     pub(super) fn on_request_again(
         &mut self,
-        unverified: &Unverified,
+        unidentified: &Unidentified,
         headers: Headers,
         body: &[u8],
         engine: &mut Engine,
         now: Now,
     ) -> Step {
-        let question = match self.identify(headers, None, engine, now) {
-            Ok(question) => question,
-            Err(step) => return step,
-        };
-        match unverified.body {
-            Body::Unseen => {
-                self.state = State::AwaitBody(question);
-                Step::Pause
-            }
-            Body::Growing(length) => self.on_body(question, length, None, engine, now),
-            Body::Whole(length) if length == body.len() => {
-                self.on_body(question, length, Some(body), engine, now)
-            }
-            // What is judged must be what goes up.
-            Body::Whole(_) => self.fail(&engine.config),
+        let shown = unidentified.shown;
+        match self.identify(headers, shown, false, engine, now) {
+            ControlFlow::Break(step) => step,
+            ControlFlow::Continue(question) => self.on_shown(question, shown, body, engine, now),
         }
     }
 }

@@ -4,7 +4,6 @@
 use std::fmt;
 use std::rc::Rc;
 
-use super::Question;
 use crate::answer::Refusal;
 use crate::exchange::shared::SharedData;
 use crate::fingerprint::fingerprint;
@@ -15,6 +14,9 @@ use crate::response::{mark_cancelled, mark_ids};
 /// The host keeps every name for ever, so there are 4096 places. Who loses its place to another
 /// cannot be cancelled, and ends by itself.
 const PLACE_DIGITS: usize = 3;
+
+/// The mark of lists, whose answers are filtered.
+const LIST: &str = "list";
 
 /// The requests that went up with a mark, of all workers.
 pub(super) struct MarkedRequests(Rc<dyn SharedData>);
@@ -28,6 +30,46 @@ impl fmt::Debug for MarkedRequests {
 impl MarkedRequests {
     pub(super) fn new(data: Rc<dyn SharedData>) -> Self {
         Self(data)
+    }
+
+    /// The body with the ids by which the MCP server is to know a session's requests: those whose
+    /// answers do not pass as they are. None if it stays as it is. A body has at most `longest` bytes.
+    ///
+    /// # Errors
+    /// [`Refusal::TooLarge`]: Envoy holds no more, and fails when it must grow what it holds. Or the
+    /// body is not what it was when it was read.
+    pub(super) fn mark(
+        &self,
+        session: &str,
+        operations: &[Operation],
+        permit: &Permit,
+        body: &[u8],
+        longest: usize,
+    ) -> Result<Option<Vec<u8>>, Refusal> {
+        let ids: Vec<&Id> = operations.iter().filter_map(|one| one.id.as_ref()).collect();
+        let is_list = |one: &Operation| List::of(one.method).is_some();
+        let mark = match permit.redaction() {
+            _ if ids.is_empty() => None,
+            Some(redaction) => Some(redaction.mark()),
+            None => operations.iter().any(is_list).then(|| LIST.into()),
+        };
+        let marked = match (mark, operations) {
+            (Some(mark), _) => {
+                for id in ids {
+                    self.remember(session, id, &mark);
+                }
+                Some(mark_ids(body, &mark))
+            }
+            (None, [Operation { cancels: Some(id), .. }]) => {
+                self.find(session, id).map(|mark| mark_cancelled(body, &mark))
+            }
+            _ => None,
+        };
+        let marked = marked.transpose().map_err(|_| Refusal::Failed)?;
+        match marked {
+            Some(marked) if marked.len() > longest => Err(Refusal::TooLarge),
+            marked => Ok(marked),
+        }
     }
 
     fn remember(&self, session: &str, id: &Id, mark: &str) {
@@ -50,52 +92,4 @@ fn place(session: &str, id: &Id) -> Option<(String, Box<str>)> {
     // No session's id has a blank.
     let request = fingerprint(format!("{session} {}", serde_json::to_string(id).ok()?).as_bytes());
     Some((format!("request.{}", request.get(..PLACE_DIGITS)?), request))
-}
-
-/// The mark of lists, whose answers are filtered.
-const LIST: &str = "list";
-
-/// Gives the body the ids by which the MCP server is to know a session's requests: those whose answers
-/// do not pass as they are. A body has at most `longest` bytes.
-///
-/// # Errors
-/// [`Refusal::TooLarge`]: Envoy holds no more, and fails when it must grow what it holds. Or the body
-/// is not what it was when it was read.
-pub(super) fn mark(
-    requests: &MarkedRequests,
-    question: &mut Question,
-    operations: &[Operation],
-    permit: &Permit,
-    body: &[u8],
-    longest: usize,
-) -> Result<(), Refusal> {
-    let Some(session) = &question.session else { return Ok(()) };
-    let body = question.edits.body.as_deref().unwrap_or(body);
-    let ids: Vec<&Id> = operations.iter().filter_map(|one| one.id.as_ref()).collect();
-    let is_list = |one: &Operation| List::of(one.method).is_some();
-    let mark = match permit.redaction() {
-        _ if ids.is_empty() => None,
-        Some(redaction) => Some(redaction.mark()),
-        None => operations.iter().any(is_list).then(|| LIST.into()),
-    };
-    let marked = match (mark, operations) {
-        (Some(mark), _) => {
-            for id in ids {
-                requests.remember(session, id, &mark);
-            }
-            Some(mark_ids(body, &mark))
-        }
-        (None, [Operation { cancels: Some(id), .. }]) => {
-            requests.find(session, id).map(|mark| mark_cancelled(body, &mark))
-        }
-        _ => None,
-    };
-    if let Some(marked) = marked {
-        let marked = marked.map_err(|_| Refusal::Failed)?;
-        if marked.len() > longest {
-            return Err(Refusal::TooLarge);
-        }
-        question.edits.body = Some(marked);
-    }
-    Ok(())
 }

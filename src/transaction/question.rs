@@ -1,25 +1,71 @@
 //! From the first byte to the judgement: who asks, for what, and may they.
 
+use std::ops::ControlFlow;
 use std::rc::Rc;
+use std::slice;
 use std::time::Duration;
 
-use super::keys::{self, NoCaller};
-use super::marked::mark;
-use super::{Engine, Question, State, Step, Transaction};
+use super::keys::{self, NoCaller, ShownBody};
+use super::{Engine, State, Step, Transaction};
 use crate::answer::{About, Refusal, metadata, preflight};
 use crate::clock::Now;
 use crate::config::{Config, Endpoint};
 use crate::json::Limits;
-use crate::mcp::{self, Body, BodyError, Id, List, MirroredHeaders, Object, Operation, Revision};
+use crate::mcp::{
+    self, Body, BodyError, HeaderError, Id, List, MirroredHeaders, Object, Operation, Response,
+    Revision, Task,
+};
 use crate::policy::{Denial, Permit, Remedy};
 use crate::request::{self, Headers, Intake, RequestError, Verb};
+use crate::response::Reader;
 use crate::session::{self, Binding, Purpose, SessionError};
-use crate::task::{Claim, Owner, Tasks, splice};
+use crate::task::{Owner, Tasks, splice};
 use crate::token::Caller;
 use crate::upstream::Edits;
 
 /// Fifty years after the Unix epoch: a clock that says less was never set.
 const CLOCK_IS_SET: Duration = Duration::from_hours(50 * 365 * 24);
+
+/// A request to an endpoint by a known caller: what its headers told.
+#[derive(Debug)]
+pub(super) struct Question {
+    endpoint: Rc<Endpoint>,
+    caller: Rc<Caller>,
+    verb: Verb,
+    /// An error in them waits for the body, which has the id that the answer repeats.
+    mirrored: Result<MirroredHeaders, HeaderError>,
+    /// Header changes so far, among them the unsealed session id.
+    edits: Edits,
+    /// The unsealed session id, if the request names a session and its revision has them.
+    session: Option<String>,
+    /// The allowed origin of the page that asks, if any.
+    origin: Option<String>,
+}
+
+/// What came of a request that is whole.
+struct Judged {
+    /// The id that the answer repeats, as far as it is known.
+    id: Option<Id>,
+    result: Result<Ready, Refusal>,
+}
+
+/// What a permitted request goes up with, beyond what its headers told, and what its answer is due.
+struct Ready {
+    permit: Permit,
+    /// The changes that its body calls for.
+    edits: Edits,
+    /// Whether the answer is due to hold a list, or to name a task.
+    is_filtered: bool,
+    /// The tasks that the answer may name.
+    tasks: Tasks,
+}
+
+impl Ready {
+    /// It goes up as it came, and so does its answer come back, but for what the permit says.
+    fn as_it_is(permit: Permit) -> Self {
+        Self { permit, edits: Edits::default(), is_filtered: false, tasks: Tasks::default() }
+    }
+}
 
 impl Transaction {
     pub(super) fn on_headers(
@@ -29,234 +75,222 @@ impl Transaction {
         engine: &mut Engine,
         now: Now,
     ) -> Step {
-        let body = if end_of_stream { keys::Body::Whole(0) } else { keys::Body::Unseen };
-        match self.identify(headers, Some(body), engine, now) {
-            Err(step) => step,
-            Ok(question) if end_of_stream => self.on_body(question, 0, Some(b""), engine, now),
-            Ok(question) => {
-                self.state = State::AwaitBody(question);
-                Step::Pause
-            }
+        let shown = if end_of_stream { ShownBody::Whole(0) } else { ShownBody::Nothing };
+        match self.identify(headers, shown, true, engine, now) {
+            ControlFlow::Break(step) => step,
+            ControlFlow::Continue(question) => self.on_shown(question, shown, b"", engine, now),
         }
     }
 
-    /// Finds out from the headers who asks, and at which endpoint. Else says what to do.
+    /// Finds out from the headers who asks, and at which endpoint. Breaks off with what to do where that
+    /// is all: nobody is known to ask, or nothing is asked of an endpoint.
     ///
-    /// With `body`, the request may still wait for its issuer's keys; it is what comes after the
-    /// headers then.
+    /// If it `may_wait`, it can wait for its issuer's keys; `shown` is what is there of its body then.
     pub(super) fn identify(
         &mut self,
         headers: Headers,
-        body: Option<keys::Body>,
+        shown: ShownBody,
+        may_wait: bool,
         engine: &mut Engine,
         now: Now,
-    ) -> Result<Box<Question>, Step> {
+    ) -> ControlFlow<Step, Box<Question>> {
         let Engine { config, callers, fetches, .. } = engine;
         let config = &*config;
-        let origin = request::allowed_origin(config, headers).map(str::to_owned);
         self.record.request(
             headers.first("x-request-id"),
             headers.first(":method").unwrap_or_default(),
             headers.first(":path").unwrap_or_default(),
         );
-        let endpoint = match request::classify(config, headers) {
-            Ok(Intake::Ignored) => {
-                self.state = State::Ignored;
-                return Err(Step::Continue(Edits::default()));
-            }
-            Ok(Intake::Metadata(document)) => return Err(self.serve(metadata(document))),
-            Ok(Intake::Preflight) => {
-                let asked = request::asked_headers(headers);
-                return Err(self.serve(preflight(origin.as_deref(), asked)));
-            }
-            Ok(Intake::Endpoint(endpoint)) => endpoint,
-            Err(error) => {
-                return Err(self.refuse(config, &Refusal::Request(error), About::default(), None));
-            }
-        };
-        let about = About { id: None, required_scopes: Some(&endpoint.required_scopes) };
-        if now.unix < CLOCK_IS_SET {
+        let origin = request::allowed_origin(config, headers).map(str::to_owned);
+        let endpoint = self.find_endpoint(headers, origin.as_deref(), config)?;
+        let caller = if now.unix < CLOCK_IS_SET {
             // No token can be judged, so none is called bad.
-            let refusal = Refusal::Undecided("the clock is not set");
-            return Err(self.refuse(config, &refusal, about, origin.as_deref()));
-        }
-        let caller = request::bearer(headers)
-            .map_err(|error| NoCaller::Refused(Refusal::Request(error)))
-            .and_then(|token| {
-                keys::verify(token, config, callers, fetches, body.is_some(), now)
+            Err(NoCaller::Refused(Refusal::Undecided("the clock is not set")))
+        } else {
+            let token = request::bearer(headers);
+            let token = token.map_err(|error| NoCaller::Refused(Refusal::Request(error)));
+            token.and_then(|token| {
+                keys::verify(token, config, callers, fetches, may_wait, now)
                     .inspect_err(|_| self.record.rejected(token))
-            });
-        let question = match (caller, body) {
-            (Err(NoCaller::AwaitsKeys(place)), Some(body)) => {
-                return Err(self.await_keys(place, body, origin));
+            })
+        };
+        let question = match caller {
+            Err(NoCaller::AwaitsKeys(place)) => {
+                return ControlFlow::Break(self.await_keys(place, shown, origin));
             }
-            (Err(NoCaller::AwaitsKeys(_)), None) => Err(Refusal::KeysUnavailable),
-            (Err(NoCaller::Refused(refusal)), _) => Err(refusal),
-            (Ok(caller), _) => {
+            Err(NoCaller::Refused(refusal)) => Err(refusal),
+            Ok(caller) => {
                 self.record.caller(&caller);
-                question(config, endpoint, caller, headers)
+                Question::read(headers, Rc::clone(&endpoint), caller, origin.clone(), config)
             }
         };
         match question {
-            Ok(question) => Ok(Box::new(Question { origin, ..question })),
-            Err(refusal) => Err(self.refuse(config, &refusal, about, origin.as_deref())),
+            Ok(question) => ControlFlow::Continue(Box::new(question)),
+            Err(refusal) => {
+                let about = About { id: None, required_scopes: Some(&endpoint.required_scopes) };
+                ControlFlow::Break(self.refuse(config, &refusal, about, origin.as_deref()))
+            }
+        }
+    }
+
+    /// The endpoint of which something is asked. Breaks off where it is none.
+    fn find_endpoint(
+        &mut self,
+        headers: Headers,
+        origin: Option<&str>,
+        config: &Config,
+    ) -> ControlFlow<Step, Rc<Endpoint>> {
+        let step = match request::classify(config, headers) {
+            Ok(Intake::Endpoint(endpoint)) => return ControlFlow::Continue(Rc::clone(endpoint)),
+            Ok(Intake::Ignored) => {
+                self.state = State::Ignored;
+                Step::Continue(Edits::default())
+            }
+            Ok(Intake::Metadata(document)) => self.serve(metadata(document)),
+            Ok(Intake::Preflight) => self.serve(preflight(origin, request::asked_headers(headers))),
+            Err(error) => self.refuse(config, &Refusal::Request(error), About::default(), None),
+        };
+        ControlFlow::Break(step)
+    }
+
+    /// Goes on with what is there of the body: `shown` is how much that is, by what the host has told.
+    pub(super) fn on_shown(
+        &mut self,
+        question: Box<Question>,
+        shown: ShownBody,
+        body: &[u8],
+        engine: &mut Engine,
+        now: Now,
+    ) -> Step {
+        match shown {
+            ShownBody::Nothing => {
+                self.state = State::AwaitBody { question, is_body_seen: false };
+                Step::Pause
+            }
+            ShownBody::Part(length) => self.on_body(question, length, None, engine, now),
+            ShownBody::Whole(length) if length == body.len() => {
+                self.on_body(question, length, Some(body), engine, now)
+            }
+            // What is judged must be what goes up.
+            ShownBody::Whole(_) => self.fail(&engine.config),
         }
     }
 
     pub(super) fn on_body(
         &mut self,
-        mut question: Box<Question>,
+        question: Box<Question>,
         length: usize,
         whole: Option<&[u8]>,
         engine: &mut Engine,
         now: Now,
     ) -> Step {
-        let config = &engine.config;
         let limit = match question.verb {
-            Verb::Message => config.limits.body_bytes,
+            Verb::Message => engine.config.limits.body_bytes,
             Verb::OpenStream | Verb::EndSession => 0,
         };
-        let Some(endpoint) = config.endpoints.get(question.endpoint) else {
-            return self.fail(config);
-        };
-        let mut about = About { id: None, required_scopes: Some(&endpoint.required_scopes) };
         if length > limit {
             let refusal = match question.verb {
                 Verb::Message => Refusal::TooLarge,
                 _ => Refusal::Request(RequestError::UnexpectedBody),
             };
-            return self.refuse(config, &refusal, about, question.origin.as_deref());
+            return self.refuse_question(&question, &refusal, None, &engine.config);
         }
         let Some(body) = whole else {
-            question.body_seen = true;
-            self.state = State::AwaitBody(question);
+            self.state = State::AwaitBody { question, is_body_seen: true };
             return Step::Pause;
         };
-        let mut id = None;
-        let decision = self.judge(engine, endpoint, &mut question, body, &mut id, now);
-        about.id = id.as_ref();
-        match decision {
-            Err(refusal) => self.refuse(config, &refusal, about, question.origin.as_deref()),
-            Ok(permit) => {
+        let Judged { id, result } = self.judge(&question, body, engine, now);
+        match result {
+            Ok(Ready { permit, edits, is_filtered, tasks }) => {
                 self.record.allowed(&permit);
-                self.exchange(permit, *question, id, engine, now)
+                let is_stateless = question.is_stateless();
+                let Question { endpoint, caller, verb, origin, edits: first, .. } = *question;
+                let redaction = permit.redaction().map(Rc::clone);
+                let opens_stream = verb == Verb::OpenStream;
+                let reader = Reader {
+                    caller,
+                    id,
+                    endpoint,
+                    is_filtered,
+                    redaction,
+                    tasks,
+                    opens_stream,
+                    is_stateless,
+                    origin,
+                };
+                self.exchange(permit, first.followed_by(edits), reader, engine, now)
             }
+            Err(refusal) => self.refuse_question(&question, &refusal, id.as_ref(), &engine.config),
         }
     }
 
-    /// Reads the body and asks the policy. `id` becomes the request's, as soon as it is known.
-    fn judge(
-        &mut self,
-        engine: &Engine,
-        endpoint: &Endpoint,
-        question: &mut Question,
-        body: &[u8],
-        id: &mut Option<Id>,
-        now: Now,
-    ) -> Result<Permit, Refusal> {
-        let Engine { config, marked, .. } = engine;
-        let (policy, caller) = (&endpoint.policy, &question.caller);
-        match question.verb {
-            Verb::Message => {}
-            Verb::OpenStream => {
-                return policy.decide_stream(caller, now).map_err(Refusal::Denied);
-            }
-            Verb::EndSession => {
-                return policy.decide_baseline(caller, now).map_err(Refusal::Denied);
-            }
-        }
-        let limits = Limits::default();
-        let mut misled = |error| {
-            *id = mcp::read_id(body, &limits);
-            Refusal::Header(error)
+    /// Judges a request that is whole: a message by what its body holds, another by its verb.
+    fn judge(&mut self, question: &Question, body: &[u8], engine: &Engine, now: Now) -> Judged {
+        let Question { endpoint, caller, .. } = question;
+        let decision = match question.verb {
+            Verb::Message => return self.judge_message(question, body, engine, now),
+            Verb::OpenStream => endpoint.policy.decide_stream(caller, now),
+            Verb::EndSession => endpoint.policy.decide_baseline(caller, now),
         };
-        let mirrored = question.mirrored.as_ref().map_err(|error| misled(error.clone()))?;
-        let revision = mirrored.revision();
-        let is_in_session = question.session.is_some();
-        let longest = config.limits.body_bytes;
-        let mut parsed = mcp::parse(body, revision, &limits);
+        Judged { id: None, result: decision.map(Ready::as_it_is).map_err(Refusal::Denied) }
+    }
+
+    /// Reads the body by the rules of its revision, and judges what it is: a request or notification, a
+    /// batch of them, or a response.
+    fn judge_message(
+        &mut self,
+        question: &Question,
+        body: &[u8],
+        engine: &Engine,
+        now: Now,
+    ) -> Judged {
+        let policy = &question.endpoint.policy;
+        let limits = Limits::default();
+        let misled = |error| {
+            let result = Err(Refusal::Header(error));
+            Judged { id: mcp::read_id(body, &limits), result }
+        };
+        let mirrored = match &question.mirrored {
+            Ok(mirrored) => mirrored,
+            Err(error) => return misled(error.clone()),
+        };
+        let mut parsed = mcp::parse(body, mirrored.revision(), &limits);
         let one = parsed.as_ref().ok().and_then(Body::one);
-        mirrored.check_revision(one, &endpoint.revisions).map_err(misled)?;
+        if let Err(error) = mirrored.check_revision(one, &question.endpoint.revisions) {
+            return misled(error);
+        }
         if let Ok(parsed) = &mut parsed {
             let wanted = |operation: &Operation| policy.reads_arguments(operation);
-            mcp::read_arguments(body, parsed, wanted).map_err(|_| Refusal::Failed)?;
+            if mcp::read_arguments(body, parsed, wanted).is_err() {
+                return Judged { id: None, result: Err(Refusal::Failed) };
+            }
         }
-        let owner = Owner::new(&config.sessions, caller, &endpoint.path);
         match parsed {
             Ok(Body::One(mut operation)) => {
+                let result = question.judge_one(mirrored, &mut operation, body, engine, now);
+                // By now a task of the caller's has told of its tool.
                 self.record.operation(&operation);
-                id.clone_from(&operation.id);
-                mirrored.check(&operation).map_err(Refusal::Header)?;
-                if !is_in_session && operation.method.tells_of_a_request() {
-                    return Err(Refusal::OfNoSession);
-                }
-                if let Some(offer) = &operation.offers {
-                    question.edits.body = offer.replaced(body, &endpoint.revisions);
-                }
-                let claims = owner.claim(&mut operation).map_err(Refusal::Task)?;
-                if !claims.is_empty() {
-                    self.record.operation(&operation);
-                    let is_mirrored = revision.is_stateless();
-                    name_tasks(&mut question.edits, body, &operation, &claims, is_mirrored);
-                }
-                question.is_filtered = List::of(operation.method).is_some()
-                    || operation.takes_task
-                    || !claims.is_empty();
-                let permit = policy.decide(caller, &operation, now).map_err(Refusal::Denied)?;
-                if permit.redaction().is_some() && operation.related_task.is_some() {
-                    // Some servers send what they tell of it in that task's stream, by whose rule it is
-                    // redacted.
-                    let message = "Access denied: what is redacted cannot belong to another task.";
-                    let denial = Denial::nothing("redacted_in_task", message);
-                    let rule = Some(Rc::clone(permit.rule()));
-                    return Err(Refusal::Denied(Denial { rule, ..denial }));
-                }
-                question.tasks = Tasks::of(&operation, claims, &permit);
-                if is_in_session {
-                    mark(marked, question, &[operation], &permit, body, longest)?;
-                }
-                Ok(permit)
+                Judged { id: operation.id, result }
             }
             Ok(Body::Batch(operations)) => {
                 self.record.batch(&operations);
-                let tells = |operation: &Operation| operation.method.tells_of_a_request();
-                if !is_in_session && operations.iter().any(tells) {
-                    let message = "Access denied: this batch tells of requests in no session.";
-                    let denial = Denial::nothing("no_session", message);
-                    let remedy = Remedy::NothingByStatus;
-                    return Err(Refusal::Denied(Denial { remedy, ..denial }));
-                }
-                question.is_filtered =
-                    operations.iter().any(|operation| List::of(operation.method).is_some());
-                let permit =
-                    policy.decide_batch(caller, &operations, now).map_err(Refusal::Denied)?;
-                if is_in_session {
-                    mark(marked, question, &operations, &permit, body, longest)?;
-                }
-                Ok(permit)
+                Judged { id: None, result: question.judge_batch(&operations, body, engine, now) }
             }
             // A server asks in a session, so it is answered in one.
-            Err(BodyError::Response { response, related_task }) if is_in_session => {
+            Err(BodyError::Response { response, related_task }) if question.session.is_some() => {
                 self.record.response(response);
-                if let Some(mut task) = related_task {
-                    let claim = owner.claim_one(&mut task).map_err(Refusal::Task)?;
-                    question.edits.body = Some(splice(body, &[claim]));
-                }
-                policy.decide_response(caller, response, now).map_err(|denial| {
-                    match denial.remedy {
-                        Remedy::Nothing => Refusal::ResponseDenied(denial),
-                        _ => Refusal::Denied(denial),
-                    }
-                })
+                let result = question.judge_response(response, related_task, body, engine, now);
+                Judged { id: None, result }
             }
             Err(error) => {
-                *id = error.id().cloned();
-                Err(match error {
-                    BodyError::UnknownMethod { .. } if is_in_session => {
+                let id = error.id().cloned();
+                let refusal = match error {
+                    BodyError::UnknownMethod { .. } if question.session.is_some() => {
                         Refusal::UnknownMethod(error)
                     }
                     error => Refusal::of_body(error),
-                })
+                };
+                Judged { id, result: Err(refusal) }
             }
         }
     }
@@ -264,79 +298,183 @@ impl Transaction {
     pub(super) fn on_tick_for_body(
         &mut self,
         question: Box<Question>,
+        is_body_seen: bool,
         engine: &Engine,
         now: Now,
     ) -> Step {
         if self.is_in_time(engine, now) {
-            self.state = State::AwaitBody(question);
+            self.state = State::AwaitBody { question, is_body_seen };
             return Step::Pause;
         }
-        let waited_for = if question.body_seen {
+        let waited_for = if is_body_seen {
             "the request body did not end in time"
         } else {
             "no request body came: is allow_on_headers_stop_iteration set?"
         };
-        let refusal = Refusal::Undecided(waited_for);
-        self.refuse(&engine.config, &refusal, About::default(), question.origin.as_deref())
+        self.refuse_question(&question, &Refusal::Undecided(waited_for), None, &engine.config)
+    }
+
+    fn refuse_question(
+        &mut self,
+        question: &Question,
+        refusal: &Refusal,
+        id: Option<&Id>,
+        config: &Config,
+    ) -> Step {
+        let about = About { id, required_scopes: Some(&question.endpoint.required_scopes) };
+        self.refuse(config, refusal, about, question.origin.as_deref())
     }
 }
 
-/// Names tasks by the MCP server's ids in place of the client's.
-fn name_tasks(
-    edits: &mut Edits,
-    body: &[u8],
-    operation: &Operation,
-    claims: &[Claim],
-    is_mirrored: bool,
-) {
-    let body = edits.body.as_deref().unwrap_or(body);
-    edits.body = Some(splice(body, claims));
-    if let (true, Some(Object::Task(_)), [task, ..]) = (is_mirrored, &operation.object, claims) {
-        edits.set.push(("mcp-name", mcp::encode_name(&task.id)));
-    }
-}
-
-fn question(
-    config: &Config,
-    endpoint: &Endpoint,
-    caller: Rc<Caller>,
-    headers: Headers,
-) -> Result<Question, Refusal> {
-    let mirrored = MirroredHeaders::read(headers, &endpoint.revisions);
-    let revision = mirrored.as_ref().ok().map(MirroredHeaders::revision);
-    let verb = request::verb(headers, revision, &endpoint.revisions).map_err(Refusal::Request)?;
-    if verb == Verb::Message {
-        let values = |name| headers.all(name).collect::<Vec<_>>();
-        mcp::check_content_type(&values("content-type")).map_err(Refusal::Media)?;
-        mcp::check_content_encoding(&values("content-encoding")).map_err(Refusal::Media)?;
-    }
-    if verb != Verb::Message {
-        let mirrored = mirrored.as_ref().map_err(Clone::clone);
+impl Question {
+    /// Reads what the headers tell beyond who asks, and of which endpoint.
+    fn read(
+        headers: Headers,
+        endpoint: Rc<Endpoint>,
+        caller: Rc<Caller>,
+        origin: Option<String>,
+        config: &Config,
+    ) -> Result<Self, Refusal> {
+        let mirrored = MirroredHeaders::read(headers, &endpoint.revisions);
+        let revision = mirrored.as_ref().ok().map(MirroredHeaders::revision);
         let served = &endpoint.revisions;
-        mirrored.and_then(|one| one.check_revision(None, served)).map_err(Refusal::Header)?;
+        let verb = request::verb(headers, revision, served).map_err(Refusal::Request)?;
+        if verb == Verb::Message {
+            let values = |name| headers.all(name).collect::<Vec<_>>();
+            mcp::check_content_type(&values("content-type")).map_err(Refusal::Media)?;
+            mcp::check_content_encoding(&values("content-encoding")).map_err(Refusal::Media)?;
+        } else {
+            let mirrored = mirrored.as_ref().map_err(Clone::clone);
+            mirrored.and_then(|one| one.check_revision(None, served)).map_err(Refusal::Header)?;
+        }
+        let binding = Binding::new(Purpose::Session, &caller, &endpoint.path);
+        let session = match config.sessions.of_request(binding, headers) {
+            _ if revision.is_some_and(Revision::is_stateless) => None,
+            session => session.map_err(Refusal::Session)?,
+        };
+        if verb == Verb::OpenStream && session.is_none() && request::resumes(headers) {
+            return Err(Refusal::Session(SessionError::Missing));
+        }
+        let mut remove = config.strip_request_headers.found(headers);
+        remove.extend(mirrored.iter().flat_map(|mirrored| mirrored.meaningless(headers)));
+        let set = session.clone().map(|id| (session::HEADER, id)).into_iter().collect();
+        let edits = Edits { remove, set, body: None };
+        Ok(Self { endpoint, caller, verb, mirrored, edits, session, origin })
     }
-    let binding = Binding::new(Purpose::Session, &caller, &endpoint.path);
-    let session = match config.sessions.of_request(binding, headers) {
-        _ if revision.is_some_and(Revision::is_stateless) => None,
-        session => session.map_err(Refusal::Session)?,
-    };
-    if verb == Verb::OpenStream && session.is_none() && request::resumes(headers) {
-        return Err(Refusal::Session(SessionError::Missing));
+
+    /// Whether it is of a revision without sessions.
+    fn is_stateless(&self) -> bool {
+        self.mirrored.as_ref().is_ok_and(|mirrored| mirrored.revision().is_stateless())
     }
-    let mut stripped = config.strip_request_headers.found(headers);
-    stripped.extend(mirrored.iter().flat_map(|mirrored| mirrored.meaningless(headers)));
-    let index = config.endpoints.iter().position(|known| std::ptr::eq(known, endpoint));
-    let set = session.clone().map(|id| (session::HEADER, id)).into_iter().collect();
-    Ok(Question {
-        endpoint: index.ok_or(Refusal::Failed)?,
-        caller,
-        verb,
-        mirrored,
-        edits: Edits { remove: stripped, set, body: None },
-        session,
-        origin: None,
-        is_filtered: false,
-        tasks: Tasks::default(),
-        body_seen: false,
-    })
+
+    /// Judges one request or notification. A task that it names, and that is the caller's, gets its
+    /// origin.
+    fn judge_one(
+        &self,
+        mirrored: &MirroredHeaders,
+        operation: &mut Operation,
+        body: &[u8],
+        engine: &Engine,
+        now: Now,
+    ) -> Result<Ready, Refusal> {
+        let Self { endpoint, caller, .. } = self;
+        mirrored.check(operation).map_err(Refusal::Header)?;
+        if self.session.is_none() && operation.method.tells_of_a_request() {
+            return Err(Refusal::OfNoSession);
+        }
+        let owner = Owner::new(&engine.config.sessions, caller, &endpoint.path);
+        let claims = owner.claim(operation).map_err(Refusal::Task)?;
+        let permit = endpoint.policy.decide(caller, operation, now).map_err(Refusal::Denied)?;
+        if permit.redaction().is_some() && operation.related_task.is_some() {
+            // Some servers send what they tell of it in that task's stream, by whose rule it is redacted.
+            let message = "Access denied: what is redacted cannot belong to another task.";
+            let denial = Denial::nothing("redacted_in_task", message);
+            let rule = Some(Rc::clone(permit.rule()));
+            return Err(Refusal::Denied(Denial { rule, ..denial }));
+        }
+        // What is served in place of what `initialize` offers, of the same length.
+        let offered = operation.offers.as_ref();
+        let offered = offered.and_then(|offer| offer.replaced(body, &endpoint.revisions));
+        // The MCP server's ids of tasks in place of the client's.
+        let named = (!claims.is_empty())
+            .then(|| splice(offered.as_deref().unwrap_or(body), &claims))
+            .or(offered);
+        let set = match (&operation.object, &*claims) {
+            (Some(Object::Task(_)), [task, ..]) if self.is_stateless() => {
+                vec![("mcp-name", mcp::encode_name(&task.id))]
+            }
+            _ => Vec::new(),
+        };
+        let operations = slice::from_ref(&*operation);
+        let marked = self.mark(operations, &permit, named.as_deref().unwrap_or(body), engine)?;
+        Ok(Ready {
+            edits: Edits { set, body: marked.or(named), ..Edits::default() },
+            is_filtered: List::of(operation.method).is_some()
+                || operation.takes_task
+                || !claims.is_empty(),
+            tasks: Tasks::of(operation, claims, &permit),
+            permit,
+        })
+    }
+
+    /// Judges the messages of a batch.
+    fn judge_batch(
+        &self,
+        operations: &[Operation],
+        body: &[u8],
+        engine: &Engine,
+        now: Now,
+    ) -> Result<Ready, Refusal> {
+        let tells = |operation: &Operation| operation.method.tells_of_a_request();
+        if self.session.is_none() && operations.iter().any(tells) {
+            let message = "Access denied: this batch tells of requests in no session.";
+            let denial = Denial::nothing("no_session", message);
+            return Err(Refusal::Denied(Denial { remedy: Remedy::NothingByStatus, ..denial }));
+        }
+        let permit = self.endpoint.policy.decide_batch(&self.caller, operations, now);
+        let permit = permit.map_err(Refusal::Denied)?;
+        let body = self.mark(operations, &permit, body, engine)?;
+        let is_list = |operation: &Operation| List::of(operation.method).is_some();
+        Ok(Ready {
+            edits: Edits { body, ..Edits::default() },
+            is_filtered: operations.iter().any(is_list),
+            ..Ready::as_it_is(permit)
+        })
+    }
+
+    /// Judges a response to a request of the server's, and names the task that it belongs to as the
+    /// MCP server knows it.
+    fn judge_response(
+        &self,
+        response: Response,
+        related_task: Option<Task>,
+        body: &[u8],
+        engine: &Engine,
+        now: Now,
+    ) -> Result<Ready, Refusal> {
+        let Self { endpoint, caller, .. } = self;
+        let owner = Owner::new(&engine.config.sessions, caller, &endpoint.path);
+        let claim = related_task.map(|mut task| owner.claim_one(&mut task));
+        let claim = claim.transpose().map_err(Refusal::Task)?;
+        let decision = endpoint.policy.decide_response(caller, response, now);
+        let permit = decision.map_err(|denial| match denial.remedy {
+            Remedy::Nothing => Refusal::ResponseDenied(denial),
+            _ => Refusal::Denied(denial),
+        })?;
+        let body = claim.map(|claim| splice(body, &[claim]));
+        Ok(Ready { edits: Edits { body, ..Edits::default() }, ..Ready::as_it_is(permit) })
+    }
+
+    /// The body with marks on the ids of requests, if the session's MCP server is to know them so.
+    fn mark(
+        &self,
+        operations: &[Operation],
+        permit: &Permit,
+        body: &[u8],
+        engine: &Engine,
+    ) -> Result<Option<Vec<u8>>, Refusal> {
+        let Some(session) = &self.session else { return Ok(None) };
+        let longest = engine.config.limits.body_bytes;
+        engine.marked.mark(session, operations, permit, body, longest)
+    }
 }

@@ -2,14 +2,31 @@
 
 use std::cell::Cell;
 
-use super::{Engine, Filtering, State, Step, Transaction};
-use crate::answer::{About, Refusal};
+use super::{Engine, State, Step, Transaction};
+use crate::answer::Refusal;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::mcp::List;
 use crate::request::Headers;
-use crate::response::{self, Head, Reader, RedactMessage, Redacted, View};
+use crate::response::{self, BodyFilter, Head, Reader, RedactMessage, Redacted, Share, View};
 use crate::task::Owner;
+
+/// A response whose body is filtered.
+#[derive(Debug)]
+pub(super) struct Filtering {
+    pub(super) reader: Reader,
+    filter: BodyFilter,
+    share: Share,
+    /// Whether the host still holds the headers.
+    is_held: bool,
+}
+
+impl Filtering {
+    /// Whether it may go on for long: a stream of events.
+    pub(super) fn is_stream(&self) -> bool {
+        !self.filter.is_prompt()
+    }
+}
 
 impl Transaction {
     pub(super) fn on_response(
@@ -22,14 +39,10 @@ impl Transaction {
         now: Now,
     ) -> Step {
         let Engine { config, exchanges, held, .. } = engine;
-        let Some(endpoint) = config.endpoints.get(reader.endpoint) else {
-            return self.fail(config);
-        };
         if from_server {
             self.record.answered(response::status(headers));
         }
-        let (path, sessions) = (&endpoint.path, &config.sessions);
-        let refusal = match response::head(headers, &reader, path, sessions, has_body) {
+        let refusal = match response::head(headers, &reader, &config.sessions, has_body) {
             Head::Pass(edits) => {
                 self.state = State::Forwarded(reader);
                 return Step::Continue(edits);
@@ -51,7 +64,7 @@ impl Transaction {
             }
             Head::UnexpectedStatus => Refusal::UnexpectedStatus,
         };
-        self.refuse(config, &refusal, about(&reader), reader.origin.as_deref())
+        self.refuse_reader(&reader, &refusal, config)
     }
 
     pub(super) fn on_response_body(
@@ -63,9 +76,7 @@ impl Transaction {
         now: Now,
     ) -> Step {
         let Filtering { reader, filter, share, is_held } = &mut *filtering;
-        let Some(endpoint) = config.endpoints.get(reader.endpoint) else {
-            return self.fail(config);
-        };
+        let endpoint = &reader.endpoint;
         let shows = |list: List, key: &str| {
             endpoint.policy.shows(&reader.caller, &list.object(key.into()), now)
         };
@@ -95,8 +106,7 @@ impl Transaction {
                 Step::Replace(passed)
             }
             Err(error) if *is_held => {
-                let refusal = Refusal::Unfilterable(error);
-                self.refuse(config, &refusal, about(reader), reader.origin.as_deref())
+                self.refuse_reader(reader, &Refusal::Unfilterable(error), config)
             }
             Err(error) => {
                 self.record.refused(&Refusal::Unfilterable(error));
@@ -105,9 +115,4 @@ impl Transaction {
             }
         }
     }
-}
-
-/// What a refusal says of the request that this reader has made.
-pub(super) fn about(reader: &Reader) -> About<'_> {
-    About { id: reader.id.as_ref(), ..About::default() }
 }
