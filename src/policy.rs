@@ -214,12 +214,9 @@ impl Policy {
         })
     }
 
-    /// Whether the decision on an operation needs its arguments.
+    /// Whether the decision on an operation needs its arguments, if its method has any.
     #[must_use]
     pub fn reads_arguments(&self, operation: &Operation) -> bool {
-        if !matches!(operation.method, Method::ToolsCall | Method::PromptsGet) {
-            return false;
-        }
         let rules = operation.object.as_ref().and_then(|object| self.rules(object));
         rules.is_some_and(|rules| rules.iter().any(Rule::reads_arguments))
     }

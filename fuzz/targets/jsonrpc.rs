@@ -2,7 +2,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mcp_deputy::json::Limits;
 use mcp_deputy::mcp::{self, Body, Object, Operation, Revision, check_content_type};
 use mcp_deputy::response::{Redaction, mark_ids};
 use serde_json::{Value, json};
@@ -14,10 +13,11 @@ fuzz_target!(|input: &[u8]| {
     let named = |one: &Revision| one.as_str().as_bytes() == revision;
     let Some(revision) = Revision::ALL.into_iter().find(named) else { return };
     let _ = check_content_type(&[body]);
-    let limits = Limits::default();
-    let _ = mcp::read_id(body, &limits);
-    let Ok(mut parsed) = mcp::parse(body, revision, &limits) else { return };
-    mcp::read_arguments(body, &mut parsed, |_| true).expect("the same text");
+    let _ = mcp::read_id(body);
+    let parsed = mcp::read(body, revision, |_| true);
+    let is_accepted = mcp::read(body, revision, |_| false).is_ok();
+    assert_eq!(parsed.is_ok(), is_accepted, "with its arguments and without");
+    let Ok(parsed) = parsed else { return };
     let read: Value = serde_json::from_slice(body).expect("accepted, so JSON");
     assert_marked(body, &read);
     match &parsed {

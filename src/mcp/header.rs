@@ -118,7 +118,7 @@ impl MirroredHeaders {
         headers.0.iter().map(|(name, _)| *name).filter(is_meaningless).map(str::to_owned).collect()
     }
 
-    /// Holds them against the body. The revision is [`parse`](super::parse)'s to compare.
+    /// Holds them against the body. The revision is [`read`](super::read)'s to compare.
     ///
     /// A request must have them. What a notification has must match; which it must have, the
     /// specification leaves open.

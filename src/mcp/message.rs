@@ -57,7 +57,7 @@ pub struct Operation {
     pub method: Method,
     /// What the method acts on: there exactly if [`Method::class`] is not `Baseline`.
     pub object: Option<Object>,
-    /// `params.arguments`, once somebody read them with [`read_arguments`]: few rules need them.
+    /// `params.arguments`, if whoever [`read`] the body wanted them: few rules need them.
     pub arguments: Map<String, Value>,
     /// The task that the message says it belongs to: a server may deliver the answer there.
     pub related_task: Option<Task>,
@@ -162,7 +162,8 @@ pub enum Object {
     },
 }
 
-/// Reads a body in one pass, by the rules of a revision: whole, or refused.
+/// Reads a body by the rules of a revision: whole, or refused. Arguments are read where the method has
+/// any and `wanted` says so.
 ///
 /// What it accepts, every server reads as the same methods and objects, so the bytes that were
 /// checked can go upstream as they are. Bounding the body's bytes is the caller's task.
@@ -171,12 +172,23 @@ pub enum Object {
 /// A [`BodyError`] if the body is not JSON that every parser reads alike, not exactly one request
 /// or notification, not of this revision, or without what its method needs; and the same of any
 /// message of a batch.
-pub fn parse(body: &[u8], revision: Revision, limits: &Limits) -> Result<Body, BodyError> {
+pub fn read(
+    body: &[u8],
+    revision: Revision,
+    wanted: impl Fn(&Operation) -> bool,
+) -> Result<Body, BodyError> {
+    let mut read = parse(body, revision)?;
+    read_arguments(body, &mut read, wanted)?;
+    Ok(read)
+}
+
+/// The same in one pass, without arguments.
+pub(super) fn parse(body: &[u8], revision: Revision) -> Result<Body, BodyError> {
     // No message at all, rather than a message with an error in its JSON.
     if body.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
         return Err(BodyError::NotAnObject);
     }
-    let drafts = walk(body, limits, Drafts::of(body), Place::Body)?;
+    let drafts = walk(body, &Limits::default(), Drafts::of(body), Place::Body)?;
     if drafts.is_batch {
         return batch(drafts.messages, revision).map(Body::Batch);
     }
@@ -186,18 +198,15 @@ pub fn parse(body: &[u8], revision: Revision, limits: &Limits) -> Result<Body, B
 
 /// The id of the request in a body that is refused before it is judged.
 #[must_use]
-pub fn read_id(body: &[u8], limits: &Limits) -> Option<Id> {
-    let drafts = walk(body, limits, Drafts::of(body), Place::Body).ok()?;
+pub fn read_id(body: &[u8]) -> Option<Id> {
+    let drafts = walk(body, &Limits::default(), Drafts::of(body), Place::Body).ok()?;
     let message = drafts.messages.into_iter().next().filter(|_| !drafts.is_batch)?;
     message.id.present()
 }
 
 /// Reads the arguments of the messages in `body`, of which `parse` made `parsed`, where the method
-/// has any and `wanted` says so.
-///
-/// # Errors
-/// The text is not what it was when it was parsed.
-pub fn read_arguments(
+/// has any and `wanted` says so. It fails if the text is not what it was when it was parsed.
+fn read_arguments(
     body: &[u8],
     parsed: &mut Body,
     wanted: impl Fn(&Operation) -> bool,
@@ -211,9 +220,7 @@ pub fn read_arguments(
         arguments: Option<Map<String, Value>>,
     }
     // Elsewhere no server reads them, so they must satisfy no rule.
-    let wanted = |operation: &Operation| {
-        matches!(operation.method, Method::ToolsCall | Method::PromptsGet) && wanted(operation)
-    };
+    let wanted = |operation: &Operation| operation.method.has_arguments() && wanted(operation);
     let is_batch = matches!(parsed, Body::Batch(_));
     let operations = match parsed {
         Body::One(operation) => std::slice::from_mut(operation),

@@ -101,6 +101,12 @@ impl Method {
         self.as_str().starts_with("notifications/")
     }
 
+    /// Whether servers read `params.arguments` of messages with this method.
+    #[must_use]
+    pub fn has_arguments(self) -> bool {
+        matches!(self, Self::ToolsCall | Self::PromptsGet)
+    }
+
     /// Whether messages with this method tell of a request, by its id or its progress token, which
     /// say nothing of whose it is.
     #[must_use]

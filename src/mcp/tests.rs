@@ -6,8 +6,9 @@ mod json;
 mod jsonrpc;
 mod revision;
 
+use super::message::parse;
 use super::*;
-use crate::json::{JsonError, Limits};
+use crate::json::JsonError;
 
 /// Reads a body by the rules of 2025-11-25, which has the most methods.
 fn read(body: impl AsRef<[u8]>) -> Result<Operation, BodyError> {
@@ -15,7 +16,7 @@ fn read(body: impl AsRef<[u8]>) -> Result<Operation, BodyError> {
 }
 
 fn read_in(revision: Revision, body: impl AsRef<[u8]>) -> Result<Operation, BodyError> {
-    match parse(body.as_ref(), revision, &Limits::default())? {
+    match parse(body.as_ref(), revision)? {
         Body::One(operation) => Ok(operation),
         Body::Batch(operations) => panic!("a batch: {operations:?}"),
     }
@@ -63,7 +64,7 @@ fn refused_in(
 ) -> BodyError {
     let body = body.as_ref();
     let shown = String::from_utf8_lossy(body.get(..200).unwrap_or(body)).into_owned();
-    match parse(body, revision, &Limits::default()) {
+    match parse(body, revision) {
         Ok(operation) => panic!("{row}: {shown:?} was read as {operation:?}"),
         Err(error) => {
             let answer = (error.http_status(), error.code());
@@ -292,10 +293,8 @@ fn arguments_are_read_where_they_are_wanted_and_where_servers_read_them() {
         ("resources/read", r#""uri":"a:b""#, true, 0),
     ] {
         let body = with_arguments(method, params);
-        let mut parsed =
-            parse(body.as_bytes(), Revision::November2025, &Limits::default()).unwrap();
-        read_arguments(body.as_bytes(), &mut parsed, |_| wanted).unwrap();
-        let Body::One(operation) = parsed else { panic!() };
+        let read = super::read(body.as_bytes(), Revision::November2025, |_| wanted);
+        let Ok(Body::One(operation)) = read else { panic!() };
         assert_eq!(operation.arguments.len(), expected, "{method} {wanted}");
     }
 }

@@ -10,7 +10,6 @@ use super::{Engine, State, Step, Transaction};
 use crate::answer::{About, Refusal, metadata, preflight};
 use crate::clock::Now;
 use crate::config::{Config, Endpoint};
-use crate::json::Limits;
 use crate::mcp::{
     self, Body, BodyError, HeaderError, Id, List, MirroredHeaders, Object, Operation, Response,
     Revision, Task,
@@ -244,28 +243,22 @@ impl Transaction {
         engine: &Engine,
         now: Now,
     ) -> Judged {
-        let policy = &question.endpoint.policy;
-        let limits = Limits::default();
         let misled = |error| {
             let result = Err(Refusal::Header(error));
-            Judged { id: mcp::read_id(body, &limits), result }
+            Judged { id: mcp::read_id(body), result }
         };
         let mirrored = match &question.mirrored {
             Ok(mirrored) => mirrored,
             Err(error) => return misled(error.clone()),
         };
-        let mut parsed = mcp::parse(body, mirrored.revision(), &limits);
-        let one = parsed.as_ref().ok().and_then(Body::one);
+        let policy = &question.endpoint.policy;
+        let wanted = |operation: &Operation| policy.reads_arguments(operation);
+        let read = mcp::read(body, mirrored.revision(), wanted);
+        let one = read.as_ref().ok().and_then(Body::one);
         if let Err(error) = mirrored.check_revision(one, &question.endpoint.revisions) {
             return misled(error);
         }
-        if let Ok(parsed) = &mut parsed {
-            let wanted = |operation: &Operation| policy.reads_arguments(operation);
-            if mcp::read_arguments(body, parsed, wanted).is_err() {
-                return Judged { id: None, result: Err(Refusal::Failed) };
-            }
-        }
-        match parsed {
+        match read {
             Ok(Body::One(mut operation)) => {
                 let result = question.judge_one(mirrored, &mut operation, body, engine, now);
                 // By now a task of the caller's has told of its tool.

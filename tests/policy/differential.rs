@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use mcp_deputy::clock::Now;
 use mcp_deputy::config::{Config, ConfigErrors};
-use mcp_deputy::json::Limits;
 use mcp_deputy::mcp::{self, Body, Method, Object, Operation, Revision};
 use mcp_deputy::policy::{Denial, Permit, Remedy};
 use mcp_deputy::token::{Caller, Callers, PureRust, ScopeSet};
@@ -241,10 +240,8 @@ impl<'a> Real<'a> {
     fn operation(&self, message: &Value, revision: Revision) -> Option<Operation> {
         let body = message.to_string();
         let policy = &self.config.endpoints[0].policy;
-        let mut parsed = mcp::parse(body.as_bytes(), revision, &Limits::default()).ok()?;
         let wanted = |operation: &Operation| policy.reads_arguments(operation);
-        mcp::read_arguments(body.as_bytes(), &mut parsed, wanted).unwrap();
-        match parsed {
+        match mcp::read(body.as_bytes(), revision, wanted).ok()? {
             Body::One(operation) => Some(operation),
             Body::Batch(_) => None,
         }

@@ -115,14 +115,8 @@ impl Call {
     pub fn judge(&self, judge: &Judge, caller: &Caller, at: Moment) -> Judgement {
         let policy = judge.policy();
         let (body, revision) = self.body(judge.revisions());
-        let mut parsed = mcp::parse(&body, revision, &Limits::default());
-        if let Ok(parsed) = &mut parsed {
-            let wanted = |operation: &Operation| policy.reads_arguments(operation);
-            if mcp::read_arguments(&body, parsed, wanted).is_err() {
-                return Judgement { operation: None, id: None, result: Err(Refusal::Failed) };
-            }
-        }
-        match parsed {
+        let wanted = |operation: &Operation| policy.reads_arguments(operation);
+        match mcp::read(&body, revision, wanted) {
             Ok(Body::One(operation)) => {
                 let result = policy.decide(caller, &operation, at.now()).map_err(Refusal::Denied);
                 Judgement { id: operation.id.clone(), operation: Some(operation), result }

@@ -1,7 +1,7 @@
 //! JSON that parsers read differently (class `json`).
 
 use super::*;
-use crate::json::check;
+use crate::json::{Limits, check};
 
 #[test]
 fn j01_duplicate_members_are_refused_at_every_depth() {

@@ -128,7 +128,7 @@ fn r01_batches_are_refused_by_every_revision_but_the_first() {
 
 fn batch(messages: &[String]) -> Result<Body, BodyError> {
     let body = format!("[{}]", messages.join(","));
-    parse(body.as_bytes(), Revision::March2025, &Limits::default())
+    parse(body.as_bytes(), Revision::March2025)
 }
 
 #[test]
@@ -290,6 +290,6 @@ fn r12_no_request_has_the_id_of_a_stream() {
     assert_eq!(error, BodyError::InvalidRequest { id: None, member: "id" });
     for id in ["_get_stream", "GET_stream", ""] {
         let body = format!(r#"{{"jsonrpc":"2.0","id":"{id}","method":"ping"}}"#);
-        assert!(parse(body.as_bytes(), Revision::November2025, &Limits::default()).is_ok());
+        assert!(parse(body.as_bytes(), Revision::November2025).is_ok());
     }
 }

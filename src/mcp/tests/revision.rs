@@ -9,10 +9,8 @@ fn r13_a_method_exists_in_its_revisions_alone() {
             let (_, body) = request_in(method, "{}");
             let version = format!("\"{}\"", revision.as_str());
             let body = body.replace("\"2026-07-28\"", &version);
-            let is_known = !matches!(
-                parse(body.as_bytes(), revision, &Limits::default()),
-                Err(BodyError::UnknownMethod { .. })
-            );
+            let is_known =
+                !matches!(parse(body.as_bytes(), revision), Err(BodyError::UnknownMethod { .. }));
             let is_in = method.is_in(revision) && !method.is_notification();
             assert_eq!(is_known, is_in, "{method:?} in {revision:?}");
         }
@@ -86,10 +84,9 @@ fn initialize_names_its_own_revision() {
 
 #[test]
 fn a_body_refused_for_its_headers_still_has_its_id() {
-    let limits = Limits::default();
-    assert_eq!(read_id(br#"{"id":"a","method":7}"#, &limits), Some(Id::String("a".into())));
+    assert_eq!(read_id(br#"{"id":"a","method":7}"#), Some(Id::String("a".into())));
     for body in ["", "1", "{}", r#"[{"id":1}]"#, r#"{"id":{}}"#, r#"{"id":1,"id":2}"#, r#"{"id":1"#]
     {
-        assert_eq!(read_id(body.as_bytes(), &limits), None, "{body}");
+        assert_eq!(read_id(body.as_bytes()), None, "{body}");
     }
 }
