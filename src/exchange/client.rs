@@ -15,6 +15,7 @@ use super::source::{ClientAuthentication, PrivateKey, Secret};
 use crate::clock::Now;
 use crate::config::{Environment, Problems, plain_secret, secret};
 use crate::fingerprint::fingerprint;
+use crate::token;
 
 /// This gateway as a client of the authorization server.
 #[derive(Debug)]
@@ -70,7 +71,8 @@ impl Signer for NoSigner {
 
 enum SigningKey {
     Es256(<Es256 as Algorithm>::SigningKey),
-    EdDsa(<Ed25519 as Algorithm>::SigningKey),
+    /// With the name that the JWK gives the algorithm.
+    EdDsa(<Ed25519 as Algorithm>::SigningKey, &'static str),
     /// RSA, in PEM.
     Rs256(Hidden),
 }
@@ -85,7 +87,7 @@ impl SigningKey {
     const fn algorithm(&self) -> &'static str {
         match self {
             Self::Es256(_) => "ES256",
-            Self::EdDsa(_) => "EdDSA",
+            Self::EdDsa(_, name) => name,
             Self::Rs256(_) => "RS256",
         }
     }
@@ -93,7 +95,7 @@ impl SigningKey {
     fn sign(&self, input: &[u8], signer: &dyn Signer) -> Option<Vec<u8>> {
         match self {
             Self::Es256(key) => Some(Es256.sign(key, input).as_bytes().into_owned()),
-            Self::EdDsa(key) => Some(Ed25519.sign(key, input).as_bytes().into_owned()),
+            Self::EdDsa(key, _) => Some(Ed25519.sign(key, input).as_bytes().into_owned()),
             Self::Rs256(key) => signer.sign_rs256(&key.0, input),
         }
     }
@@ -251,7 +253,12 @@ fn private_key(text: &str) -> Option<(SigningKey, Option<Box<str>>)> {
         }
         "OKP" => {
             let jwk = JsonWebKey::KeyPair { curve, x, secret };
-            SigningKey::EdDsa((&jwk).try_into().ok()?)
+            // Older servers know the older name alone.
+            let name = match member("alg") {
+                Some(token::Algorithm::ED25519) => token::Algorithm::ED25519,
+                _ => "EdDSA",
+            };
+            SigningKey::EdDsa((&jwk).try_into().ok()?, name)
         }
         _ => return None,
     };

@@ -161,8 +161,8 @@ pub struct Secret {
 #[serde(deny_unknown_fields)]
 pub struct PrivateKey {
     /// The variable of Envoy's environment that holds it: a private JWK of the type EC (P-256) or
-    /// OKP (Ed25519), or a private RSA key of at least 2048 bits in PEM, with which Envoy signs (1.37
-    /// and later).
+    /// OKP (Ed25519), whose `alg` may be `Ed25519`; or a private RSA key of at least 2048 bits in PEM,
+    /// with which Envoy signs (1.37 and later).
     pub from_environment: String,
     /// The `kid` of the assertion; by default that of the JWK.
     pub key_id: Option<String>,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The signature algorithms that are supported (RFC 7518 section 3.1, RFC 8037 section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(not(target_arch = "wasm32"), schemars(transform = with_ed25519))]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     RS256,
@@ -25,6 +26,7 @@ pub enum Algorithm {
     /// ECDSA on P-384 with SHA-384.
     ES384,
     /// Ed25519. Other curves of `EdDSA` are not supported.
+    #[serde(alias = "Ed25519")]
     EdDSA,
 }
 
@@ -41,6 +43,10 @@ impl Algorithm {
         Self::ES384,
         Self::EdDSA,
     ];
+
+    /// The name of [`EdDSA`](Self::EdDSA) with this curve, which is to take its place (RFC 9864 section
+    /// 2.2).
+    pub(crate) const ED25519: &str = "Ed25519";
 
     /// The `alg` value.
     #[must_use]
@@ -59,6 +65,18 @@ impl Algorithm {
     }
 }
 
+/// The schema with the alias, which `schemars` leaves out.
+#[cfg(not(target_arch = "wasm32"))]
+fn with_ed25519(schema: &mut schemars::Schema) {
+    if let Some(names) = schema.get_mut("oneOf").and_then(serde_json::Value::as_array_mut) {
+        names.push(serde_json::json!({
+            "const": Algorithm::ED25519,
+            "description": "The same by its own name (RFC 9864 section 2.2).",
+            "type": "string",
+        }));
+    }
+}
+
 impl fmt::Display for Algorithm {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.as_str())
@@ -69,6 +87,9 @@ impl FromStr for Algorithm {
     type Err = UnsupportedAlgorithm;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
+        if name == Self::ED25519 {
+            return Ok(Self::EdDSA);
+        }
         let mut all = Self::ALL.into_iter();
         all.find(|algorithm| algorithm.as_str() == name).ok_or(UnsupportedAlgorithm)
     }

@@ -76,7 +76,7 @@ fn assertion(callout: &Callout) -> (Value, Value) {
     let header = decode(header);
     let public = |key: &Value| merge(key.clone(), json!({"d": null})).to_string();
     let verifies = match header["alg"].as_str().unwrap() {
-        "EdDSA" => verifies(&Ed25519, &public(&KEY_SET[0]), input, &signature),
+        "EdDSA" | "Ed25519" => verifies(&Ed25519, &public(&KEY_SET[0]), input, &signature),
         "ES256" => verifies(&Es256, &public(&KEY_SET[1]), input, &signature),
         "RS256" => FakeSigner.sign_rs256(PEM, input.as_bytes()) == Some(signature),
         other => panic!("{other}"),
@@ -100,6 +100,7 @@ fn an_assertion_is_signed_for_each_request() {
     for (variable, key_id, header) in [
         ("ED25519", None, json!({"alg": "EdDSA", "typ": "JWT", "kid": "ed"})),
         ("ED25519", Some("mine"), json!({"alg": "EdDSA", "typ": "JWT", "kid": "mine"})),
+        ("ED25519_ALG", None, json!({"alg": "Ed25519", "typ": "JWT"})),
         ("P256", None, json!({"alg": "ES256", "typ": "JWT"})),
         ("RSA", Some("mine"), json!({"alg": "RS256", "typ": "JWT", "kid": "mine"})),
     ] {

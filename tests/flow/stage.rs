@@ -258,6 +258,7 @@ impl Stage {
                 ("SECRET", "two words: 100% ü".to_owned()),
                 ("ACTOR_TOKEN", ACTOR_TOKEN.to_owned()),
                 ("ED25519", merge(KEY_SET[0].clone(), json!({"kid": "ed"})).to_string()),
+                ("ED25519_ALG", merge(KEY_SET[0].clone(), json!({"alg": "Ed25519"})).to_string()),
                 ("P256", KEY_SET[1].to_string()),
                 ("RSA", PEM.to_owned()),
             ];

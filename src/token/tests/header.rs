@@ -6,6 +6,26 @@ fn eddsa() -> Value {
     header(Algorithm::EdDSA)
 }
 
+/// RFC 9864 section 2.2: the registered name; `EdDSA` is deprecated.
+#[test]
+fn ed25519_has_two_names_in_tokens_and_in_keys() {
+    let names = ["EdDSA", "Ed25519"];
+    for (of_token, of_key) in names.iter().flat_map(|one| names.map(|other| (*one, other))) {
+        let key = with(public(Algorithm::EdDSA), "alg", json!(of_key));
+        let (keys, problems) = KeySet::parse(&json!({"keys": [key]})).unwrap();
+        assert_eq!(problems, []);
+        let token = sign(Algorithm::EdDSA, &with(eddsa(), "alg", json!(of_token)), &claims());
+        let issuer = Issuer { keys, ..issuer() };
+        let unverified = Unverified::parse(&token).unwrap();
+        let result = unverified.verify(&issuer, &expectations(), &PureRust, NOW);
+        assert!(result.is_ok(), "{of_token} by a key for {of_key}: {result:?}");
+    }
+    for other in ["ed25519", "ED25519", "Ed448", "EDDSA"] {
+        let refused = verify_header(&with(eddsa(), "alg", json!(other)));
+        assert_eq!(refused, Err(TokenError::UnsupportedAlgorithm), "{other}");
+    }
+}
+
 #[test]
 fn k02_hmac_and_none_are_no_algorithms_here() {
     for name in ["HS256", "HS384", "HS512", "none", "None", "NONE", "rs256", "ES256K", "ES512", ""]
