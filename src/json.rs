@@ -97,16 +97,19 @@ impl std::error::Error for JsonError {}
 /// # Errors
 /// The first [`JsonError`] found; where there are several, which one is not specified.
 pub fn check(text: &[u8], limits: &Limits) -> Result<(), JsonError> {
-    struct Nobody;
-    impl Observer for Nobody {
-        type Place = ();
-        fn member(&mut self, (): (), _: &str) -> Result<(), JsonError> {
-            Ok(())
-        }
-        fn element(&mut self, (): ()) {}
-        fn value(&mut self, (): (), _: Token<'_>) {}
-    }
     walk(text, limits, Nobody, ()).map(|_| ())
+}
+
+/// Shown a value, it does nothing.
+struct Nobody;
+
+impl Observer for Nobody {
+    type Place = ();
+    fn member(&mut self, (): (), _: &str) -> Result<(), JsonError> {
+        Ok(())
+    }
+    fn element(&mut self, (): ()) {}
+    fn value(&mut self, (): (), _: Token<'_>) {}
 }
 
 /// Checks that `text` is JSON, whatever parsers make of it.
@@ -123,7 +126,27 @@ pub fn check_syntax(text: &[u8]) -> Result<(), JsonError> {
 /// # Errors
 /// As [`check`]; and [`JsonError::Syntax`] for what is not an object.
 pub fn object(text: &[u8], limits: &Limits) -> Result<Map<String, Value>, JsonError> {
-    check(text, limits)?;
+    object_folding(text, limits, limits.depth)
+}
+
+/// Reads `text` as the claims of a JWT. Their names have a case (RFC 7519 section 10.1.1), and below
+/// them stand names that users may choose, such as those of clients: there, names that differ by case
+/// alone are two.
+///
+/// # Errors
+///
+/// As [`object`]; of claims, also that two names differ by case alone.
+pub fn claims(text: &[u8], limits: &Limits) -> Result<Map<String, Value>, JsonError> {
+    object_folding(text, limits, 1)
+}
+
+#[inline(never)]
+fn object_folding(
+    text: &[u8],
+    limits: &Limits,
+    folded: usize,
+) -> Result<Map<String, Value>, JsonError> {
+    walk_folding(text, limits, folded, Nobody, ())?;
     serde_json::from_slice(text).map_err(|_| JsonError::Syntax)
 }
 
@@ -166,11 +189,23 @@ pub(super) fn walk<O: Observer>(
     observer: O,
     place: O::Place,
 ) -> Result<O, JsonError> {
+    walk_folding(text, limits, limits.depth, observer, place)
+}
+
+/// The same, where names may differ by case alone that stand deeper than `folded`.
+fn walk_folding<O: Observer>(
+    text: &[u8],
+    limits: &Limits,
+    folded: usize,
+    observer: O,
+    place: O::Place,
+) -> Result<O, JsonError> {
     let text = std::str::from_utf8(text).map_err(|_| JsonError::NotUtf8)?;
     if text.starts_with('\u{feff}') {
         return Err(JsonError::ByteOrderMark);
     }
-    let mut walk = Walk { observer, left: *limits, names: Vec::new(), refusal: None };
+    let folded_to = limits.depth.saturating_sub(folded);
+    let mut walk = Walk { observer, left: *limits, folded_to, names: Vec::new(), refusal: None };
     let mut source = serde_json::Deserializer::from_str(text);
     let outcome = Seed { walk: &mut walk, place }.deserialize(&mut source);
     match (outcome.and_then(|()| source.end()), walk.refusal) {
@@ -263,6 +298,8 @@ struct Walk<'de, O> {
     observer: O,
     /// What is left of each limit.
     left: Limits,
+    /// What is left of the depth where names are folded for the last time.
+    folded_to: usize,
     /// The folded member names of the objects being read, the innermost object's last.
     names: Vec<Cow<'de, str>>,
     /// Why the walk stopped, if it was not for the grammar: `serde_json` errors carry only text.
@@ -303,7 +340,8 @@ impl<'de, O: Observer> Walk<'de, O> {
             return Err(self.refuse(JsonError::ControlCharacter));
         }
         let member = self.observer.member(place, &name).map_err(|refusal| self.refuse(refusal))?;
-        self.names.push(folded(name));
+        let is_folded = self.left.depth >= self.folded_to;
+        self.names.push(if is_folded { folded(name) } else { name });
         Ok(member)
     }
 

@@ -47,7 +47,7 @@ impl<'a> Compact<'a> {
         let [header, payload, signature] = [decode(header)?, decode(payload)?, decode(signature)?];
         Ok(Self {
             header: Header::parse(&header)?,
-            payload: json::object(&payload, &Limits::default())
+            payload: json::claims(&payload, &Limits::default())
                 .map_err(|_| TokenError::MalformedClaims)?,
             signing_input,
             signature,

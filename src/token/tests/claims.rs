@@ -202,11 +202,40 @@ fn k24_duplicate_claims_are_refused_at_any_depth() {
         r#""may_act":{"sub":"a","sub":"b"}"#,
         r#""cnf":{"jkt":"a","jkt":"b"}"#,
         r#""custom":1,"custom":1"#,
+        r#""custom":[{"a":{"b":1,"b":1}}]"#,
+        // Read by a server that ignores case, these say something else.
+        r#""Scope":"admin""#,
+        r#""AUD":"y""#,
+        r#""custom":1,"Custom":1"#,
     ] {
         let payload = format!("{claims},{extra}}}");
         let token = sign_text(Algorithm::EdDSA, &header(Algorithm::EdDSA).to_string(), &payload);
         assert_eq!(verify(&token), Err(TokenError::MalformedClaims), "{extra}");
     }
+}
+
+/// Below the claims stand names that people gave, such as those of Keycloak's clients.
+#[test]
+fn names_in_a_claim_may_differ_by_case_alone_and_each_means_itself() {
+    let access = json!({"Portal": {"roles": ["admin"]}, "portal": {"roles": ["guest"]}});
+    let mut expectations = expectations();
+    expectations.kept_claims = vec!["resource_access".into()];
+    let claims = with(claims(), "resource_access", access.clone());
+    assert_eq!(verify_as(&claims, &expectations).unwrap().members["resource_access"], access);
+
+    let act =
+        json!({"sub": "agent", "Sub": "other", "SUB": "third", "client_id": "a", "Client_ID": "b"});
+    let claims = with(with(claims, "act", act.clone()), "may_act", act);
+    let claims = verify_as(&claims, &expectations).unwrap();
+    assert_eq!(
+        (strings(&claims.actors), claims.actor_client.as_deref()),
+        (vec!["agent"], Some("a"))
+    );
+    let may_act = claims.may_act.unwrap();
+    let names = (may_act.subject.as_deref(), may_act.client.as_deref());
+    assert_eq!(names, (Some("agent"), Some("a")));
+    let claims = with(self::claims(), "act", json!({"Sub": "agent"}));
+    assert_eq!(verify_claims(&claims), Err(TokenError::MissingClaim("act.sub")));
 }
 
 #[test]
