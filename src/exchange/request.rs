@@ -68,7 +68,7 @@ pub(super) fn exchange(
     }
     if let Some(actor) = actor {
         form.append_pair("actor_token", actor.reveal())
-            .append_pair("actor_token_type", ACCESS_TOKEN);
+            .append_pair("actor_token_type", profile.actor_token_type.urn());
     }
     let names: &[&str] = match profile.target {
         TargetParameter::Audience => &["audience"],

@@ -39,6 +39,7 @@ pub struct Profile {
     pub(super) subject_token_type: TokenType,
     pub(super) requested_token_type: RequestedTokenType,
     pub(super) actor_token: Actor,
+    pub(super) actor_token_type: TokenType,
     pub(super) target: TargetParameter,
     pub(super) scope: Template,
     pub(super) parameters: Vec<(Box<str>, Box<str>)>,
@@ -401,6 +402,7 @@ fn profile(
         subject_token_type: source.subject_token_type.unwrap_or_default(),
         requested_token_type: source.requested_token_type.unwrap_or_default(),
         actor_token,
+        actor_token_type: actor_token_type(source, &actor_token),
         target: source.target.unwrap_or_default(),
         scope: scope?,
         parameters,
@@ -487,4 +489,12 @@ fn actor_token(
             token.map_or(Actor::Unknown, |token| Actor::Given(BearerToken::new(&token)))
         }
     }
+}
+
+/// What the actor's token is (RFC 8693 section 2.1): what is written, else what is known of it.
+fn actor_token_type(source: &Exchange, actor_token: &Actor) -> TokenType {
+    source.actor_token_type.unwrap_or_else(|| match actor_token {
+        Actor::SubjectToken => source.subject_token_type.unwrap_or_default(),
+        _ => TokenType::AccessToken,
+    })
 }

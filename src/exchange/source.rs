@@ -46,6 +46,9 @@ pub struct Exchange {
     pub requested_token_type: Option<RequestedTokenType>,
     /// The token that says who acts; by default `none`: the client itself.
     pub actor_token: Option<ActorToken>,
+    /// What that token is called; by default as the caller's where it is that one, else
+    /// `access_token`.
+    pub actor_token_type: Option<TokenType>,
     /// The parameter that names the downstream service; by default `audience`.
     pub target: Option<TargetParameter>,
     /// The parameter `scope`, with `{scope}`, `{audience}`, `{actor}` and `{client_id}` for what the
@@ -464,6 +467,7 @@ impl Exchange {
             subject_token_type,
             requested_token_type,
             actor_token,
+            actor_token_type,
             target,
             scope,
             parameters,

@@ -189,12 +189,39 @@ fn what_a_server_wants_besides_is_sent() {
         ("scope", "https://ledger.example/ledger:ListAccounts id"),
         ("connector_id", "a&b"),
         ("actor_token", &inbound),
-        ("actor_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+        ("actor_token_type", "urn:ietf:params:oauth:token-type:id_token"),
         ("subject_token_type", "urn:ietf:params:oauth:token-type:id_token"),
     ] {
         assert_eq!(values(&form, name), [expected], "{name}");
     }
     assert!(values(&form, "requested_token_type").is_empty());
+}
+
+/// RFC 8693 section 2.1: it says what `actor_token` is, whatever `subject_token` is.
+#[test]
+fn the_type_of_the_actors_token_is_its_own() {
+    let given = json!({"from_environment": "ACTOR_TOKEN"});
+    for (actor, subject, written, expected) in [
+        (json!("subject_token"), "access_token", None, "access_token"),
+        (json!("subject_token"), "jwt", None, "jwt"),
+        (json!("subject_token"), "jwt", Some("access_token"), "access_token"),
+        (json!({"client_credentials": {}}), "jwt", None, "access_token"),
+        (given.clone(), "id_token", None, "access_token"),
+        (given.clone(), "access_token", Some("jwt"), "jwt"),
+        (given, "access_token", Some("id_token"), "id_token"),
+    ] {
+        let mut stage = Stage::exchanging(json!({
+            "actor_token": actor, "subject_token_type": subject, "actor_token_type": written,
+        }));
+        let (_, step) = stage.send(&token(json!({})), &call("listAccounts"));
+        let callout = exchange_callout(&mut stage, step);
+        let urn = |name: &str| Some(format!("urn:ietf:params:oauth:token-type:{name}"));
+        let types = ["actor_token_type", "subject_token_type"].map(|name| field(&callout, name));
+        assert_eq!(types, [urn(expected), urn(subject)], "{actor}");
+    }
+    let mut stage = Stage::exchanging(json!({"actor_token_type": "jwt"}));
+    let (_, step) = stage.send(&token(json!({})), &call("listAccounts"));
+    assert_eq!(field(&step.callout(), "actor_token_type"), None, "there is no actor's token");
 }
 
 #[test]
