@@ -10,6 +10,7 @@ use serde_json::Value;
 pub fn warnings(pushed: &Pushed, config: &Config) -> Vec<ConfigError> {
     let mut odd = Problems::default();
     in_clear(pushed, &mut odd);
+    offline_access(pushed, &mut odd);
     issuers(pushed, config, &mut odd);
     unknown_issuers(pushed, &mut odd);
     targets(pushed, config, &mut odd);
@@ -31,6 +32,17 @@ fn in_clear(pushed: &Pushed, odd: &mut Problems) {
             let help = "write `https://`: who is on the way reads tokens, or writes them";
             odd.add_with_help(path, format!("`{text}` is in clear"), help);
         }
+    }
+}
+
+/// Refresh tokens are between the client and the authorization server (MCP 2026-07-28, authorization,
+/// refresh tokens).
+fn offline_access(pushed: &Pushed, odd: &mut Problems) {
+    let scopes = &pushed.protected_resource.scopes_supported;
+    if let Some(index) = scopes.iter().position(|scope| scope == "offline_access") {
+        let path = format!("protected_resource.scopes_supported[{index}]");
+        let help = "leave it out: clients ask the authorization server for it by themselves";
+        odd.add_with_help(path, "`offline_access` is no scope of a protected resource", help);
     }
 }
 
