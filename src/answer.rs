@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use crate::challenge::Challenge;
-use crate::config::Config;
+use crate::config::{Config, Endpoint};
 use crate::exchange::reply::ExchangeError;
 use crate::mcp::{ARGUMENT_HEADER, BodyError, HeaderError, Id, MediaError, UnsupportedRevision};
 use crate::policy::{Denial, Remedy};
@@ -144,8 +144,15 @@ impl Refusal {
 pub struct About<'a> {
     /// The request's id, where it is known.
     pub id: Option<&'a Id>,
-    /// The scopes that the endpoint requires, for a 401 challenge.
-    pub required_scopes: Option<&'a ScopeSet>,
+    /// The endpoint, for a challenge.
+    pub endpoint: Option<&'a Endpoint>,
+}
+
+impl<'a> About<'a> {
+    /// What every request there needs.
+    fn required_scopes(&self) -> Option<&'a ScopeSet> {
+        self.endpoint.map(|endpoint| &endpoint.required_scopes)
+    }
 }
 
 /// The answer to a refused request.
@@ -154,12 +161,12 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
     let error = |status: u16, code: i64, message: &str| error(status, code, message, about.id);
     let plain = |status: u16, message: &str| error(status, i64::from(status), message);
     let challenge = |reply: LocalReply, challenge: Challenge, scopes: Option<&ScopeSet>| {
-        let none = ScopeSet::default();
-        let scopes = scopes.unwrap_or(&none);
-        let value = config.challenges.header(&challenge, scopes, &config.scopes);
+        let scopes = scopes.cloned().unwrap_or_default();
+        let value = config.challenges.header(&challenge, about.endpoint, &scopes, &config.scopes);
         with_header(reply, "www-authenticate", value)
     };
-    let unauthorized = |kind, message| challenge(plain(401, message), kind, about.required_scopes);
+    let unauthorized =
+        |kind, message| challenge(plain(401, message), kind, about.required_scopes());
     let forbidden = |message: &str| match about.id {
         // A status other than 200 tears some clients' sessions down; a JSON-RPC error reaches the
         // model.
@@ -185,7 +192,7 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
         ) => unauthorized(Challenge::InvalidToken, "The access token is not accepted."),
         Refusal::Request(RequestError::RepeatedHeader | RequestError::TokenInQuery) => {
             let message = "Send one access token, in one Authorization header.";
-            challenge(plain(400, message), Challenge::InvalidRequest, about.required_scopes)
+            challenge(plain(400, message), Challenge::InvalidRequest, about.required_scopes())
         }
         Refusal::Request(RequestError::UnknownPath) => plain(404, "Not found."),
         Refusal::Request(RequestError::MethodNotAllowed { allow }) => {

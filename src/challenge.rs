@@ -22,10 +22,21 @@ const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
 /// is always the same bytes, since one client loops for ever on a challenge that varies.
 #[derive(Debug)]
 pub struct Challenges {
-    document: Box<str>,
-    document_url: Box<str>,
-    document_paths: Vec<Box<str>>,
+    /// The scheme, host and port of all of them.
+    origin: Box<str>,
+    /// By the endpoints' places.
+    endpoints: Vec<Document>,
+    resource: Document,
+    /// Where else that one is found.
+    other_paths: [Box<str>; 2],
     authorization_server: Option<Box<str>>,
+}
+
+/// A metadata document (RFC 9728 section 3).
+#[derive(Debug)]
+struct Document {
+    path: Box<str>,
+    json: Box<str>,
 }
 
 /// Which error a challenge names (RFC 6750 section 3.1).
@@ -46,7 +57,9 @@ pub enum Challenge<'a> {
 }
 
 impl Challenges {
-    /// Prepares the document for a protected resource and the endpoints that are part of it.
+    /// Prepares the documents of a protected resource and of the endpoints that are part of it. A
+    /// client believes one only if it names the URL that it asked for (RFC 9728 section 3.3), so each
+    /// endpoint has its own.
     ///
     /// `authorization_server` is that server's own metadata.
     #[must_use]
@@ -56,50 +69,48 @@ impl Challenges {
         endpoints: &[Endpoint],
         authorization_server: Option<&Map<String, Value>>,
     ) -> Self {
-        let mut document = json!({
-            "resource": raw.resource,
-            "authorization_servers": raw.authorization_servers,
-            "scopes_supported": raw.scopes_supported,
-            "bearer_methods_supported": ["header"],
-        });
-        for (name, value) in [
-            ("resource_name", &raw.resource_name),
-            ("resource_documentation", &raw.resource_documentation),
-        ] {
-            if let (Some(value), Some(members)) = (value, document.as_object_mut()) {
-                members.insert(name.to_owned(), value.as_str().into());
-            }
-        }
+        let origin = resource.origin();
+        let endpoint = |endpoint: &Endpoint| {
+            Document::new(raw, &endpoint.path, &format!("{origin}{}", endpoint.path))
+        };
+        let own = Document::new(raw, resource.path(), resource.as_str());
         // Only the slash right after the host goes; some clients have every last one go.
-        let inserted = |path: &str| format!("{WELL_KNOWN}{}", if path == "/" { "" } else { path });
-        let own = inserted(resource.path());
-        let trimmed = own.trim_end_matches('/').into();
-        let mut document_paths = vec![WELL_KNOWN.into(), own.as_str().into(), trimmed];
-        document_paths.extend(endpoints.iter().map(|endpoint| inserted(&endpoint.path).into()));
+        let trimmed = own.path.trim_end_matches('/').into();
         Self {
-            document: document.to_string().into(),
-            document_url: format!("{}{own}", resource.origin()).into(),
-            document_paths,
+            endpoints: endpoints.iter().map(endpoint).collect(),
+            other_paths: [WELL_KNOWN.into(), trimmed],
             authorization_server: authorization_server
                 .map(|document| json!(document).to_string().into()),
+            origin: origin.into(),
+            resource: own,
         }
     }
 
-    /// The document that is served at this exact path, JSON. The RFC 9728 document is at the root
-    /// location, at the one with the resource's path inserted, and at those with an endpoint's.
+    /// The document that is served at this exact path, JSON. Those of RFC 9728 are where the path of
+    /// what they describe is inserted, and the protected resource's own at the root location too.
     #[must_use]
     pub fn document_at(&self, path: &str) -> Option<&str> {
         if path == AUTHORIZATION_SERVER {
             return self.authorization_server.as_deref();
         }
-        self.document_paths.iter().any(|known| **known == *path).then_some(&self.document)
+        let mut all = self.endpoints.iter().chain([&self.resource]);
+        let is_other = || self.other_paths.iter().any(|other| **other == *path);
+        let found = all.find(|document| *document.path == *path);
+        found.or_else(|| is_other().then_some(&self.resource)).map(|document| &*document.json)
     }
 
-    /// The value of `WWW-Authenticate`.
+    /// The value of `WWW-Authenticate` at an endpoint.
     ///
-    /// `scopes` is what to ask for. Values never need escaping: scopes and URLs are checked at push.
+    /// `scopes` is what to ask for. Where no endpoint is known, the protected resource's own metadata
+    /// are named. Values never need escaping: scopes and URLs are checked at push.
     #[must_use]
-    pub fn header(&self, challenge: &Challenge, scopes: &ScopeSet, table: &ScopeTable) -> String {
+    pub fn header(
+        &self,
+        challenge: &Challenge,
+        endpoint: Option<&Endpoint>,
+        scopes: &ScopeSet,
+        table: &ScopeTable,
+    ) -> String {
         let mut header = String::from("Bearer ");
         match challenge {
             Challenge::Missing => {}
@@ -125,9 +136,38 @@ impl Challenges {
             header.push_str("\", ");
         }
         header.push_str("resource_metadata=\"");
-        header.push_str(&self.document_url);
+        header.push_str(&self.origin);
+        let document = endpoint.and_then(|endpoint| self.endpoints.get(endpoint.place));
+        header.push_str(&document.unwrap_or(&self.resource).path);
         header.push('"');
         header
+    }
+}
+
+impl Document {
+    /// That of the `resource` with this path.
+    fn new(raw: &ProtectedResource, path: &str, resource: &str) -> Self {
+        let mut members = json!({
+            "resource": resource,
+            "authorization_servers": raw.authorization_servers,
+            "bearer_methods_supported": ["header"],
+        });
+        let texts = [
+            ("resource_name", &raw.resource_name),
+            ("resource_documentation", &raw.resource_documentation),
+        ];
+        let texts = texts.map(|(name, text)| (name, text.as_ref().map(|text| json!(text))));
+        // RFC 9728 section 3.2: a list of none is left out.
+        let scopes = (!raw.scopes_supported.is_empty()).then(|| json!(raw.scopes_supported));
+        for (name, value) in texts.into_iter().chain([("scopes_supported", scopes)]) {
+            if let (Some(value), Some(members)) = (value, members.as_object_mut()) {
+                members.insert(name.to_owned(), value);
+            }
+        }
+        Self {
+            path: format!("{WELL_KNOWN}{}", if path == "/" { "" } else { path }).into(),
+            json: members.to_string().into(),
+        }
     }
 }
 
@@ -162,7 +202,13 @@ mod tests {
             ),
         ] {
             let challenges = challenges(resource);
-            assert_eq!(&*challenges.document_url, url);
+            let none = challenges.header(
+                &Challenge::Missing,
+                None,
+                &ScopeSet::default(),
+                &ScopeTable::default(),
+            );
+            assert_eq!(none, format!("Bearer resource_metadata=\"{url}\""));
             let path = url.strip_prefix("https://a.example").unwrap();
             for path in [path, path.trim_end_matches('/')] {
                 assert!(challenges.document_at(path).is_some(), "{path}");
@@ -187,7 +233,7 @@ mod tests {
         let url =
             "resource_metadata=\"https://a.example/.well-known/oauth-protected-resource/mcp\"";
         let header = |challenge, scopes: &[&str]| {
-            challenges.header(&challenge, &table.set(scopes.iter().copied()), &table)
+            challenges.header(&challenge, None, &table.set(scopes.iter().copied()), &table)
         };
         assert_eq!(header(Challenge::Missing, &[]), format!("Bearer {url}"));
         let expected = format!("Bearer error=\"insufficient_scope\", scope=\"a c\", {url}");

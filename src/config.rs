@@ -82,6 +82,8 @@ pub struct Config {
 /// An MCP endpoint and the rules for it.
 #[derive(Debug)]
 pub struct Endpoint {
+    /// Its place among them, by which callers are known to be for it.
+    pub place: usize,
     /// The exact path.
     pub path: Box<str>,
     /// The path folded, to recognise what nearly names it.
@@ -139,7 +141,7 @@ impl Config {
         let mut scopes = scopes(&pushed.protected_resource.scopes_supported, &mut problems);
         hierarchy::compile(&pushed.implied_scopes, &mut scopes, &mut problems);
         let resource = resource(&pushed.protected_resource, &mut problems);
-        let mut issuers = issuers::compile(pushed, &mut problems, &mut warnings);
+        let mut issuers = issuers::compile(pushed, resource.as_ref(), &mut problems, &mut warnings);
         warnings.extend(strange_servers(pushed));
         let endpoints = endpoints(pushed, resource.as_ref(), &scopes, &mut problems);
         for (name, source) in &pushed.policies {
@@ -241,7 +243,13 @@ fn resource(raw: &pushed::ProtectedResource, problems: &mut Problems) -> Option<
         let path = format!("protected_resource.authorization_servers[{index}]");
         http_url(server, path, problems);
     }
-    http_url(&raw.resource, "protected_resource.resource", problems)
+    let path = "protected_resource.resource";
+    let url = http_url(&raw.resource, path, problems);
+    if let Some(named) = url.as_ref().and_then(HttpUrl::without_default_port) {
+        let message = format!("`{}` names the default port, which clients leave out", raw.resource);
+        problems.add_with_help(path, message, format!("write `{named}`"));
+    }
+    url
 }
 
 /// Authorization servers to which clients are sent, and whose tokens are not believed.
@@ -333,6 +341,7 @@ fn endpoints(
             Entry::Occupied(mut place) => place.get_mut().retain(|one| of_policy.contains(one)),
         }
         endpoints.push(Endpoint {
+            place: index,
             path: raw.path.as_str().into(),
             folded: fold_path(&raw.path).into(),
             policy,
@@ -384,8 +393,7 @@ fn origins(pushed: &Pushed, resource: Option<&HttpUrl>, problems: &mut Problems)
         match HttpUrl::parse(origin) {
             Some(url) if url.origin() == origin => {
                 // RFC 6454 section 6.1.
-                let default = if origin.starts_with("https:") { ":443" } else { ":80" };
-                if let Some(named) = origin.strip_suffix(default) {
+                if let Some(named) = url.without_default_port() {
                     problems.add_with_help(
                         format!("allowed_origins[{index}]"),
                         "no browser names its default port in an origin",

@@ -112,7 +112,7 @@ pub enum Verb {
 /// a metadata document.
 pub fn classify<'c>(config: &'c Config, headers: Headers) -> Result<Intake<'c>, RequestError> {
     let target = headers.first(":path").ok_or(RequestError::UnknownPath)?;
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let path = target.split('?').next().unwrap_or_default();
     let method = headers.first(":method").unwrap_or_default();
     if let Some(document) = config.challenges.document_at(path) {
         return match method {
@@ -123,9 +123,6 @@ pub fn classify<'c>(config: &'c Config, headers: Headers) -> Result<Intake<'c>, 
     }
     if let Some(endpoint) = config.endpoints.iter().find(|endpoint| *endpoint.path == *path) {
         check_origin(config, headers)?;
-        if has_access_token(query) {
-            return Err(RequestError::TokenInQuery);
-        }
         let preflight = method == "OPTIONS";
         return Ok(if preflight { Intake::Preflight } else { Intake::Endpoint(endpoint) });
     }
@@ -139,9 +136,13 @@ pub fn classify<'c>(config: &'c Config, headers: Headers) -> Result<Intake<'c>, 
 /// The bearer token of a request (RFC 6750 section 2.1).
 ///
 /// # Errors
-/// No token, or one that is not alone.
+/// No token, or one that is not alone or stands in the query.
 pub fn bearer(headers: Headers<'_>) -> Result<&str, RequestError> {
     const SCHEME: &[u8] = b"Bearer";
+    let target = headers.first(":path").unwrap_or_default();
+    if target.split_once('?').is_some_and(|(_, query)| has_access_token(query)) {
+        return Err(RequestError::TokenInQuery);
+    }
     let mut values = headers.all("authorization");
     let Some(value) = values.next() else { return Err(RequestError::NoToken) };
     // Envoy joins repeated values with a comma, which no bearer token has. Other schemes have it in

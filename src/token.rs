@@ -57,8 +57,10 @@ pub struct Issuer {
 /// What a token must be, beyond its signature.
 #[derive(Clone, Debug)]
 pub struct Expectations {
-    /// One member of `aud` must equal one of these byte for byte.
+    /// One member of `aud` must equal one of these byte for byte, or one of `endpoints`.
     pub audiences: Vec<Box<str>>,
+    /// What `aud` says of a token that is for one endpoint alone, by the endpoints' places.
+    pub endpoints: Vec<Box<str>>,
     /// Whether `aud` may have no other member.
     pub exact_audience: bool,
     /// The accepted values of `typ`, such as `at+jwt`: compared without regard to case, and
@@ -246,7 +248,8 @@ impl<'a> Unverified<'a> {
     fn check_audience(&self, expectations: &Expectations) -> Result<(), TokenError> {
         let given = &self.claims.audiences;
         let alone = given.len() == 1 || !expectations.exact_audience;
-        if alone && given.iter().any(|audience| expectations.audiences.contains(audience)) {
+        let Expectations { audiences, endpoints, .. } = expectations;
+        if alone && given.iter().any(|one| audiences.contains(one) || endpoints.contains(one)) {
             return Ok(());
         }
         Err(TokenError::WrongAudience)

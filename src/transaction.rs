@@ -350,8 +350,7 @@ impl Transaction {
 
     /// Refuses a request that was permitted: its answer's reader is told.
     fn refuse_reader(&mut self, reader: &Reader, refusal: &Refusal, config: &Config) -> Step {
-        let required_scopes = Some(&reader.endpoint.required_scopes);
-        let about = About { id: reader.id.as_ref(), required_scopes };
+        let about = About { id: reader.id.as_ref(), endpoint: Some(&reader.endpoint) };
         self.refuse(config, refusal, about, reader.origin.as_deref())
     }
 }

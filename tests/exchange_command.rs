@@ -544,6 +544,20 @@ fn what_the_filter_does_not_ask_is_not_asked() {
     assert_eq!(output.status.code(), Some(0));
     assert!(stderr(&output).contains("does not accept the caller's token"), "{}", stderr(&output));
 
+    let two = ["--set", "endpoints[1]={path: /mcp/hr, policy: ledger}", "--tool", "list"];
+    let token = inbound(&json!({"aud": "https://gateway.example/mcp/hr"}));
+    let of_hr = Place { token, ..Place::new("audience", &json!({})) };
+    for (endpoint, told) in [
+        ("/mcp/hr", ""),
+        (
+            "/mcp",
+            "warning: the filter does not accept the caller's token: `aud` is not the expected audience\n",
+        ),
+    ] {
+        let output = of_hr.run(&[&two[..], &["--endpoint", endpoint]].concat(), &[]);
+        assert_eq!((stderr(&output).as_str(), output.status.code()), (told, Some(0)), "{endpoint}");
+    }
+
     for arguments in [
         &["--audience", AUDIENCE][..],
         &["--tool", "list", "--scope", "x"],

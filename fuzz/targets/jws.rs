@@ -32,6 +32,7 @@ fuzz_target!(|input: &[u8]| {
     let issuer = Issuer { issuer: ISSUER.into(), keys, algorithms };
     let expectations = Expectations {
         audiences: vec![RESOURCE.into()],
+        endpoints: Vec::new(),
         exact_audience: false,
         token_types: vec!["at+jwt".into()],
         scope_claims: vec!["scope".into()],

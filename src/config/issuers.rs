@@ -5,17 +5,19 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::profile::Audiences;
 use super::pushed::Pushed;
-use super::{ConfigError, Duration, Problems, http_url, profile, remote_jwks, revoked};
+use super::{ConfigError, Duration, HttpUrl, Problems, http_url, profile, remote_jwks, revoked};
 use crate::policy::compile::check_audience;
 use crate::token::{self, KeySet, TrustedIssuer};
 
 /// What clocks may differ at the most: "usually no more than a few minutes" (RFC 7519 section 4.1.4).
 const LONGEST_LEEWAY: Duration = Duration::seconds(5 * 60);
 
-/// Compiles what is written; what is wrong goes to `problems`, keys that are left out to `warnings`.
+/// Compiles what is written for this protected resource; what is wrong goes to `problems`, keys that are left out to `warnings`.
 pub fn compile(
     pushed: &Pushed,
+    resource: Option<&HttpUrl>,
     problems: &mut Problems,
     warnings: &mut Vec<ConfigError>,
 ) -> Vec<TrustedIssuer> {
@@ -23,6 +25,7 @@ pub fn compile(
         problems.add("issuers", "at least one is needed");
     }
     let mut revoked = revoked::compile(&pushed.revoked, &pushed.issuers, problems);
+    let audiences = Audiences::new(resource, &pushed.endpoints);
     let mut seen = BTreeSet::new();
     let mut trusted = Vec::new();
     for (index, raw) in pushed.issuers.iter().enumerate() {
@@ -79,7 +82,7 @@ pub fn compile(
             }),
             expectations: profile::expectations(
                 raw,
-                &pushed.protected_resource.resource,
+                &audiences,
                 revoked.remove(&raw.issuer).unwrap_or_default(),
             ),
             remote_jwks: remote_jwks.map(|remote| {

@@ -1,8 +1,9 @@
 //! What the authorization servers that people have write into their access tokens, as far as it
 //! differs from RFC 9068. `docs/tokens.md` has a section on each.
 
+use super::HttpUrl;
 use super::duration::Duration;
-use super::pushed::{Issuer, Profile};
+use super::pushed::{Endpoint, Issuer, Profile};
 use crate::token::{Expectations, Revoked};
 
 /// What a profile says.
@@ -70,15 +71,39 @@ pub(super) fn requires_client(raw: &Issuer) -> bool {
     raw.client_required.unwrap_or(settings.client_required)
 }
 
+/// The audiences of an issuer for which none are written: what clients ask for (RFC 8707 section 2), by
+/// the metadata that they find.
+pub(super) struct Audiences {
+    resource: Vec<Box<str>>,
+    /// Of each endpoint alone, by their places.
+    endpoints: Vec<Box<str>>,
+}
+
+impl Audiences {
+    /// Those of a protected resource and of its endpoints.
+    pub(super) fn new(resource: Option<&HttpUrl>, endpoints: &[Endpoint]) -> Self {
+        let origin = resource.map(HttpUrl::origin).unwrap_or_default();
+        Self {
+            resource: resource.map(HttpUrl::spellings).unwrap_or_default(),
+            endpoints: endpoints.iter().map(|one| format!("{origin}{}", one.path).into()).collect(),
+        }
+    }
+}
+
 /// What the tokens of an issuer must be: what is written, else what its profile says.
-pub(super) fn expectations(raw: &Issuer, resource: &str, revoked: Revoked) -> Expectations {
+pub(super) fn expectations(raw: &Issuer, default: &Audiences, revoked: Revoked) -> Expectations {
     let settings = raw.profile.map_or(DEFAULT, Profile::settings);
     let texts = |written: &Option<Vec<String>>, otherwise: &[&str]| match written {
         Some(written) => super::boxed(written),
         None => otherwise.iter().map(|text| (*text).into()).collect(),
     };
+    let (audiences, endpoints) = match &raw.audiences {
+        Some(written) => (super::boxed(written), Vec::new()),
+        None => (default.resource.clone(), default.endpoints.clone()),
+    };
     Expectations {
-        audiences: texts(&raw.audiences, &[resource]),
+        audiences,
+        endpoints,
         exact_audience: false,
         token_types: texts(&raw.token_types, settings.token_types),
         scope_claims: texts(&raw.scope_claims, settings.scope_claims),

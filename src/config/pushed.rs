@@ -68,8 +68,8 @@ pub struct Pushed {
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ProtectedResource {
-    /// The resource identifier: the public URL under which clients reach the MCP endpoints, and the
-    /// audience that their tokens must carry.
+    /// The resource identifier: the public URL at or below which clients reach the MCP endpoints. A
+    /// token for this audience is for all of them.
     pub resource: String,
     /// Issuer URLs of the authorization servers where clients get their tokens.
     pub authorization_servers: Vec<String>,
@@ -98,7 +98,8 @@ pub struct Issuer {
     /// Signature algorithms that are accepted.
     #[serde(default = "all_algorithms")]
     pub algorithms: Vec<Algorithm>,
-    /// The values of `aud` that are accepted; by default the protected resource.
+    /// The values of `aud` that are accepted; by default the protected resource, and at each endpoint
+    /// its own URL.
     pub audiences: Option<Vec<String>>,
     /// The values of `typ` that are accepted, `at+jwt` by default. An empty string stands for a token
     /// without `typ`.

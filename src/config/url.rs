@@ -37,6 +37,24 @@ impl HttpUrl {
         }
     }
 
+    /// Without the port, if that is its scheme's default: clients leave it out (URL standard, section
+    /// 4.5).
+    #[must_use]
+    pub fn without_default_port(&self) -> Option<String> {
+        let port = if self.text.starts_with("https:") { ":443" } else { ":80" };
+        let origin = self.origin().strip_suffix(port)?;
+        Some(format!("{origin}{}", self.text.get(self.origin_length..).unwrap_or_default()))
+    }
+
+    /// All that say the same (RFC 3986 section 6.2.3): with an empty path, and with `/`.
+    #[must_use]
+    pub fn spellings(&self) -> Vec<Box<str>> {
+        match self.path() {
+            "/" => vec![self.origin().into(), format!("{}/", self.origin()).into()],
+            _ => vec![self.text.clone()],
+        }
+    }
+
     /// Whether its host is this machine.
     #[cfg(not(target_arch = "wasm32"))]
     #[must_use]
@@ -82,6 +100,21 @@ mod tests {
         ] {
             let url = HttpUrl::parse(text).unwrap();
             assert_eq!((url.origin(), url.path(), url.as_str()), (origin, path, text));
+        }
+    }
+
+    #[test]
+    fn the_port_is_left_out_that_the_scheme_says_anyway() {
+        for (text, without) in [
+            ("https://a.example:443/mcp", Some("https://a.example/mcp")),
+            ("http://[::1]:80", Some("http://[::1]")),
+            ("https://a.example:80/", None),
+            ("https://a.example:8443/", None),
+            ("https://a.example/:443", None),
+            ("https://a.example", None),
+        ] {
+            let url = HttpUrl::parse(text).unwrap();
+            assert_eq!(url.without_default_port().as_deref(), without, "{text}");
         }
     }
 

@@ -239,6 +239,7 @@ impl Profile {
             [Some(&*self.subject_claim), self.actor_claim.path(), Some("authorization_details")];
         Expectations {
             audiences: vec![self.fill(&self.token_audience, target).into()],
+            endpoints: Vec::new(),
             exact_audience: true,
             token_types: self.token_types.clone(),
             scope_claims: match self.scope_claim {
@@ -401,8 +402,8 @@ fn profile(
         client,
         subject_token_type: source.subject_token_type.unwrap_or_default(),
         requested_token_type: source.requested_token_type.unwrap_or_default(),
-        actor_token,
         actor_token_type: actor_token_type(source, &actor_token),
+        actor_token,
         target: source.target.unwrap_or_default(),
         scope: scope?,
         parameters,

@@ -71,6 +71,8 @@ pub struct Caller {
     pub token: BearerToken,
     /// Whose share of the caches it counts against: issuer, subject and client.
     pub owner: Rc<str>,
+    /// The places of the endpoints that it is for; none if it is for all of them.
+    pub(super) endpoints: Option<Box<[usize]>>,
     leeway: u64,
 }
 
@@ -88,6 +90,7 @@ impl Caller {
             granted,
             owner: format!("{}\n{}\n{client}", claims.issuer, claims.subject).into(),
             token,
+            endpoints: endpoints(&claims.audiences, expected),
             leeway: expected.leeway,
             claims,
         }
@@ -108,6 +111,12 @@ impl Caller {
         let expected = Expectations { kept_claims, ..expected.clone() };
         let claims = RawClaims::read(claims)?.complete(&expected)?;
         Ok(Self::new(claims, BearerToken::new(""), &expected, scopes))
+    }
+
+    /// Whether the token is for the endpoint at this place.
+    #[must_use]
+    pub fn is_for(&self, endpoint: usize) -> bool {
+        self.endpoints.as_ref().is_none_or(|places| places.contains(&endpoint))
     }
 
     /// How long the token is still good for.
@@ -144,6 +153,15 @@ impl Caller {
     pub fn is_current(&self, now: Now) -> bool {
         now.unix_seconds() < self.claims.expires_at.saturating_add(self.leeway)
     }
+}
+
+/// The places of the endpoints that a token with these audiences is for; none for all of them.
+fn endpoints(audiences: &[Box<str>], expected: &Expectations) -> Option<Box<[usize]>> {
+    if audiences.iter().any(|audience| expected.audiences.contains(audience)) {
+        return None;
+    }
+    let all = expected.endpoints.iter().enumerate();
+    Some(all.filter(|(_, one)| audiences.contains(one)).map(|(place, _)| place).collect())
 }
 
 /// An issuer and what its inbound tokens must be.

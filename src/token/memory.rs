@@ -24,8 +24,14 @@ pub(super) fn of(caller: &Caller) -> usize {
     let texts =
         texts.chain(may_act.flatten()).map(|one| size_of::<Box<str>>().saturating_add(text(one)));
     // The bits of the scopes are few, and no token has more of them than names.
-    let whole =
-        [size_of::<Caller>(), text(caller.token.reveal()), text(&caller.owner), object(members)];
+    let places = caller.endpoints.as_deref().map(size_of_val).unwrap_or_default();
+    let whole = [
+        size_of::<Caller>(),
+        text(caller.token.reveal()),
+        text(&caller.owner),
+        places.saturating_add(ALLOCATION),
+        object(members),
+    ];
     sum(texts.chain(whole))
 }
 

@@ -54,6 +54,7 @@ fn issuer() -> Issuer {
 pub(super) fn expectations() -> Expectations {
     Expectations {
         audiences: vec![AUDIENCE.into()],
+        endpoints: Vec::new(),
         exact_audience: false,
         token_types: vec!["at+jwt".into()],
         scope_claims: vec!["scope".into()],

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::{Engine, State, Step, Transaction};
 use crate::answer::{About, Refusal};
 use crate::clock::Now;
-use crate::config::Config;
+use crate::config::{Config, Endpoint};
 use crate::request::Headers;
 use crate::token::{
     Caller, Callers, Fetch, FetchError, FetchReply, Fetched, Issuer, KeyFetches, KeyProblem,
@@ -84,6 +84,17 @@ pub(super) fn verify(
         }
     }
     Err(NoCaller::Refused(Refusal::Token(error)))
+}
+
+/// A token that is for another endpoint says nothing at this one.
+pub(super) fn check_endpoint(
+    caller: Rc<Caller>,
+    endpoint: &Endpoint,
+) -> Result<Rc<Caller>, NoCaller> {
+    if caller.is_for(endpoint.place) {
+        return Ok(caller);
+    }
+    Err(NoCaller::Refused(Refusal::Token(TokenError::WrongAudience)))
 }
 
 impl Engine {

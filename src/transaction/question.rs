@@ -110,6 +110,7 @@ impl Transaction {
             let token = token.map_err(|error| NoCaller::Refused(Refusal::Request(error)));
             token.and_then(|token| {
                 keys::verify(token, config, callers, fetches, may_wait, now)
+                    .and_then(|caller| keys::check_endpoint(caller, &endpoint))
                     .inspect_err(|_| self.record.rejected(token))
             })
         };
@@ -126,7 +127,7 @@ impl Transaction {
         match question {
             Ok(question) => ControlFlow::Continue(Box::new(question)),
             Err(refusal) => {
-                let about = About { id: None, required_scopes: Some(&endpoint.required_scopes) };
+                let about = About { id: None, endpoint: Some(&endpoint) };
                 ControlFlow::Break(self.refuse(config, &refusal, about, origin.as_deref()))
             }
         }
@@ -314,7 +315,7 @@ impl Transaction {
         id: Option<&Id>,
         config: &Config,
     ) -> Step {
-        let about = About { id, required_scopes: Some(&question.endpoint.required_scopes) };
+        let about = About { id, endpoint: Some(&question.endpoint) };
         self.refuse(config, refusal, about, question.origin.as_deref())
     }
 }

@@ -226,6 +226,15 @@ revoked.users: unknown field `users`; help: known are `tokens`, `subjects`, `cli
 }
 
 #[test]
+fn ed25519_can_be_written_by_either_name() {
+    for name in ["EdDSA", "Ed25519"] {
+        let config = Config::from_value(changed("/issuers/0/algorithms", json!([name]))).unwrap();
+        let algorithms = &config.issuers[0].issuer.algorithms;
+        assert_eq!(algorithms, &["EdDSA".parse().unwrap()], "{name}");
+    }
+}
+
+#[test]
 fn where_keys_are_fetched_is_checked_before_anybody_fetches() {
     let remote = |members: Value| {
         let mut remote = json!({"cluster": "keys", "authority": "login.example", "path": "/jwks"});
@@ -338,6 +347,11 @@ fn what_is_in_clear_or_has_no_use_is_a_warning() {
             "warning: issuers[1].issuer: `http://login.example` is in clear",
         ),
         (
+            "protected_resource.scopes_supported=[\"mcp:connect\", \"pii:read\", \"audit:read\", offline_access]",
+            "warning: protected_resource.scopes_supported[3]: `offline_access` is no scope of a protected resource\n  \
+             --> deputy.yaml\n  help: leave it out: clients ask the authorization server for it by themselves",
+        ),
+        (
             "exchange.targets={\"https://enterprise-ledger.orchestrator.lab\": {path: /2}}",
             "warning: exchange.targets.https://enterprise-ledger.orchestrator.lab: no rule delegates to this audience\n  \
              --> deputy.yaml\n  help: did you mean `https://enterprise-ledger.orchestrator.lab/`?\n",
@@ -399,6 +413,14 @@ fn what_would_never_work_or_be_cut_short_is_refused() {
         (
             "issuers[0].max_lifetime=90500ms",
             "issuers[0].max_lifetime: `90500ms` is not a number of whole seconds",
+        ),
+        (
+            "protected_resource.resource=https://gateway.example.com:443/mcp",
+            "protected_resource.resource: `https://gateway.example.com:443/mcp` names the default port, which clients leave out\n  --> deputy.yaml\n  help: write `https://gateway.example.com/mcp`",
+        ),
+        (
+            "protected_resource.resource=http://gateway.example.com:80",
+            "protected_resource.resource: `http://gateway.example.com:80` names the default port, which clients leave out\n  --> deputy.yaml\n  help: write `http://gateway.example.com`",
         ),
         (
             "allowed_origins=[\"https://app.example.com:443\"]",

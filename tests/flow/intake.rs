@@ -88,9 +88,11 @@ fn what_is_ignored_is_left_alone_and_nothing_else_is() {
 }
 
 #[test]
-fn m01_m02_the_metadata_document_is_served_at_three_places_and_ignores_the_host() {
+fn m01_m02_each_endpoint_has_a_metadata_document_which_ignores_the_host() {
     let mut stage = Stage::new();
-    for path in ["", "/mcp", "/mcp/open"] {
+    for (path, resource) in
+        [("", RESOURCE), ("/mcp", RESOURCE), ("/mcp/open", "https://gateway.example/mcp/open")]
+    {
         let path = format!("/.well-known/oauth-protected-resource{path}");
         let mut stream = stage.begin();
         let headers = [
@@ -103,7 +105,7 @@ fn m01_m02_the_metadata_document_is_served_at_three_places_and_ignores_the_host(
         assert_eq!(reply.status, 200);
         assert_eq!(header(&reply, "access-control-allow-origin"), Some("*"));
         let expected = json!({
-            "resource": RESOURCE,
+            "resource": resource,
             "authorization_servers": [ISSUER],
             "scopes_supported": ["mcp:connect", "pii:read", "audit:read"],
             "bearer_methods_supported": ["header"],

@@ -14,6 +14,7 @@
 )]
 
 mod answers;
+mod audiences;
 mod clients;
 mod eras;
 mod exchange;

@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use clap::Args;
 use mcp_deputy::answer::Refusal;
-use mcp_deputy::config::{Duration, Problems};
+use mcp_deputy::config::{Duration, Endpoint, Problems};
 use mcp_deputy::exchange::source::{ClientAuthentication, Exchange as Section, Secret};
 use mcp_deputy::exchange::{Settings, Target};
 use mcp_deputy::token::{
@@ -25,6 +25,7 @@ use ureq::http::Uri;
 
 use crate::call::{Arguments, Call, What};
 use crate::caller::{self, read_token};
+use crate::judge::Judge;
 use crate::moment::Moment;
 use crate::place::Place;
 use crate::report::{EXIT_CODES, Failure, Format, HELP, print, print_json, say, warn};
@@ -115,7 +116,9 @@ impl Exchange {
 
     fn exchange(self) -> Result<(), Failure> {
         let source = self.source.read()?;
-        let (caller, mut warnings) = read_caller(&self.token, &source, self.format)?;
+        let judge = self.place.judge(&source).ok();
+        let endpoint = judge.as_ref().and_then(Judge::endpoint);
+        let (caller, mut warnings) = read_caller(&self.token, &source, endpoint, self.format)?;
         let arguments = self.arguments.map(|Arguments(members)| members).unwrap_or_default();
         let asked = Asked { arguments, lifetime: self.lifetime, format: self.format };
         let target = self.what.target(&self.place, asked, &source, &caller)?;
@@ -214,10 +217,11 @@ fn lacks_keys(settings: &Settings, target: &Target, source: &Source) -> Option<S
     ))
 }
 
-/// The caller, and what the filter would not accept.
+/// The caller, and what the filter would not accept, at this endpoint if it is known.
 fn read_caller(
     file: &Path,
     source: &Source,
+    endpoint: Option<&Endpoint>,
     format: Format,
 ) -> Result<(Rc<Caller>, Vec<String>), Failure> {
     let text = read_token(file)?;
@@ -229,6 +233,10 @@ fn read_caller(
         &config.scopes,
         clock(),
     );
+    let is_here = |caller: &Rc<Caller>| endpoint.is_none_or(|one| caller.is_for(one.place));
+    let verified = verified.and_then(|caller| {
+        if is_here(&caller) { Ok(caller) } else { Err(TokenError::WrongAudience) }
+    });
     verified.map(|caller| (caller, Vec::new())).or_else(|error| {
         let mut caller =
             caller::of_token(text, config).map_err(|why| why.tell(Some(file), format, denied))?;

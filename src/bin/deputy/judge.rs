@@ -91,8 +91,7 @@ impl<'a> Judge<'a> {
 
     /// The answer to a client whose call is refused.
     pub fn answer(&self, refusal: &Refusal, id: Option<&Id>) -> LocalReply {
-        let required_scopes = self.endpoint().map(|endpoint| &endpoint.required_scopes);
-        refuse(self.config, refusal, About { id, required_scopes })
+        refuse(self.config, refusal, About { id, endpoint: self.endpoint() })
     }
 
     /// What became of a call, as an object: `allow`, `deny` or `refuse`, each with the particulars
