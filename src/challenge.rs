@@ -71,7 +71,7 @@ impl Challenges {
     ) -> Self {
         let origin = resource.origin();
         let endpoint = |endpoint: &Endpoint| {
-            Document::new(raw, &endpoint.path, &format!("{origin}{}", endpoint.path))
+            Document::new(raw, &endpoint.path, &[origin, &endpoint.path].concat())
         };
         let own = Document::new(raw, resource.path(), resource.as_str());
         // Only the slash right after the host goes; some clients have every last one go.
@@ -165,7 +165,7 @@ impl Document {
             }
         }
         Self {
-            path: format!("{WELL_KNOWN}{}", if path == "/" { "" } else { path }).into(),
+            path: [WELL_KNOWN, if path == "/" { "" } else { path }].concat().into(),
             json: members.to_string().into(),
         }
     }

@@ -85,7 +85,7 @@ impl Audiences {
         let origin = resource.map(HttpUrl::origin).unwrap_or_default();
         Self {
             resource: resource.map(HttpUrl::spellings).unwrap_or_default(),
-            endpoints: endpoints.iter().map(|one| format!("{origin}{}", one.path).into()).collect(),
+            endpoints: endpoints.iter().map(|one| [origin, &one.path].concat().into()).collect(),
         }
     }
 }

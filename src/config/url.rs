@@ -43,14 +43,14 @@ impl HttpUrl {
     pub fn without_default_port(&self) -> Option<String> {
         let port = if self.text.starts_with("https:") { ":443" } else { ":80" };
         let origin = self.origin().strip_suffix(port)?;
-        Some(format!("{origin}{}", self.text.get(self.origin_length..).unwrap_or_default()))
+        Some([origin, self.text.get(self.origin_length..).unwrap_or_default()].concat())
     }
 
     /// All that say the same (RFC 3986 section 6.2.3): with an empty path, and with `/`.
     #[must_use]
     pub fn spellings(&self) -> Vec<Box<str>> {
         match self.path() {
-            "/" => vec![self.origin().into(), format!("{}/", self.origin()).into()],
+            "/" => vec![self.origin().into(), [self.origin(), "/"].concat().into()],
             _ => vec![self.text.clone()],
         }
     }
