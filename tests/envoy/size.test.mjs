@@ -4,7 +4,7 @@ import { statSync } from 'node:fs';
 import { test } from 'node:test';
 import { DEPUTY_WASM } from '../../demo/gateway.mjs';
 
-const BUDGET = 1_960_000; // bytes; raise it only for what is worth it
+const BUDGET = 1_962_000; // bytes; raise it only for what is worth it
 
 test('the filter stays within its size budget', () => {
   const { size } = statSync(DEPUTY_WASM);
