@@ -134,7 +134,6 @@ pub fn object(text: &[u8], limits: &Limits) -> Result<Map<String, Value>, JsonEr
 /// alone are two.
 ///
 /// # Errors
-///
 /// As [`object`]; of claims, also that two names differ by case alone.
 pub fn claims(text: &[u8], limits: &Limits) -> Result<Map<String, Value>, JsonError> {
     object_folding(text, limits, 1)

@@ -14,7 +14,8 @@ use crate::token::{self, KeySet, TrustedIssuer};
 /// What clocks may differ at the most: "usually no more than a few minutes" (RFC 7519 section 4.1.4).
 const LONGEST_LEEWAY: Duration = Duration::seconds(5 * 60);
 
-/// Compiles what is written for this protected resource; what is wrong goes to `problems`, keys that are left out to `warnings`.
+/// Compiles what is written for this protected resource; what is wrong goes to `problems`, keys that are
+/// left out to `warnings`.
 pub fn compile(
     pushed: &Pushed,
     resource: Option<&HttpUrl>,
