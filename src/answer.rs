@@ -208,9 +208,8 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
         // The client starts a new one (MCP 2025-11-25, session management).
         Refusal::Session(_) => plain(404, "Session not found."),
         // The answer of a server that does not know it (MCP 2026-07-28, tasks, error handling).
-        Refusal::Task(_) => {
-            let status = if about.id.is_some() { 200 } else { 400 };
-            error(status, INVALID_PARAMS, "Failed to retrieve task: Task not found")
+        Refusal::Task(_) if about.id.is_some() => {
+            error(200, INVALID_PARAMS, "Failed to retrieve task: Task not found")
         }
         Refusal::Media(_) => {
             plain(415, "Send application/json, in UTF-8 and without content encoding.")
@@ -223,7 +222,10 @@ pub fn refuse(config: &Config, refusal: &Refusal, about: About) -> LocalReply {
             error(200, cause.code(), &cause.to_string())
         }
         // It is done with: the client has nothing to mend, and some end the session on an error.
-        Refusal::OfNoSession | Refusal::ResponseDenied(_) | Refusal::UnknownMethod(_) => bare(202),
+        Refusal::OfNoSession
+        | Refusal::ResponseDenied(_)
+        | Refusal::UnknownMethod(_)
+        | Refusal::Task(_) => bare(202),
         Refusal::Denied(Denial { remedy, message, .. }) => match remedy {
             Remedy::StepUp(scopes) => {
                 challenge(plain(403, message), Challenge::InsufficientScope, Some(scopes))

@@ -274,6 +274,12 @@ impl Observer for Drafts<'_> {
 }
 
 impl Draft {
+    /// Whether it says that it belongs to a task, but not to which.
+    pub(super) fn has_wrong_related_task(&self) -> bool {
+        let names_task = matches!(self.related_task_id, Member::Present(_));
+        !self.related_task.is_absent() && (self.related_task.is_wrong() || !names_task)
+    }
+
     fn value(&mut self, place: Place, token: Token<'_>, body: &[u8]) {
         match place {
             Place::JsonRpc => self.jsonrpc = must(matches!(token, Token::String("2.0"))),

@@ -289,6 +289,14 @@ fn judge(mut draft: Draft, revision: Revision) -> Result<Operation, BodyError> {
         return invalid("jsonrpc");
     }
     if let Some(response) = response {
+        // The task that is claimed must be the one that every server reads.
+        let invalid = |member| Err(BodyError::InvalidRequest { id: None, member });
+        if !draft.params.is_absent() {
+            return invalid("params");
+        }
+        if draft.has_wrong_related_task() {
+            return invalid("result._meta");
+        }
         let related_task = draft.related_task_id.present();
         return Err(BodyError::Response { response, related_task });
     }
@@ -353,8 +361,7 @@ fn judge(mut draft: Draft, revision: Revision) -> Result<Operation, BodyError> {
 
 /// The member that is wrong whatever the method.
 fn wrong_params(draft: &Draft) -> Option<&'static str> {
-    let names_task = matches!(draft.related_task_id, Member::Present(_));
-    if !draft.related_task.is_absent() && (draft.related_task.is_wrong() || !names_task) {
+    if draft.has_wrong_related_task() {
         return Some(RELATED_TASK_MEMBER);
     }
     [

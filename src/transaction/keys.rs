@@ -70,7 +70,7 @@ pub(super) fn verify(
         Ok(caller) => return Ok(caller),
         Err(error) => error,
     };
-    // All that can be said without the key was said in favour of the token.
+    // All that can be said without the key, but for the endpoint, was said in favour of the token.
     if error == TokenError::UnknownKey
         && let Some(place) = TrustedIssuer::place_of(&config.issuers, token)
         && let Some(trusted) = config.issuers.get(place)

@@ -447,14 +447,14 @@ impl Question {
         now: Now,
     ) -> Result<Ready, Refusal> {
         let Self { endpoint, caller, .. } = self;
-        let owner = Owner::new(&engine.config.sessions, caller, &endpoint.path);
-        let claim = related_task.map(|mut task| owner.claim_one(&mut task));
-        let claim = claim.transpose().map_err(Refusal::Task)?;
         let decision = endpoint.policy.decide_response(caller, response, now);
         let permit = decision.map_err(|denial| match denial.remedy {
             Remedy::Nothing => Refusal::ResponseDenied(denial),
             _ => Refusal::Denied(denial),
         })?;
+        let owner = Owner::new(&engine.config.sessions, caller, &endpoint.path);
+        let claim = related_task.map(|mut task| owner.claim_one(&mut task));
+        let claim = claim.transpose().map_err(Refusal::Task)?;
         let body = claim.map(|claim| splice(body, &[claim]));
         Ok(Ready { edits: Edits { body, ..Edits::default() }, ..Ready::as_it_is(permit) })
     }

@@ -364,15 +364,30 @@ fn s05_what_a_client_answers_belongs_to_its_own_task() {
         assert!(step.is_pause());
         let step = stream.body(&mut stage, body.as_bytes());
         match step {
-            Step::Reply(reply) => Err((reply.status, stream.close(&mut stage, 400).unwrap())),
+            Step::Reply(reply) => {
+                Err((reply.status, stream.close(&mut stage, reply.status).unwrap()))
+            }
             step => Ok(stream.go_up(&mut stage, step).body),
         }
     };
     assert_eq!(post(&answer(&sealed)).unwrap(), Some(answer(ID).into_bytes()));
     for (other, reason) in [(&*others, "foreign_task"), (ID, "malformed_task")] {
         let (status, record) = post(&answer(other)).unwrap_err();
-        assert_eq!((status, &record["reason"]), (400, &reason.into()));
+        assert_eq!((status, &record["reason"]), (202, &reason.into()));
         assert_eq!(record["answers"], "ping");
+    }
+    // Only one of two could be claimed, and what is no id cannot be.
+    let meta = |task: Value| json!({"_meta": {RELATED: task}});
+    let (theirs, own) = (meta(json!({"taskId": ID})), meta(json!({"taskId": sealed})));
+    for body in [
+        json!({"jsonrpc": "2.0", "id": 3, "params": own, "result": theirs}),
+        json!({"jsonrpc": "2.0", "id": 3, "result": theirs, "params": own}),
+        json!({"jsonrpc": "2.0", "id": 3, "result": meta(json!({"taskId": 7}))}),
+        json!({"jsonrpc": "2.0", "id": 3, "result": meta(json!({}))}),
+        json!({"jsonrpc": "2.0", "id": 3, "result": meta(json!(ID))}),
+    ] {
+        let (status, record) = post(&body.to_string()).unwrap_err();
+        assert_eq!((status, &record["reason"]), (400, &"invalid_request".into()), "{body}");
     }
     let plain = json!({"jsonrpc": "2.0", "id": 3, "result": {"_meta": {"x": {"taskId": others}}}});
     assert_eq!(post(&plain.to_string()).unwrap(), None);
