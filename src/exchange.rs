@@ -7,6 +7,7 @@ mod details;
 mod flight;
 mod own_token;
 mod preset;
+mod remembered;
 pub mod reply;
 mod request;
 pub mod settings;
@@ -18,12 +19,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::cache::{Bounds, Cache, Entry};
+use crate::cache::Bounds;
 use crate::clock::Now;
 use crate::token::{BearerToken, Caller, SignatureVerifier, TokenError};
 use client::Signer;
 use flight::Flight;
 use own_token::OwnTokens;
+use remembered::{REFUSED_FOR, Remembered};
 use reply::{CalloutReply, Checking, ExchangeError};
 use settings::Actor;
 pub use settings::Settings;
@@ -173,8 +175,7 @@ pub struct Due {
 /// The exchanges of one configuration in one worker: what is known, and what is under way.
 #[derive(Debug)]
 pub struct Exchanges {
-    delegated: Cache<Key, Rc<Delegated>>,
-    refused: Cache<Key, ExchangeError>,
+    remembered: Remembered,
     flights: HashMap<Key, Flight>,
     /// How often a delegation token was asked for.
     attempts: u64,
@@ -198,10 +199,6 @@ enum Departure {
     Settled(Result<Rc<Delegated>, ExchangeError>),
 }
 
-/// How long a refusal is remembered, and a delegation is used that the MCP server rejects, so that who
-/// insists costs the authorization server no more than one request a second.
-const REFUSED_FOR: Duration = Duration::from_secs(1);
-
 /// The context that owns a callout which no stream owns any more.
 const ROOT: u32 = 0;
 
@@ -214,8 +211,7 @@ impl Exchanges {
         signer: Rc<dyn Signer>,
     ) -> Self {
         Self {
-            delegated: Cache::new(bounds),
-            refused: Cache::new(bounds),
+            remembered: Remembered::new(bounds),
             flights: HashMap::new(),
             attempts: 0,
             own_tokens: OwnTokens::default(),
@@ -267,11 +263,9 @@ impl Exchanges {
             target: Rc::clone(target),
             stream: (!target.cache).then_some(stream),
         };
-        if let Some(delegated) = self.delegated.get(&key, now.monotonic) {
-            return Answer::Ready(Rc::clone(delegated), Source::Cached);
-        }
-        if let Some(error) = self.refused.get(&key, now.monotonic) {
-            return Answer::Refused(error.clone());
+        let ready = |delegated| Answer::Ready(delegated, Source::Cached);
+        if let Some(result) = self.remembered.find(&key, now.monotonic) {
+            return result.map_or_else(Answer::Refused, ready);
         }
         if let Some(flight) = self.flights.get_mut(&key) {
             flight.waiting.push(stream);
@@ -285,7 +279,6 @@ impl Exchanges {
             Departure::Settled(result) => {
                 // Who else waits for it here hears it at the next tick.
                 self.abandon(&key, stream);
-                let ready = |delegated| Answer::Ready(delegated, Source::Cached);
                 result.map_or_else(Answer::Refused, ready)
             }
         }
@@ -323,7 +316,7 @@ impl Exchanges {
                 }
                 Claim::Settled(result, until) => {
                     let (owner, result) = (Rc::clone(&flight.caller.owner), result.map(Rc::new));
-                    self.remember(key, &result, &owner, now, until);
+                    self.remembered.keep(key, &result, &owner, now.monotonic, until);
                     return Departure::Settled(result);
                 }
             }
@@ -342,34 +335,6 @@ impl Exchanges {
         let time = flight.remaining(profile, now);
         let asked = (key, self.attempts);
         Departure::Call(request::exchange(profile, asked, actor, time, &*self.signer, now))
-    }
-
-    /// Keeps what came of an exchange, if it may serve later calls. A refusal serves them `until` then.
-    fn remember(
-        &mut self,
-        key: &Key,
-        result: &Result<Rc<Delegated>, ExchangeError>,
-        owner: &Rc<str>,
-        now: Now,
-        until: Duration,
-    ) {
-        let (owner, bytes) = (Rc::clone(owner), key.bytes());
-        match result {
-            Ok(delegated) if key.target.cache => {
-                let bytes = bytes.saturating_add(delegated.bytes());
-                let (value, until) = (Rc::clone(delegated), delegated.usable_until);
-                self.delegated.insert(
-                    key.clone(),
-                    Entry { value, owner, bytes, until },
-                    now.monotonic,
-                );
-            }
-            Err(error) if key.target.cache && error.is_refusal() => {
-                let entry = Entry { value: error.clone(), owner, bytes, until };
-                self.refused.insert(key.clone(), entry, now.monotonic);
-            }
-            Ok(_) | Err(_) => {}
-        }
     }
 
     /// Takes the authorization server's reply, or word that it could not be asked.
@@ -438,7 +403,7 @@ impl Exchanges {
             shared.settle(address, result.as_deref(), now.monotonic);
         }
         let until = now.monotonic.saturating_add(REFUSED_FOR);
-        self.remember(key, &result, &flight.caller.owner, now, until);
+        self.remembered.keep(key, &result, &flight.caller.owner, now.monotonic, until);
         Some(Settled { waiting: flight.waiting, result })
     }
 
@@ -469,18 +434,13 @@ impl Exchanges {
     pub fn doubt(&mut self, caller: &Caller, target: &Rc<Target>, rejected: &Delegated, now: Now) {
         let (subject_token, target) = (caller.token.clone(), Rc::clone(target));
         let key = Key { subject_token, target, stream: None };
-        // By now there may be another.
-        let known = self.delegated.get(&key, now.monotonic);
-        let Some(known) = known.filter(|known| known.asked == rejected.asked) else { return };
-        let until = known.usable_until.min(known.asked.saturating_add(REFUSED_FOR));
+        let now = now.monotonic;
+        let Some(until) = self.remembered.doubt(&key, rejected, &caller.owner, now) else { return };
         if let Some(shared) = &self.shared
             && let Some(address) = shared.address(&key)
         {
-            shared.shorten(&address, known.asked, until, now.monotonic);
+            shared.shorten(&address, rejected.asked, until, now);
         }
-        let (value, owner) = (Rc::clone(known), Rc::clone(&caller.owner));
-        let bytes = key.bytes().saturating_add(known.bytes());
-        self.delegated.insert(key, Entry { value, owner, bytes, until }, now.monotonic);
     }
 
     /// The issuers of delegation tokens, since the last time, by keys that are not known.
