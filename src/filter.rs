@@ -297,8 +297,8 @@ impl Stream {
     fn close(&self) {
         let Some(worker) = &self.worker else { return };
         let worker = &mut *worker.borrow_mut();
-        let now = worker.now();
         let Some(transaction) = worker.transactions.remove(&self.id) else { return };
+        let now = worker.now();
         // The SDK gives no reply to a stream that is gone.
         worker.callouts.retain(|_, (stream, _)| *stream != self.id);
         if transaction.is_shadow_denial() {

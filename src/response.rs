@@ -117,11 +117,14 @@ pub fn head(headers: Headers, reader: &Reader, sessions: &SessionKeys, has_body:
         None | Some(..=199 | 206 | 300..=399) => return Head::UnexpectedStatus,
         Some(status) => status,
     };
-    let binding = Binding::new(Purpose::Session, &reader.caller, &reader.endpoint.path);
-    let session = match sessions.of_response(binding, headers) {
-        _ if reader.is_stateless => None,
-        Ok(session) => session,
-        Err(error) => return Head::SessionNotBound(error),
+    let session = if reader.is_stateless {
+        None
+    } else {
+        let binding = Binding::new(Purpose::Session, &reader.caller, &reader.endpoint.path);
+        match sessions.of_response(binding, headers) {
+            Ok(session) => session,
+            Err(error) => return Head::SessionNotBound(error),
+        }
     };
     let opens_stream = reader.opens_stream && status < 300;
     let due = match (&reader.redaction, reader.is_filtered || opens_stream) {

@@ -341,10 +341,11 @@ impl Question {
             let mirrored = mirrored.as_ref().map_err(Clone::clone);
             mirrored.and_then(|one| one.check_revision(None, served)).map_err(Refusal::Header)?;
         }
-        let binding = Binding::new(Purpose::Session, &caller, &endpoint.path);
-        let session = match config.sessions.of_request(binding, headers) {
-            _ if revision.is_some_and(Revision::is_stateless) => None,
-            session => session.map_err(Refusal::Session)?,
+        let session = if revision.is_some_and(Revision::is_stateless) {
+            None
+        } else {
+            let binding = Binding::new(Purpose::Session, &caller, &endpoint.path);
+            config.sessions.of_request(binding, headers).map_err(Refusal::Session)?
         };
         if verb == Verb::OpenStream && session.is_none() && request::resumes(headers) {
             return Err(Refusal::Session(SessionError::Missing));
